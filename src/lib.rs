@@ -1,0 +1,2 @@
+//! Doorward, a policy decision point.
+pub mod core;
