@@ -59,6 +59,12 @@ macro_rules! text_newtype {
                 Ok(Self(text.into()))
             }
 
+            /// Whether `text` would parse, without making anything of it.
+            #[inline]
+            pub fn check(text: &str) -> Result<(), IdError> {
+                $check(text)
+            }
+
             /// The text, as it was given.
             #[must_use]
             pub fn as_str(&self) -> &str {

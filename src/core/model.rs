@@ -653,6 +653,43 @@ impl Row {
     }
 }
 
+impl Row {
+    /// The row with its lists sorted and each item once, as all stored rows are.
+    #[must_use]
+    pub fn normalized(mut self) -> Self {
+        fn tidy<T: Ord>(items: &mut Vec<T>) {
+            items.sort();
+            items.dedup();
+        }
+        match &mut self {
+            Self::Settings(s) => {
+                s.email_domains.sort();
+                if let InvitePolicy::AllowedDomains(domains) = &mut s.invite_policy {
+                    domains.sort();
+                }
+            }
+            Self::Permission(p) => p.aliases.sort(),
+            Self::Role(r) => {
+                r.permissions.sort();
+                tidy(&mut r.auto_share);
+            }
+            Self::Group(g) => {
+                tidy(&mut g.groups);
+                if let GroupKind::Dynamic(domains) = &mut g.kind {
+                    domains.sort();
+                }
+            }
+            Self::User(u) => {
+                tidy(&mut u.groups);
+                tidy(&mut u.pending_groups);
+            }
+            Self::Service(s) => tidy(&mut s.groups),
+            Self::Account(_) | Self::Object(_) | Self::Assignment(_) | Self::Grant(_) => {}
+        }
+        self
+    }
+}
+
 /// One write of the delta that a change resolves to: the log of changes holds these, and replaying
 /// them from the beginning gives the state.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]

@@ -1,0 +1,591 @@
+//! The next version of an organization, being made: rows are put and deleted one by one, then
+//! [`Draft::finish`] checks what spans rows, flattens what was touched and yields the next
+//! [`Table`] with the writes that lead to it.
+//!
+//! Loading a store, applying a file, an admin call and a replay of the log are all this. What
+//! cannot be flattened is never stored: a reference is resolved to a number when its row is put.
+//! Changes to principals, records and holdings are gathered here and written page by page at the
+//! end (`settle`), so that a hundred thousand rows cost each page once.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::fault::{Fault, Violation};
+use super::id::{Coverage, Email, Id, OpaqueId, Pattern};
+use super::limits;
+use super::model::{Key, Member, Period, Row, Settings, Target, Write};
+use super::pages::{Edit, EditRow, Pages};
+use super::table::{
+    AT_ORGANIZATION, AT_RECORDS, Bundle, Edge, GROUP_MEMBER, GroupSlot, Holdings, Principal, Source, Table, TargetNo,
+    Unpacked, at_account, at_object, edges, unpack,
+};
+
+/// A version being made from another.
+pub struct Draft {
+    pub(super) next: Table,
+    /// By (is service, id).
+    pub(super) principals: HashMap<(bool, Box<str>), PrincipalDraft>,
+    /// By object number and record id.
+    pub(super) records: HashMap<(u32, Box<str>), Vec<(Edge, Member)>>,
+    /// By target, then bundle and group.
+    pub(super) holdings: HashMap<TargetNo, BTreeMap<(u32, u32), Edge>>,
+    pub(super) dirty: Dirty,
+    pub(super) touched: BTreeSet<Key>,
+    pub(super) violations: Vec<Violation>,
+    /// By user: the folded address it had before this version, and the one it is to have.
+    pub(super) emails: HashMap<OpaqueId, (Option<String>, String)>,
+}
+
+/// What must be flattened again.
+#[derive(Default)]
+pub(super) struct Dirty {
+    pub(super) catalogue: bool,
+    pub(super) domains: bool,
+    pub(super) accounts: bool,
+    pub(super) managers: Vec<OpaqueId>,
+    /// Elements private to a user, to be looked for once all users are put.
+    pub(super) private: Vec<(Key, OpaqueId)>,
+    /// Groups that were named but not put yet.
+    pub(super) declared: BTreeSet<u32>,
+    /// Members of such groups.
+    pub(super) memberships: Vec<(Key, u32)>,
+    /// Groups whose nesting changed.
+    pub(super) nesting: BTreeSet<u32>,
+    pub(super) bundles: BTreeSet<u32>,
+    pub(super) targets: BTreeSet<TargetNo>,
+    /// Groups that came to hold their first thing.
+    pub(super) holders: BTreeSet<u32>,
+}
+
+/// A principal's row being made.
+pub(super) struct PrincipalDraft {
+    pub(super) value: Principal,
+    pub(super) groups: Vec<u32>,
+    pub(super) edges: Vec<Edge>,
+    /// None keeps what is stored.
+    pub(super) far: Option<Vec<u8>>,
+}
+
+/// What a [`Draft`] came to.
+pub struct Finished {
+    /// The next version; its revision is one more than that of the version it came from.
+    pub table: Table,
+    /// What to store: the delta.
+    pub writes: Vec<Write>,
+}
+
+type Checked<T> = Result<T, Fault>;
+
+impl Draft {
+    /// Begins the version after `table`.
+    #[must_use]
+    pub fn new(table: &Table) -> Self {
+        Self {
+            next: table.clone(),
+            principals: HashMap::new(),
+            records: HashMap::new(),
+            holdings: HashMap::new(),
+            dirty: Dirty::default(),
+            touched: BTreeSet::new(),
+            violations: Vec::new(),
+            emails: HashMap::new(),
+        }
+    }
+
+    /// Notes something wrong. Past the limit the change is refused anyway, so the rest is dropped.
+    pub fn violation(&mut self, key: Key, field: &'static str, fault: Fault) {
+        if self.violations.len() < limits::MAX_VIOLATIONS {
+            self.violations.push(Violation { key, field, fault });
+        }
+    }
+
+    /// Notes an error of a check, and yields what passed.
+    pub(super) fn note<T>(&mut self, key: &Key, field: &'static str, checked: Checked<T>) -> Option<T> {
+        match checked {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                self.violation(key.clone(), field, fault);
+                None
+            }
+        }
+    }
+
+    /// Makes `row` part of the version, in place of the row of the same key. What is wrong with it
+    /// is reported by [`Draft::finish`]; what it names must have been put before, managers aside.
+    pub fn put(&mut self, row: Row) {
+        let key = row.key();
+        match row.normalized() {
+            Row::Settings(row) => self.put_settings(&key, row),
+            Row::Account(row) => self.put_account(&key, row),
+            Row::Permission(row) => self.put_permission(&key, row),
+            Row::Object(row) => self.put_object(&key, row),
+            Row::Role(row) => self.put_role(&key, row),
+            Row::Group(row) => {
+                self.declare_group(&row.id);
+                self.put_group(&key, row);
+            }
+            Row::User(row) => self.put_user(&key, row),
+            Row::Service(row) => self.put_service(&key, row),
+            Row::Assignment(row) => {
+                let role = self.role_at(&row.role, &row.target);
+                if let Some(bundle) = self.note(&key, "role", role) {
+                    if row.role.as_str() == super::presets::ORG_ADMIN {
+                        let fits = self.fits_org_admin(bundle, &row.member);
+                        self.note(&key, "member", fits);
+                    }
+                    self.put_edge(&key, bundle, &row.member, &row.target, row.period, row.by_hand);
+                }
+            }
+            Row::Grant(row) => {
+                let bundle = self.pattern(&row.permission);
+                if let Some(bundle) = self.note(&key, "permission", bundle) {
+                    self.put_edge(&key, bundle, &row.member, &row.target, row.period, false);
+                }
+            }
+        }
+        self.touched.insert(key);
+    }
+
+    /// Gives every group of a set its number before the first is put, so that they may name each
+    /// other in any order.
+    pub fn declare_groups<'a>(&mut self, rows: impl Iterator<Item = &'a Row>) {
+        for row in rows {
+            if let Row::Group(group) = row {
+                self.declare_group(&group.id);
+            }
+        }
+    }
+
+    // What rows name.
+
+    pub(super) fn account(&self, id: &Id) -> Checked<u32> {
+        number(&self.next.accounts, "account", id.as_str())
+    }
+
+    pub(super) fn object(&self, id: &Id) -> Checked<u32> {
+        number(&self.next.objects, "object", id.as_str())
+    }
+
+    pub(super) fn group(&self, id: &Id) -> Checked<u32> {
+        number(&self.next.groups, "group", id.as_str())
+    }
+
+    pub(super) fn role(&self, id: &Id) -> Checked<u32> {
+        number(&self.next.roles, "role", id.as_str())
+    }
+
+    /// The bundle of `role`, if its scope (and the object it is tied to) allow `target`: rule 3.3.
+    fn role_at(&self, role: &Id, target: &Target) -> Checked<u32> {
+        use super::model::Scope;
+        let bundle = self.role(role)?;
+        let Some(Source::Role { row, .. }) = self.next.bundle(bundle).map(|b| &b.source) else {
+            return Err(Fault::Unknown { what: "role", id: role.to_string() });
+        };
+        let fits = match (row.scope, target) {
+            (Scope::Organization, Target::Organization) | (Scope::Account, Target::Account(_)) => true,
+            (Scope::Object, Target::Object(object) | Target::Record(object, _)) => {
+                row.object.as_ref().is_none_or(|tied| tied == object)
+            }
+            _ => false,
+        };
+        if fits {
+            return Ok(bundle);
+        }
+        let scope = match row.scope {
+            Scope::Organization => "`organization`",
+            Scope::Account => "`account`",
+            Scope::Object => "`object`",
+        };
+        Err(Fault::WrongScope { role: role.to_string(), scope, target: target.to_string() })
+    }
+
+    /// Rule 3.6: users of the default account only, no groups.
+    fn fits_org_admin(&mut self, bundle: u32, member: &Member) -> Checked<()> {
+        let system = matches!(
+            self.next.bundle(bundle).map(|b| &b.source),
+            Some(Source::Role { row, .. }) if row.kind == super::model::RoleKind::System
+        );
+        if !system {
+            return Ok(());
+        }
+        let default = self.next.default_account;
+        match member {
+            Member::User(id) if self.principal(false, id.as_str()).is_none_or(|p| p.value.account == default) => Ok(()),
+            _ => Err(Fault::Misplaced("role `org-admin` goes only to users of the default account")),
+        }
+    }
+
+    /// The bundle of a pattern given directly.
+    fn pattern(&mut self, pattern: &Pattern) -> Checked<u32> {
+        if let Some(found) = self.next.patterns.find(pattern.as_str()) {
+            return Ok(found.value);
+        }
+        self.known(pattern)?;
+        let source = Source::Grant(pattern.clone());
+        let number = self.add_bundle(source)?;
+        put_number(&mut self.next.patterns, pattern.as_str(), number);
+        Ok(number)
+    }
+
+    /// Rule 3.1: a pattern that names one permission must name a known one.
+    pub(super) fn known(&self, pattern: &Pattern) -> Checked<()> {
+        match pattern.coverage() {
+            Coverage::One(name) if self.next.permission(name).is_none() => {
+                Err(Fault::Unknown { what: "permission", id: name.to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn add_bundle(&mut self, source: Source) -> Checked<u32> {
+        let number = fresh(self.next.bundles.len())?;
+        let bundle = Bundle { source, set: Arc::default(), shows: false, held: imbl::OrdMap::new() };
+        self.next.bundles.push_back(Some(Arc::new(bundle)));
+        self.dirty.bundles.insert(number);
+        Ok(number)
+    }
+
+    pub(super) fn edit_group(&mut self, number: u32, edit: impl FnOnce(&mut GroupSlot)) {
+        if let Some(Some(slot)) = self.next.group_slots.get_mut(number as usize) {
+            edit(Arc::make_mut(slot));
+        }
+    }
+
+    pub(super) fn edit_bundle(&mut self, number: u32, edit: impl FnOnce(&mut Bundle)) {
+        if let Some(Some(slot)) = self.next.bundles.get_mut(number as usize) {
+            edit(Arc::make_mut(slot));
+        }
+    }
+
+    // Principals.
+
+    /// The draft of a stored or drafted principal.
+    pub(super) fn principal(&mut self, service: bool, id: &str) -> Option<&mut PrincipalDraft> {
+        use std::collections::hash_map::Entry;
+        match self.principals.entry((service, id.into())) {
+            Entry::Occupied(drafted) => Some(drafted.into_mut()),
+            Entry::Vacant(free) => {
+                let pages = if service { &self.next.services } else { &self.next.users };
+                let found = pages.find(id)?;
+                Some(free.insert(PrincipalDraft {
+                    value: found.value,
+                    groups: Table::direct_groups_of(&found).collect(),
+                    edges: edges(Table::edges_of(&found)).collect(),
+                    far: None,
+                }))
+            }
+        }
+    }
+
+    /// Makes `id` drafted with these values, keeping its number and what it holds.
+    pub(super) fn upsert_principal(&mut self, service: bool, id: &OpaqueId, value: Principal, groups: Vec<u32>, far: Vec<u8>) {
+        if let Some(draft) = self.principal(service, id.as_str()) {
+            draft.value = Principal { number: draft.value.number, by_hand: draft.value.by_hand, ..value };
+            draft.groups = groups;
+            draft.far = Some(far);
+            return;
+        }
+        let number = self.next.principals;
+        self.next.principals += 1;
+        let value = Principal { number, ..value };
+        let draft = PrincipalDraft { value, groups, edges: Vec::new(), far: Some(far) };
+        self.principals.insert((service, id.as_str().into()), draft);
+    }
+
+    pub(super) fn claim_email(&mut self, id: &OpaqueId, old: Option<&Email>, new: &Email) {
+        let new = new.folded();
+        self.emails
+            .entry(id.clone())
+            .and_modify(|(_, claimed)| claimed.clone_from(&new))
+            .or_insert_with(|| (old.map(Email::folded), new));
+    }
+
+    // Edges: what is held.
+
+    fn target(&self, target: &Target) -> Checked<TargetNo> {
+        match target {
+            Target::Organization => Ok(AT_ORGANIZATION),
+            Target::Account(id) => self.account(id).map(at_account),
+            Target::Object(id) | Target::Record(id, _) => self.object(id).map(at_object),
+        }
+    }
+
+    /// The member's number; groups are marked.
+    fn member(&mut self, member: &Member) -> Checked<u32> {
+        let (service, id) = match member {
+            Member::Group(id) => return self.group(id).map(|n| n | GROUP_MEMBER),
+            Member::User(id) => (false, id),
+            Member::Service(id) => (true, id),
+        };
+        let what = if service { "service account" } else { "user" };
+        let found = self.principal(service, id.as_str()).map(|p| p.value.number);
+        found.ok_or_else(|| Fault::Unknown { what, id: id.to_string() })
+    }
+
+    pub(super) fn record(&mut self, object: u32, id: &str) -> &mut Vec<(Edge, Member)> {
+        let next = &self.next;
+        self.records.entry((object, id.into())).or_insert_with(|| next.record_edges(object, id))
+    }
+
+    pub(super) fn holdings(&mut self, target: TargetNo) -> &mut BTreeMap<(u32, u32), Edge> {
+        let next = &self.next;
+        self.holdings.entry(target).or_insert_with(|| {
+            let held = next.holdings_at(target).into_iter().flat_map(|h| &h.edges);
+            held.map(|e| ((e.bundle, e.at), *e)).collect()
+        })
+    }
+
+    fn put_edge(&mut self, key: &Key, bundle: u32, member: &Member, target: &Target, period: Period, by_hand: bool) {
+        if let (Some(from), Some(until)) = (period.starts_at, period.expires_at)
+            && until <= from
+        {
+            self.violation(key.clone(), "expires_at", Fault::EmptyPeriod);
+        }
+        let (at, number) = (self.target(target), self.member(member));
+        let (at, number) = (self.note(key, "target", at), self.note(key, "member", number));
+        let (Some(at), Some(number)) = (at, number) else { return };
+        let group = number & !GROUP_MEMBER;
+        if let Target::Record(_, record) = target {
+            let Unpacked::Object(object) = unpack(at) else { return };
+            let edges = self.record(object, record.as_str());
+            let edge = Edge::new(number, bundle, period, by_hand);
+            let new = upsert(edges, (edge, member.clone()), |(e, _)| (e.at, e.bundle));
+            let full = edges.len() > limits::MAX_HELD_AT_RECORD;
+            if new && number & GROUP_MEMBER != 0 {
+                self.count_held(group, None, AT_RECORDS);
+            }
+            self.bound(key, full, "roles and grants at one record", limits::MAX_HELD_AT_RECORD);
+        } else if number & GROUP_MEMBER != 0 {
+            let edge = Edge::new(group, bundle, period, by_hand);
+            if self.holdings(at).insert((bundle, group), edge).is_none() {
+                self.count_held(group, Some(bundle), at);
+            }
+        } else {
+            let (service, id) = match member {
+                Member::User(id) => (false, id.as_str()),
+                Member::Service(id) => (true, id.as_str()),
+                Member::Group(_) => return,
+            };
+            let Some(draft) = self.principal(service, id) else { return };
+            upsert(&mut draft.edges, Edge::new(at, bundle, period, by_hand), |e| (e.at, e.bundle));
+            let full = draft.edges.len() > limits::MAX_HELD_DIRECTLY;
+            self.bound(key, full, "roles and grants held directly", limits::MAX_HELD_DIRECTLY);
+        }
+    }
+
+    fn bound(&mut self, key: &Key, exceeded: bool, what: &'static str, limit: usize) {
+        if exceeded {
+            self.violation(key.clone(), "", Fault::TooMany { what, limit });
+        }
+    }
+
+    /// Notes principals that are in too many groups, on behalf of the row that added them.
+    pub(super) fn bound_groups(&mut self, key: &Key) {
+        let full = self.principals.values().any(|p| p.groups.len() > limits::MAX_GROUPS_OF_MEMBER);
+        self.bound(key, full, "groups of one member", limits::MAX_GROUPS_OF_MEMBER);
+    }
+
+    fn count_held(&mut self, group: u32, bundle: Option<u32>, at: TargetNo) {
+        let mut first = false;
+        self.edit_group(group, |slot| {
+            first = slot.held.is_empty();
+            let count = slot.held.get(&at).copied().unwrap_or(0);
+            slot.held.insert(at, count + 1);
+        });
+        if first {
+            self.dirty.holders.insert(group);
+        }
+        if let Some(bundle) = bundle {
+            self.edit_bundle(bundle, |b| {
+                let count = b.held.get(&at).copied().unwrap_or(0);
+                b.held.insert(at, count + 1);
+            });
+        }
+    }
+
+    fn uncount_held(&mut self, group: u32, bundle: Option<u32>, at: TargetNo) {
+        let less = |held: &mut imbl::OrdMap<TargetNo, u32>| match held.get(&at).copied() {
+            Some(n) if n > 1 => {
+                held.insert(at, n - 1);
+            }
+            _ => {
+                held.remove(&at);
+            }
+        };
+        self.edit_group(group, |slot| {
+            less(&mut slot.held);
+            if slot.held.is_empty() {
+                slot.below = None;
+            }
+        });
+        if let Some(bundle) = bundle {
+            self.edit_bundle(bundle, |b| less(&mut b.held));
+        }
+    }
+
+    /// Takes an edge away; whether there was one.
+    pub(super) fn remove_edge(&mut self, bundle: u32, member: &Member, target: &Target) -> bool {
+        let (Ok(at), Ok(number)) = (self.target(target), self.member(member)) else { return false };
+        let group = number & !GROUP_MEMBER;
+        if let Target::Record(_, record) = target {
+            let Unpacked::Object(object) = unpack(at) else { return false };
+            let edges = self.record(object, record.as_str());
+            let removed = take(edges, |(e, _)| (e.at, e.bundle) == (number, bundle));
+            if removed && number & GROUP_MEMBER != 0 {
+                self.uncount_held(group, None, AT_RECORDS);
+            }
+            return removed;
+        }
+        match member {
+            Member::Group(_) => {
+                let removed = self.holdings(at).remove(&(bundle, group)).is_some();
+                if removed {
+                    self.uncount_held(group, Some(bundle), at);
+                }
+                removed
+            }
+            Member::User(id) | Member::Service(id) => {
+                let service = matches!(member, Member::Service(_));
+                self.principal(service, id.as_str())
+                    .is_some_and(|p| take(&mut p.edges, |e| (e.at, e.bundle) == (at, bundle)))
+            }
+        }
+    }
+
+    /// Writes what was gathered into the version, so that it can be read whole.
+    pub(super) fn settle(&mut self) {
+        let by_hand: Vec<u32> =
+            self.next.by_rule.iter().flat_map(|r| [r.default_account, r.other_account]).collect();
+        let (mut users, mut services) = (Vec::new(), Vec::new());
+        for ((service, id), mut draft) in self.principals.drain() {
+            draft.edges.sort_unstable();
+            draft.groups.sort_unstable();
+            let mut near = Vec::with_capacity(draft.groups.len() * 4 + draft.edges.len() * 24);
+            draft.groups.iter().for_each(|g| near.extend_from_slice(&g.to_le_bytes()));
+            draft.edges.iter().for_each(|e| e.write(&mut near));
+            let value = Principal {
+                groups: u32::try_from(draft.groups.len()).unwrap_or(0),
+                by_hand: draft.edges.iter().any(|e| e.by_hand && by_hand.contains(&e.bundle)),
+                ..draft.value
+            };
+            let row = Some(EditRow { value, near, far: draft.far });
+            if service { &mut services } else { &mut users }.push(Edit { id, row });
+        }
+        self.next.users.edit(users);
+        self.next.services.edit(services);
+
+        let mut by_object: HashMap<u32, Vec<Edit<()>>> = HashMap::new();
+        for ((object, id), mut held) in self.records.drain() {
+            held.sort_by_key(|(e, _)| *e);
+            let mut near = Vec::with_capacity(held.len() * 24);
+            held.iter().for_each(|(e, _)| e.write(&mut near));
+            let members: Vec<&Member> = held.iter().map(|(_, m)| m).collect();
+            // Encoding into memory has no way to fail.
+            let far = minicbor::to_vec(members).ok();
+            let row = (!held.is_empty()).then_some(EditRow { value: (), near, far });
+            by_object.entry(object).or_default().push(Edit { id, row });
+        }
+        for (object, edits) in by_object {
+            if let Some(Some(slot)) = self.next.object_slots.get_mut(object as usize) {
+                Arc::make_mut(slot).records.edit(edits);
+            }
+        }
+
+        for (target, edges) in std::mem::take(&mut self.holdings) {
+            let edges = edges.into_values().collect();
+            self.dirty.targets.insert(target);
+            self.set_holdings(target, Holdings { edges, ..Holdings::default() });
+        }
+    }
+
+    pub(super) fn set_holdings(&mut self, target: TargetNo, holdings: Holdings) {
+        let holdings = Arc::new(holdings);
+        match unpack(target) {
+            Unpacked::Organization => self.next.holdings = holdings,
+            Unpacked::Account(n) => {
+                if let Some(Some(slot)) = self.next.account_slots.get_mut(n as usize) {
+                    Arc::make_mut(slot).holdings = holdings;
+                }
+            }
+            Unpacked::Object(n) => {
+                if let Some(Some(slot)) = self.next.object_slots.get_mut(n as usize) {
+                    Arc::make_mut(slot).holdings = holdings;
+                }
+            }
+            Unpacked::Records => {}
+        }
+    }
+
+    /// The version, if nothing is wrong with it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with what was put and deleted.
+    pub fn finish(mut self) -> Result<Finished, Vec<Violation>> {
+        self.settle();
+        self.check_whole();
+        if !self.violations.is_empty() {
+            return Err(self.violations);
+        }
+        self.flatten();
+        self.next.revision += 1;
+        let writes = self
+            .touched
+            .iter()
+            .map(|key| self.next.row(key).map_or_else(|| Write::Delete(key.clone()), Write::Put))
+            .collect();
+        Ok(Finished { table: self.next, writes })
+    }
+
+    pub(super) fn settings(&self) -> Option<&Arc<Settings>> {
+        self.next.settings.as_ref()
+    }
+}
+
+/// Puts `item` in place of the one with the same key; whether there was none.
+fn upsert<T, K: PartialEq>(items: &mut Vec<T>, item: T, key: impl Fn(&T) -> K) -> bool {
+    let same = key(&item);
+    match items.iter_mut().find(|i| key(i) == same) {
+        Some(old) => {
+            *old = item;
+            false
+        }
+        None => {
+            items.push(item);
+            true
+        }
+    }
+}
+
+fn take<T>(items: &mut Vec<T>, mut which: impl FnMut(&T) -> bool) -> bool {
+    let before = items.len();
+    items.retain(|i| !which(i));
+    items.len() < before
+}
+
+pub(super) fn number(pages: &Pages<u32>, what: &'static str, id: &str) -> Checked<u32> {
+    pages.find(id).map(|f| f.value).ok_or_else(|| Fault::Unknown { what, id: id.to_owned() })
+}
+
+pub(super) fn put_number(pages: &mut Pages<u32>, id: &str, number: u32) {
+    pages.edit(vec![Edit { id: id.into(), row: Some(EditRow { value: number, near: Vec::new(), far: None }) }]);
+}
+
+pub(super) fn remove_id<V: Copy>(pages: &mut Pages<V>, id: &str) {
+    pages.edit(vec![Edit { id: id.into(), row: None }]);
+}
+
+pub(super) fn fresh(len: usize) -> Checked<u32> {
+    match u32::try_from(len) {
+        Ok(n) if len < limits::MAX_NUMBERS => Ok(n),
+        _ => Err(Fault::TooMany { what: "entities", limit: limits::MAX_NUMBERS }),
+    }
+}
+
+/// Ids that occur twice in a list.
+pub(super) fn twice<T: std::hash::Hash + Eq + std::fmt::Display>(items: &[T]) -> Checked<()> {
+    let mut seen = HashSet::new();
+    match items.iter().find(|i| !seen.insert(*i)) {
+        Some(item) => Err(Fault::Duplicate(item.to_string())),
+        None => Ok(()),
+    }
+}

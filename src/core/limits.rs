@@ -1,0 +1,30 @@
+//! Every bound on what an organization may contain (INVARIANT 8). Exceeding one is a clear error.
+
+/// Permissions in one catalogue, built-in ones included. Classes are numbered in 16 bits.
+pub const MAX_PERMISSIONS: usize = 50_000;
+/// Aliases of one permission.
+pub const MAX_ALIASES: usize = 16;
+/// Patterns in one role.
+pub const MAX_PATTERNS: usize = 50_000;
+/// Groups of which one member is a direct member.
+pub const MAX_GROUPS_OF_MEMBER: usize = 5_000;
+/// Roles and grants that one principal holds directly at the organization, accounts and objects.
+pub const MAX_HELD_DIRECTLY: usize = 20_000;
+/// Roles and grants at one record.
+pub const MAX_HELD_AT_RECORD: usize = 10_000;
+/// E-mail domains of an organization, of a dynamic group or of the invite policy.
+pub const MAX_DOMAINS: usize = 1_000;
+/// Declared fields of an object, declared user attributes, or attributes of one principal.
+pub const MAX_FIELDS: usize = 256;
+/// Bytes of a field's or attribute's name.
+pub const MAX_FIELD_NAME_BYTES: usize = 128;
+/// Bytes of a name, address of a picture and the like.
+pub const MAX_NAME_BYTES: usize = 1_024;
+/// Bytes of a description.
+pub const MAX_DESCRIPTION_BYTES: usize = 8_192;
+/// Bytes of all attributes of one principal, encoded.
+pub const MAX_ATTRIBUTES_BYTES: usize = 32 * 1_024;
+/// Accounts, objects, groups or roles ever created in the life of a process.
+pub const MAX_NUMBERS: usize = 1 << 30;
+/// Violations gathered before the rest is only counted out.
+pub const MAX_VIOLATIONS: usize = 100;

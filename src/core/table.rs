@@ -1,0 +1,525 @@
+//! One version of an organization, immutable: what a decision walks and what an administrator
+//! reads. State and table are this one structure; two versions share all that did not change.
+//!
+//! Everything that is named gets a small *number* when it is loaded; numbers are never stored and
+//! never used again. What a decision needs is laid out by number:
+//!
+//! ```text
+//! permission name ─► PermissionRef (number, level, marks)
+//! principal id ────► Principal (status, kind, …) + its direct groups + what it holds directly
+//! target ──────────► Holdings: permission ─► class ─► Holders (groups closed over nesting)
+//! ```
+//!
+//! At one target, permissions that are contained in the same of the roles held there form a
+//! *class* and share one set of holders; which permission belongs to which class depends on the
+//! roles alone ([`Shape`]), so ten thousand objects with the same three roles share one shape.
+//! The alternative that lost: merged permission sets per user (1.75 GB at a million users, and a
+//! popular role copies every page when it changes).
+
+use std::sync::Arc;
+
+use imbl::{OrdMap, Vector};
+
+use super::id::{Id, PermissionName};
+use super::id::Pattern;
+use super::model::{Account, Group, Level, Object, Period, Permission, Role, Settings, Status, UserKind};
+use super::pages::{Found, Pages};
+use super::set::Set;
+
+/// The numbers of the system groups (rule 2.6), the same in every organization.
+pub const ALL_USERS: u32 = 0;
+/// Active users of kind `internal`.
+pub const INTERNAL_USERS: u32 = 1;
+/// Active users of kind `external`.
+pub const EXTERNAL_USERS: u32 = 2;
+/// The ids of the system groups, by number.
+pub const SYSTEM_GROUPS: [&str; 3] = ["all-users", "internal-users", "external-users"];
+
+/// An organization at one revision.
+#[derive(Clone)]
+pub struct Table {
+    pub(super) id: Id,
+    pub(super) history: Arc<str>,
+    pub(super) revision: u64,
+    pub(super) settings: Option<Arc<Settings>>,
+    /// Names and aliases.
+    pub(super) permissions: Pages<PermissionRef>,
+    pub(super) permission_slots: Vector<Option<Arc<PermissionSlot>>>,
+    pub(super) accounts: Pages<u32>,
+    pub(super) account_slots: Vector<Option<Arc<AccountSlot>>>,
+    pub(super) objects: Pages<u32>,
+    pub(super) object_slots: Vector<Option<Arc<ObjectSlot>>>,
+    pub(super) groups: Pages<u32>,
+    pub(super) group_slots: Vector<Option<Arc<GroupSlot>>>,
+    pub(super) roles: Pages<u32>,
+    /// Patterns given directly.
+    pub(super) patterns: Pages<u32>,
+    pub(super) bundles: Vector<Option<Arc<Bundle>>>,
+    pub(super) domains: Pages<u32>,
+    pub(super) domain_slots: Vector<Arc<DomainSlot>>,
+    pub(super) users: Pages<Principal>,
+    pub(super) services: Pages<Principal>,
+    pub(super) principals: u32,
+    /// Folded addresses; the near bytes are the user's id.
+    pub(super) emails: Pages<()>,
+    pub(super) holdings: Arc<Holdings>,
+    pub(super) shapes: OrdMap<Box<[u32]>, Arc<Shape>>,
+    pub(super) by_rule: Option<ByRuleRoles>,
+    pub(super) default_account: u32,
+}
+
+/// What a permission's name or alias leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PermissionRef {
+    /// Its number.
+    pub number: u32,
+    /// The level from which it takes effect.
+    pub level: Level,
+    /// Rule 4.7.
+    pub requires_visibility: bool,
+    /// Rule 4.7.
+    pub requires_approver: bool,
+    /// Rule 4.6: the number of the permission asked instead.
+    pub when_not_owner: Option<u32>,
+}
+
+/// A permission of the catalogue.
+#[derive(Debug, PartialEq)]
+pub struct PermissionSlot {
+    /// As in the file.
+    pub row: Permission,
+    /// Whether it ships with the preset.
+    pub built_in: bool,
+}
+
+/// An account and what is held at it.
+#[derive(Clone)]
+pub struct AccountSlot {
+    /// As in the file.
+    pub row: Account,
+    pub(super) holdings: Arc<Holdings>,
+}
+
+/// An object and what is held at it and its records.
+#[derive(Clone)]
+pub struct ObjectSlot {
+    /// As in the file.
+    pub row: Object,
+    pub(super) private: Private,
+    pub(super) holdings: Arc<Holdings>,
+    /// By record id: near are [`Edge`]s by member number, far the same members' ids in CBOR.
+    pub(super) records: Pages<()>,
+}
+
+/// To whom an object is private, by number where it can be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Private {
+    No,
+    Account(u32),
+    User(Box<str>),
+}
+
+/// A group and its place in the nesting.
+#[derive(Clone)]
+pub struct GroupSlot {
+    /// As in the file, but `groups` stays empty: see `parents`.
+    pub row: Group,
+    pub(super) parents: Vec<u32>,
+    pub(super) children: Vec<u32>,
+    /// At how many roles and grants of each target it is the member; [`AT_RECORDS`] stands for
+    /// all records together.
+    pub(super) held: OrdMap<TargetNo, u32>,
+    /// Itself and every group nested in it: kept for groups that hold something.
+    pub(super) below: Option<Arc<Set>>,
+}
+
+/// What is held as one: a role's permissions, or a pattern given directly.
+#[derive(Clone)]
+pub struct Bundle {
+    /// Where it comes from.
+    pub source: Source,
+    pub(super) set: Arc<Set>,
+    /// Contains an object-level permission that requires visibility (rule 6.4).
+    pub(super) shows: bool,
+    /// At how many groups of each target it is held (records aside).
+    pub(super) held: OrdMap<TargetNo, u32>,
+}
+
+/// Where a [`Bundle`] comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// A role; `changed` says whether it has a row of its own (custom, or a system role whose
+    /// permissions were changed).
+    Role {
+        /// As in the file.
+        row: Role,
+        /// Whether it has a row.
+        changed: bool,
+    },
+    /// A pattern given directly.
+    Grant(Pattern),
+}
+
+/// What an e-mail domain means here.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct DomainSlot {
+    /// The kind it makes, if it is one of the organization's domains.
+    pub(super) own: Option<UserKind>,
+    /// The dynamic groups that name it: empty unless it is one of the organization's (rule 2.6).
+    pub(super) groups: Vec<u32>,
+}
+
+/// The roles given by rule (3.6), by number.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ByRuleRoles {
+    pub(super) default_account: u32,
+    pub(super) other_account: u32,
+}
+
+/// The fixed part of a user's or service account's row. Its near bytes are the numbers of its
+/// direct groups, then its [`Edge`]s by target; its far bytes the stored row without groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Principal {
+    pub(super) number: u32,
+    pub(super) account: u32,
+    pub(super) domain: u32,
+    pub(super) groups: u32,
+    pub(super) status: Status,
+    /// None for a service account.
+    pub(super) kind: Option<UserKind>,
+    /// One of the roles given by rule was assigned by hand: the rule steps back (3.6).
+    pub(super) by_hand: bool,
+}
+
+/// A principal found: its fixed part and its bytes.
+pub type PrincipalFound<'a> = Found<'a, Principal>;
+
+/// A target by number, packed: the kind in the two highest bits.
+pub(super) type TargetNo = u32;
+/// The organization as a target.
+pub(super) const AT_ORGANIZATION: TargetNo = 0;
+/// Any record, in the counts of a group or bundle.
+pub(super) const AT_RECORDS: TargetNo = u32::MAX;
+const KIND_BITS: u32 = 30;
+
+/// The account numbered `n` as a target.
+pub(super) fn at_account(n: u32) -> TargetNo {
+    1 << KIND_BITS | n
+}
+
+/// The object numbered `n` as a target.
+pub(super) fn at_object(n: u32) -> TargetNo {
+    2 << KIND_BITS | n
+}
+
+/// What a packed target is.
+pub(super) enum Unpacked {
+    Organization,
+    Account(u32),
+    Object(u32),
+    Records,
+}
+
+pub(super) fn unpack(target: TargetNo) -> Unpacked {
+    let n = target & ((1 << KIND_BITS) - 1);
+    match target >> KIND_BITS {
+        0 => Unpacked::Organization,
+        1 => Unpacked::Account(n),
+        2 => Unpacked::Object(n),
+        _ => Unpacked::Records,
+    }
+}
+
+/// Something held: at a target (in a principal's row), or by a member (in a record's).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Edge {
+    /// Target number, or member number with [`GROUP_MEMBER`].
+    pub(super) at: u32,
+    /// Bundle number; [`BY_HAND`] is kept beside it.
+    pub(super) bundle: u32,
+    pub(super) from: i64,
+    pub(super) until: i64,
+    pub(super) by_hand: bool,
+}
+
+/// Marks a member number as a group's.
+pub(super) const GROUP_MEMBER: u32 = 1 << 31;
+const BY_HAND: u32 = 1 << 31;
+pub(super) const EDGE_BYTES: usize = 24;
+
+impl Edge {
+    pub(super) fn new(at: u32, bundle: u32, period: Period, by_hand: bool) -> Self {
+        let from = period.starts_at.unwrap_or(i64::MIN);
+        Self { at, bundle, from, until: period.expires_at.unwrap_or(i64::MAX), by_hand }
+    }
+
+    pub(super) fn period(&self) -> Period {
+        Period {
+            starts_at: (self.from != i64::MIN).then_some(self.from),
+            expires_at: (self.until != i64::MAX).then_some(self.until),
+        }
+    }
+
+    pub(super) fn is_timeless(&self) -> bool {
+        self.from == i64::MIN && self.until == i64::MAX
+    }
+
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.at.to_le_bytes());
+        let by_hand = if self.by_hand { BY_HAND } else { 0 };
+        out.extend_from_slice(&(self.bundle | by_hand).to_le_bytes());
+        out.extend_from_slice(&self.from.to_le_bytes());
+        out.extend_from_slice(&self.until.to_le_bytes());
+    }
+
+    #[inline]
+    fn read(bytes: &[u8; EDGE_BYTES]) -> Self {
+        let (at, rest) = bytes.split_at(4);
+        let (bundle, rest) = rest.split_at(4);
+        let (from, until) = rest.split_at(8);
+        let bundle = le_u32(bundle);
+        Self {
+            at: le_u32(at),
+            bundle: bundle & !BY_HAND,
+            from: le_i64(from),
+            until: le_i64(until),
+            by_hand: bundle & BY_HAND != 0,
+        }
+    }
+
+    /// Rule 3.4: in effect while `starts_at <= now < expires_at`.
+    #[inline]
+    pub(super) fn in_effect(&self, now: i64) -> bool {
+        self.from <= now && now < self.until
+    }
+}
+
+fn le_u32(bytes: &[u8]) -> u32 {
+    bytes.try_into().map_or(0, u32::from_le_bytes)
+}
+
+fn le_i64(bytes: &[u8]) -> i64 {
+    bytes.try_into().map_or(0, i64::from_le_bytes)
+}
+
+/// The edges in `bytes`.
+#[inline]
+pub(super) fn edges(bytes: &[u8]) -> impl Iterator<Item = Edge> + '_ {
+    bytes.as_chunks::<EDGE_BYTES>().0.iter().map(Edge::read)
+}
+
+/// The edges whose `at` is `at`; `bytes` are sorted by it.
+#[inline]
+pub(super) fn edges_at(bytes: &[u8], at: u32) -> impl Iterator<Item = Edge> + '_ {
+    let chunks = bytes.as_chunks::<EDGE_BYTES>().0;
+    let key = |c: &[u8; EDGE_BYTES]| le_u32(c.get(..4).unwrap_or(&[]));
+    let start = if chunks.len() <= 8 { 0 } else { chunks.partition_point(|c| key(c) < at) };
+    chunks
+        .get(start..)
+        .unwrap_or(&[])
+        .iter()
+        .skip_while(move |c| key(c) < at)
+        .take_while(move |c| key(c) == at)
+        .map(Edge::read)
+}
+
+/// What groups hold at one target (records aside).
+#[derive(Default)]
+pub struct Holdings {
+    /// Sorted by bundle and group; `at` is the group.
+    pub(super) edges: Vec<Edge>,
+    pub(super) shape: Arc<Shape>,
+    /// By class, less one.
+    pub(super) holders: Box<[Holders]>,
+}
+
+/// Which permissions the roles held at a target put together: a function of the roles alone.
+#[derive(Default, Debug)]
+pub struct Shape {
+    /// By permission number: 0 for none, else the class plus one.
+    pub(super) class_of: Box<[u16]>,
+    /// The bundles that contain the class's permissions.
+    pub(super) classes: Vec<Box<[u32]>>,
+}
+
+/// Who holds the permissions of a class at a target.
+#[derive(Default)]
+pub(super) struct Holders {
+    /// Groups, closed over nesting, that hold without bounds of time.
+    pub(super) always: Set,
+    /// Groups, closed over nesting, that hold for a time; sorted by group (`at`).
+    pub(super) timed: Box<[Edge]>,
+}
+
+impl Holdings {
+    /// Whether one of `groups` holds `permission` here now (rule 4.5).
+    #[inline]
+    pub(super) fn hold(&self, permission: u32, mut groups: impl Iterator<Item = u32> + Clone, now: i64) -> bool {
+        let Some(class) = self.shape.class_of.get(permission as usize) else { return false };
+        let Some(holders) = usize::from(*class).checked_sub(1).and_then(|c| self.holders.get(c)) else {
+            return false;
+        };
+        if groups.clone().any(|g| holders.always.contains(g)) {
+            return true;
+        }
+        if holders.timed.is_empty() {
+            return false;
+        }
+        groups.any(|g| {
+            let start = holders.timed.partition_point(|e| e.at < g);
+            let mine = holders.timed.get(start..).unwrap_or(&[]);
+            mine.iter().take_while(|e| e.at == g).any(|e| e.in_effect(now))
+        })
+    }
+}
+
+impl Table {
+    /// An organization before its first row: nothing can be asked of it, and the first version must
+    /// bring its settings. `history` tells it from others under the same id; `seed` keys its hashes
+    /// and never changes in its life.
+    #[must_use]
+    pub fn blank(id: Id, history: Arc<str>, seed: u64) -> Self {
+        Self {
+            id,
+            history,
+            revision: 0,
+            settings: None,
+            permissions: Pages::new(seed),
+            permission_slots: Vector::new(),
+            accounts: Pages::new(seed),
+            account_slots: Vector::new(),
+            objects: Pages::new(seed),
+            object_slots: Vector::new(),
+            groups: Pages::new(seed),
+            group_slots: Vector::new(),
+            roles: Pages::new(seed),
+            patterns: Pages::new(seed),
+            bundles: Vector::new(),
+            domains: Pages::new(seed),
+            domain_slots: Vector::new(),
+            users: Pages::new(seed),
+            services: Pages::new(seed),
+            principals: 0,
+            emails: Pages::new(seed),
+            holdings: Arc::default(),
+            shapes: OrdMap::new(),
+            by_rule: None,
+            default_account: 0,
+        }
+    }
+
+    /// The version that `rows` make, at `revision`: what loading a store does.
+    ///
+    /// # Errors
+    /// What is wrong with the rows: they were not written by [`crate::core::change::apply`].
+    pub fn load(
+        id: Id,
+        history: Arc<str>,
+        seed: u64,
+        revision: u64,
+        rows: Vec<super::model::Row>,
+    ) -> Result<Self, Vec<super::Violation>> {
+        let mut draft = super::Draft::new(&Self::blank(id, history, seed));
+        draft.declare_groups(rows.iter());
+        rows.into_iter().for_each(|row| draft.put(row));
+        let mut table = draft.finish()?.table;
+        table.revision = revision;
+        Ok(table)
+    }
+
+    /// The organization's id.
+    #[must_use]
+    pub fn id(&self) -> &Id {
+        &self.id
+    }
+
+    /// What tells this organization from one restored or created again under the same id.
+    #[must_use]
+    pub fn history(&self) -> &Arc<str> {
+        &self.history
+    }
+
+    /// How many changes made it.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// How many pages of user rows were written up to this version: what a write costs.
+    #[must_use]
+    pub fn pages_written(&self) -> u64 {
+        self.users.pages_written() + self.services.pages_written()
+    }
+
+    /// How many users there are.
+    #[must_use]
+    pub fn user_count(&self) -> usize {
+        self.users.len()
+    }
+
+    /// The permission of that name or alias.
+    #[inline]
+    #[must_use]
+    pub fn permission(&self, name: &str) -> Option<PermissionRef> {
+        self.permissions.find(name).map(|f| f.value)
+    }
+
+    /// The permission of that number.
+    #[must_use]
+    pub fn permission_slot(&self, number: u32) -> Option<&PermissionSlot> {
+        self.permission_slots.get(number as usize)?.as_deref()
+    }
+
+    /// Every permission of the catalogue with its number.
+    pub fn catalogue(&self) -> impl Iterator<Item = (u32, &PermissionSlot)> {
+        (0u32..).zip(&self.permission_slots).filter_map(|(n, slot)| Some((n, slot.as_deref()?)))
+    }
+
+    /// The name that the preset or the organization gave to a name or alias.
+    #[must_use]
+    pub fn canonical(&self, name: &str) -> Option<&PermissionName> {
+        Some(&self.permission_slot(self.permission(name)?.number)?.row.name)
+    }
+
+    pub(super) fn account_slot(&self, number: u32) -> Option<&Arc<AccountSlot>> {
+        self.account_slots.get(number as usize)?.as_ref()
+    }
+
+    pub(super) fn object_slot(&self, number: u32) -> Option<&Arc<ObjectSlot>> {
+        self.object_slots.get(number as usize)?.as_ref()
+    }
+
+    pub(super) fn group_slot(&self, number: u32) -> Option<&Arc<GroupSlot>> {
+        self.group_slots.get(number as usize)?.as_ref()
+    }
+
+    pub(super) fn bundle(&self, number: u32) -> Option<&Arc<Bundle>> {
+        self.bundles.get(number as usize)?.as_ref()
+    }
+
+    /// The groups that make a principal what it is at a decision: its direct ones, and for an
+    /// active user the system groups and the dynamic groups of its domain (rule 2.6).
+    #[inline]
+    pub(super) fn groups_of<'a>(&'a self, found: &PrincipalFound<'a>) -> impl Iterator<Item = u32> + Clone + 'a {
+        let p = found.value;
+        let direct = found.near.get(..p.groups as usize * 4).unwrap_or(&[]);
+        let direct = direct.as_chunks::<4>().0.iter().map(|c| u32::from_le_bytes(*c));
+        let (system, dynamic): (&[u32], &[u32]) = match (p.kind, p.status) {
+            (Some(kind), Status::Active) => (
+                match kind {
+                    UserKind::Internal => &[ALL_USERS, INTERNAL_USERS],
+                    UserKind::External => &[ALL_USERS, EXTERNAL_USERS],
+                },
+                self.domain_slots.get(p.domain as usize).map_or(&[], |d| &d.groups),
+            ),
+            _ => (&[], &[]),
+        };
+        direct.chain(system.iter().copied()).chain(dynamic.iter().copied())
+    }
+
+    /// What a principal holds directly, records aside.
+    #[inline]
+    pub(super) fn edges_of<'a>(found: &PrincipalFound<'a>) -> &'a [u8] {
+        found.near.get(found.value.groups as usize * 4..).unwrap_or(&[])
+    }
+}
