@@ -1,2 +1,3 @@
 //! Doorward, a policy decision point.
 pub mod core;
+pub mod store;
