@@ -1,3 +1,10 @@
-//! Doorward, a policy decision point.
+//! Doorward, a policy decision point. `src/ARCHITECTURE.md` says where things live.
+//!
+//! Rooms, each importing only those below it:
+//! `cli → server → service → engine → snapshot → store → core`.
+
+pub mod clock;
 pub mod core;
+pub mod engine;
+pub mod snapshot;
 pub mod store;

@@ -1,0 +1,143 @@
+//! How an organization lies in the store: row keys and values.
+//!
+//! The first byte of a key is the kind, in the order in which kinds are loaded; what follows tells
+//! rows of a kind apart. Values are CBOR with numbered fields (see `core::model`).
+
+use minicbor::{Decode, Encode};
+
+use crate::core::model::{Key, Millis, Row, Write};
+use crate::store::{RowWrite, StoreError};
+
+/// The organization's [`Birth`].
+const BIRTH: u8 = 0;
+/// Rows: this plus the place of their kind.
+const ROWS: u8 = 1;
+/// Request ids that were answered.
+const REQUESTS: u8 = 200;
+
+/// What is fixed when an organization is created.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Birth {
+    /// Tells it from others under the same id.
+    #[n(0)]
+    pub history: String,
+    /// Keys its hashes.
+    #[n(1)]
+    pub seed: u64,
+}
+
+/// A write that was answered, so that a retry gets the same answer.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Answered {
+    /// Caller, method and request id, hashed.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub id: Vec<u8>,
+    /// The request's content, hashed.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub body: Vec<u8>,
+    /// When.
+    #[n(2)]
+    pub at: Millis,
+    /// The reply, encoded.
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub reply: Vec<u8>,
+    /// The revision it made.
+    #[n(4)]
+    pub revision: u64,
+}
+
+/// One revision in the log: who, when, and what to put and delete to get from the one before to it.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct Logged {
+    /// When it was decided.
+    #[n(0)]
+    pub at: Millis,
+    /// Who did it.
+    #[n(1)]
+    pub caller: String,
+    /// By which call.
+    #[n(2)]
+    pub method: String,
+    /// The delta.
+    #[n(3)]
+    pub writes: Vec<Write>,
+}
+
+/// What a stored row is.
+pub enum Stored {
+    /// Fixed at creation.
+    Birth(Birth),
+    /// Content.
+    Row(Row),
+    /// A request answered.
+    Answered(Answered),
+}
+
+/// Encoding into memory has no way to fail; an empty value would be refused when read.
+pub fn encode<T: Encode<()>>(value: &T) -> Vec<u8> {
+    minicbor::to_vec(value).unwrap_or_default()
+}
+
+fn kind(key: &Key) -> u8 {
+    ROWS + match key {
+        Key::Settings => 0,
+        Key::Account(_) => 1,
+        Key::Permission(_) => 2,
+        Key::Object(_) => 3,
+        Key::Role(_) => 4,
+        Key::Group(_) => 5,
+        Key::User(_) => 6,
+        Key::Service(_) => 7,
+        Key::Assignment(..) => 8,
+        Key::Grant(..) => 9,
+    }
+}
+
+fn row_key(key: &Key) -> Vec<u8> {
+    let mut bytes = vec![kind(key)];
+    bytes.extend(encode(key));
+    bytes
+}
+
+/// The store's row for a write of the delta.
+pub fn of_write(write: &Write) -> RowWrite {
+    match write {
+        Write::Put(row) => RowWrite { key: row_key(&row.key()), value: Some(encode(row)) },
+        Write::Delete(key) => RowWrite { key: row_key(key), value: None },
+    }
+}
+
+/// The store's row for what is fixed at creation.
+pub fn of_birth(birth: &Birth) -> RowWrite {
+    RowWrite { key: vec![BIRTH], value: Some(encode(birth)) }
+}
+
+/// The store's row for an answered request.
+pub fn of_answered(answered: &Answered) -> RowWrite {
+    RowWrite { key: request_key(&answered.id), value: Some(encode(answered)) }
+}
+
+/// The write that forgets an answered request.
+pub fn forget_answered(id: &[u8]) -> RowWrite {
+    RowWrite { key: request_key(id), value: None }
+}
+
+fn request_key(id: &[u8]) -> Vec<u8> {
+    let mut key = vec![REQUESTS];
+    key.extend_from_slice(id);
+    key
+}
+
+/// What a stored row is.
+///
+/// # Errors
+/// `Unreadable` if no version of this program wrote it.
+pub fn read(key: &[u8], value: &[u8]) -> Result<Stored, StoreError> {
+    let unreadable = |e: minicbor::decode::Error| StoreError::Unreadable(e.to_string());
+    match key.first() {
+        Some(&BIRTH) => minicbor::decode(value).map(Stored::Birth).map_err(unreadable),
+        Some(&REQUESTS) => minicbor::decode(value).map(Stored::Answered).map_err(unreadable),
+        Some(_) => minicbor::decode(value).map(Stored::Row).map_err(unreadable),
+        None => Err(StoreError::Unreadable("a row without a key".to_owned())),
+    }
+}

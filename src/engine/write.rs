@@ -1,0 +1,326 @@
+//! The way of a write, for one organization at a time.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use sha2::{Digest, Sha256};
+use tokio::sync::oneshot;
+
+use crate::clock::{ClockError, hex};
+use crate::core::change::{self, Applied, Change, ChangeError, Effect};
+use crate::core::id::Id;
+use crate::core::model::{Key, Millis};
+use crate::core::table::Table;
+use crate::store::{Commit, StoreError};
+
+use super::rows::{self, Answered, Birth, Logged};
+use super::{Durable, Engine, Revision, lock};
+
+/// How long an answered request id is remembered (API.md).
+pub const REQUEST_ID_KEPT_MS: Millis = 24 * 60 * 60 * 1_000;
+/// How many are remembered in one organization; more within a day are refused.
+pub const MAX_REQUEST_IDS: usize = 200_000;
+
+/// Who calls, and how the write is to be carried out.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The organization.
+    pub organization: Id,
+    /// Who calls, for the log and for request ids.
+    pub caller: String,
+    /// The gRPC method, for the log and for request ids.
+    pub method: &'static str,
+    /// Makes a retry safe; empty for none.
+    pub request_id: String,
+    /// A digest of the request's content but for its id.
+    pub body: [u8; 32],
+    /// Only say what would change.
+    pub validate_only: bool,
+    /// Create the organization if there is none. Otherwise it must exist.
+    pub create: Create,
+}
+
+/// What a write expects of the organization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Create {
+    /// It must exist.
+    Never,
+    /// It is created if it does not exist.
+    IfMissing,
+    /// It must not exist.
+    Always,
+}
+
+/// What a write came to.
+pub struct Outcome {
+    /// The version that the change was applied to.
+    pub before: Arc<Table>,
+    /// The version with the change; the same without effects.
+    pub after: Arc<Table>,
+    /// The revision of `after`, or of `before` for a dry run.
+    pub revision: Revision,
+    /// What became of each row.
+    pub effects: Vec<(Key, Effect)>,
+}
+
+/// The encoded reply of a write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// As the reply function made it, now or when the same request was first answered.
+    pub reply: Vec<u8>,
+    /// Whether it is the repetition of an earlier reply.
+    pub replayed: bool,
+}
+
+/// Why nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError<E> {
+    /// The plan refused.
+    #[error("{0}")]
+    Plan(E),
+    /// There is no such organization.
+    #[error("unknown organization `{0}`")]
+    UnknownOrganization(String),
+    /// There is one already.
+    #[error("organization `{0}` exists already")]
+    OrganizationExists(String),
+    /// The change cannot be.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    /// The same request id was used for something else.
+    #[error("the request id was used for another request")]
+    RequestIdReused,
+    /// Too many request ids within a day.
+    #[error("more than {MAX_REQUEST_IDS} request ids within a day")]
+    TooManyRequestIds,
+    /// The store takes no writes now.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No randomness for a new organization.
+    #[error(transparent)]
+    Clock(#[from] ClockError),
+    /// The write may or may not be on disk: the process is ending.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+/// The writer's side of an organization.
+pub(super) struct Head {
+    /// The newest version, perhaps not durable yet.
+    table: Arc<Table>,
+    /// None while the organization does not exist.
+    birth: Option<Birth>,
+    answered: HashMap<Vec<u8>, Answered>,
+    /// Answered requests by age.
+    order: VecDeque<(Millis, Vec<u8>)>,
+}
+
+impl Head {
+    pub(super) fn new(table: Arc<Table>, mut answered: Vec<Answered>) -> Self {
+        answered.sort_by_key(|a| a.at);
+        let order = answered.iter().map(|a| (a.at, a.id.clone())).collect();
+        let answered = answered.into_iter().map(|a| (a.id.clone(), a)).collect();
+        Self { table, birth: None, answered, order }
+    }
+
+    pub(super) fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
+    /// Request ids that are old enough to be forgotten.
+    fn forget(&mut self, now: Millis) -> Vec<Vec<u8>> {
+        let mut gone = Vec::new();
+        while let Some((at, id)) = self.order.front() {
+            if *at > now - REQUEST_ID_KEPT_MS {
+                break;
+            }
+            self.answered.remove(id);
+            gone.push(id.clone());
+            self.order.pop_front();
+        }
+        gone
+    }
+}
+
+/// What the blocking part of a write came to.
+enum Step {
+    /// Submitted; the reply may go out when the committer says so.
+    Submitted(Vec<u8>, oneshot::Receiver<()>),
+    /// Nothing to write; the reply stands once `revision` is durable.
+    Unchanged { reply: Vec<u8>, revision: u64, replayed: bool },
+}
+
+impl Engine {
+    /// Plans a change against the newest version, stores it and publishes it. `plan` sees the
+    /// version that the change will apply to, under the organization's writer; `reply` makes the
+    /// reply from what came of it, to be remembered with the request id in the same commit.
+    ///
+    /// # Errors
+    /// See [`WriteError`]. An error leaves nothing changed, `Stopping` aside.
+    pub async fn write<E, P, R>(self: &Arc<Self>, call: Call, plan: P, reply: R) -> Result<Written, WriteError<E>>
+    where
+        E: Send + 'static,
+        P: FnOnce(&Table) -> Result<Vec<Change>, E> + Send + 'static,
+        R: FnOnce(&Outcome) -> Vec<u8> + Send + 'static,
+    {
+        let engine = Arc::clone(self);
+        let organization = call.organization.clone();
+        // Applying a large file takes long; it must not sit on a runtime's thread.
+        let step = tokio::task::spawn_blocking(move || engine.write_blocking(&call, plan, reply)).await;
+        let (step, tentative) = step.map_err(|_| WriteError::Stopping)?;
+        match step {
+            Ok(Step::Submitted(reply, durable)) => {
+                durable.await.map_err(|_| WriteError::Stopping)?;
+                Ok(Written { reply, replayed: false })
+            }
+            Ok(Step::Unchanged { reply, revision, replayed }) => {
+                self.durable(&organization, revision).await?;
+                Ok(Written { reply, replayed })
+            }
+            Err(error) => {
+                self.durable(&organization, tentative).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits until what a refusal was derived from is on disk.
+    async fn durable<E>(&self, organization: &Id, revision: u64) -> Result<(), WriteError<E>> {
+        if revision == 0 {
+            return Ok(());
+        }
+        loop {
+            if let Some(published) = self.snapshots.find(organization.as_str()) {
+                let mut revisions = published.revisions();
+                let reached = revisions.wait_for(|r| *r >= revision).await;
+                return reached.map(drop).map_err(|_| WriteError::Stopping);
+            }
+            // The organization's very first revision is on its way to the disk.
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+
+    fn write_blocking<E>(
+        &self,
+        call: &Call,
+        plan: impl FnOnce(&Table) -> Result<Vec<Change>, E>,
+        reply: impl FnOnce(&Outcome) -> Vec<u8>,
+    ) -> (Result<Step, WriteError<E>>, u64) {
+        let head = match self.head(call) {
+            Ok(head) => head,
+            Err(error) => return (Err(error), 0),
+        };
+        let mut head = lock(&head);
+        let step = self.write_locked(call, &mut head, plan, reply);
+        let tentative = head.table.revision();
+        if tentative == 0 {
+            // It was not created after all. Whoever waits for this lock finds revision 0 too.
+            self.heads.remove_if(call.organization.as_str(), |_, h| h.try_lock().is_err());
+        }
+        (step, tentative)
+    }
+
+    fn head<E>(&self, call: &Call) -> Result<Arc<Mutex<Head>>, WriteError<E>> {
+        let id = call.organization.as_str();
+        if let Some(head) = self.heads.get(id) {
+            return Ok(Arc::clone(&head));
+        }
+        if call.create == Create::Never {
+            return Err(WriteError::UnknownOrganization(id.to_owned()));
+        }
+        let (history, seed) = (self.clock.random()?, self.clock.random()?);
+        let seed = seed.iter().take(8).fold(0, |n, b| n << 8 | u64::from(*b));
+        let birth = Birth { history: hex(&history), seed };
+        let blank = Table::blank(call.organization.clone(), birth.history.as_str().into(), seed);
+        let head = Head { birth: Some(birth), ..Head::new(Arc::new(blank), Vec::new()) };
+        Ok(Arc::clone(&self.heads.entry(id.into()).or_insert_with(|| Arc::new(Mutex::new(head)))))
+    }
+
+    fn write_locked<E>(
+        &self,
+        call: &Call,
+        head: &mut Head,
+        plan: impl FnOnce(&Table) -> Result<Vec<Change>, E>,
+        reply: impl FnOnce(&Outcome) -> Vec<u8>,
+    ) -> Result<Step, WriteError<E>> {
+        let now = self.clock.now();
+        let id = request_id(call);
+        let before = Arc::clone(&head.table);
+        if let Some(answered) = id.as_ref().and_then(|id| head.answered.get(id))
+            && answered.at > now - REQUEST_ID_KEPT_MS
+        {
+            if answered.body != call.body {
+                return Err(WriteError::RequestIdReused);
+            }
+            let (reply, revision) = (answered.reply.clone(), answered.revision);
+            return Ok(Step::Unchanged { reply, revision, replayed: true });
+        }
+        let name = || call.organization.to_string();
+        match (call.create, before.revision()) {
+            (Create::Never, 0) => return Err(WriteError::UnknownOrganization(name())),
+            (Create::Always, 1..) => return Err(WriteError::OrganizationExists(name())),
+            _ => {}
+        }
+        let changes = plan(&before).map_err(WriteError::Plan)?;
+        let Applied { table, writes, effects } = change::apply(&before, changes)?;
+        let after = Arc::new(table);
+        let seen = if call.validate_only { &before } else { &after };
+        let revision = Revision { history: Arc::clone(seen.history()), number: seen.revision() };
+        let outcome = Outcome { before: Arc::clone(&before), after: Arc::clone(&after), revision, effects };
+        let reply = reply(&outcome);
+        if call.validate_only || outcome.effects.is_empty() {
+            return Ok(Step::Unchanged { reply, revision: before.revision(), replayed: false });
+        }
+        self.submit(call, head, now, after, writes, id, reply)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of one commit, put together once")]
+    fn submit<E>(
+        &self,
+        call: &Call,
+        head: &mut Head,
+        now: Millis,
+        after: Arc<Table>,
+        writes: Vec<crate::core::model::Write>,
+        id: Option<Vec<u8>>,
+        reply: Vec<u8>,
+    ) -> Result<Step, WriteError<E>> {
+        self.store.writable()?;
+        let gone = head.forget(now);
+        if id.is_some() && head.answered.len() >= MAX_REQUEST_IDS {
+            return Err(WriteError::TooManyRequestIds);
+        }
+        let revision = after.revision();
+        let mut stored: Vec<_> = writes.iter().map(rows::of_write).collect();
+        stored.extend(gone.iter().map(|id| rows::forget_answered(id)));
+        stored.extend(head.birth.iter().map(rows::of_birth));
+        let answered =
+            id.map(|id| Answered { id, body: call.body.to_vec(), at: now, reply: reply.clone(), revision });
+        stored.extend(answered.iter().map(rows::of_answered));
+        let logged = Logged { at: now, caller: call.caller.clone(), method: call.method.to_owned(), writes };
+        let scope = call.organization.to_string();
+        let commit = Commit { scope, revision, log: rows::encode(&logged), rows: stored };
+        let (done, durable) = oneshot::channel();
+        self.committer.submit(commit, Durable { table: Some(Arc::clone(&after)), done })?;
+        head.table = after;
+        head.birth = None;
+        if let Some(answered) = answered {
+            head.order.push_back((now, answered.id.clone()));
+            head.answered.insert(answered.id.clone(), answered);
+        }
+        Ok(Step::Submitted(reply, durable))
+    }
+}
+
+/// Request ids are keyed by caller and method too (the organization has its own map).
+fn request_id(call: &Call) -> Option<Vec<u8>> {
+    if call.request_id.is_empty() || call.validate_only {
+        return None;
+    }
+    let mut hash = Sha256::new();
+    for part in [call.caller.as_str(), call.method, &call.request_id] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    Some(hash.finalize().to_vec())
+}

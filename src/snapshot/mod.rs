@@ -1,0 +1,121 @@
+//! What readers see: the published table of each organization; swapped, never locked.
+//!
+//! A reader takes the map and a table by `load`, which costs no reference count and waits for
+//! nobody. A version that was replaced is kept by the publisher until no reader has it any more and
+//! freed there ([`Snapshots::sweep`]): a deciding thread never pays for the free.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::{ArcSwap, Guard};
+use tokio::sync::watch;
+
+use crate::core::table::Table;
+
+type Map = HashMap<Box<str>, Arc<Published>, foldhash::fast::RandomState>;
+
+/// The published organizations.
+pub struct Snapshots {
+    organizations: ArcSwap<Map>,
+    retired: Mutex<Retired>,
+}
+
+#[derive(Default)]
+struct Retired {
+    tables: Vec<Arc<Table>>,
+    maps: Vec<Arc<Map>>,
+}
+
+/// One organization as readers see it.
+pub struct Published {
+    table: ArcSwap<Table>,
+    revision: watch::Sender<u64>,
+}
+
+impl Default for Snapshots {
+    fn default() -> Self {
+        Self { organizations: ArcSwap::from_pointee(Map::default()), retired: Mutex::default() }
+    }
+}
+
+impl Published {
+    /// The current version. Hold it for the length of a decision only.
+    #[inline]
+    #[must_use]
+    pub fn table(&self) -> Guard<Arc<Table>> {
+        self.table.load()
+    }
+
+    /// The current version, for work that takes long or awaits.
+    #[must_use]
+    pub fn table_full(&self) -> Arc<Table> {
+        self.table.load_full()
+    }
+
+    /// Tells of every published revision.
+    #[must_use]
+    pub fn revisions(&self) -> watch::Receiver<u64> {
+        self.revision.subscribe()
+    }
+}
+
+impl Snapshots {
+    /// Calls `read` with the organization, if it is published.
+    #[inline]
+    pub fn with<T>(&self, organization: &str, read: impl FnOnce(&Arc<Published>) -> T) -> Option<T> {
+        self.organizations.load().get(organization).map(read)
+    }
+
+    /// The organization, for work that takes long or awaits.
+    #[must_use]
+    pub fn find(&self, organization: &str) -> Option<Arc<Published>> {
+        self.with(organization, Arc::clone)
+    }
+
+    /// The ids of all organizations, sorted.
+    #[must_use]
+    pub fn ids(&self) -> Vec<String> {
+        let mut ids: Vec<String> = self.organizations.load().keys().map(|id| id.to_string()).collect();
+        ids.sort();
+        ids
+    }
+
+    /// Makes these the current versions. Called by the one publisher only.
+    pub fn publish(&self, tables: impl IntoIterator<Item = Arc<Table>>) {
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut new = Vec::new();
+        for table in tables {
+            match self.find(table.id().as_str()) {
+                Some(published) => {
+                    let revision = table.revision();
+                    retired.tables.push(published.table.swap(table));
+                    published.revision.send_replace(revision);
+                }
+                None => new.push(table),
+            }
+        }
+        if new.is_empty() {
+            return;
+        }
+        let mut map = Map::clone(&self.organizations.load());
+        for table in new {
+            let (revision, _) = watch::channel(table.revision());
+            let id = table.id().as_str().into();
+            map.insert(id, Arc::new(Published { table: ArcSwap::new(table), revision }));
+        }
+        retired.maps.push(self.organizations.swap(Arc::new(map)));
+    }
+
+    /// Frees what was replaced and is read by nobody any more.
+    pub fn sweep(&self) {
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        retired.tables.retain(|table| Arc::strong_count(table) > 1);
+        retired.maps.retain(|map| Arc::strong_count(map) > 1);
+    }
+
+    /// How many replaced versions wait for their last reader.
+    #[must_use]
+    pub fn retired(&self) -> usize {
+        self.retired.lock().unwrap_or_else(PoisonError::into_inner).tables.len()
+    }
+}
