@@ -1,0 +1,843 @@
+//! Random organization files and random questions about them, for the property that decisions equal the oracle's.
+//!
+//! An organization is always valid and always small, so that chance makes things meet: few accounts, few records, ids
+//! that are prefixes of each other, that look like members (`user:ana`) or that name something of another kind. Periods
+//! begin and end within a millisecond of [`NOW_MS`]. A question mostly starts from something that was handed out and asks
+//! for just that, then often spoils one thing; the rest are drawn blindly. Nothing here asks the oracle what it
+//! would answer: only its tables of what ships are read.
+
+use std::collections::BTreeSet;
+
+use fastrand::Rng;
+use serde_json::{Map, Value, json};
+
+use super::oracle::{self, Question, RecordQ};
+
+/// 2026-11-22T12:00:00Z, around which every period is drawn.
+pub const NOW_MS: i64 = 1_795_348_800_000;
+
+const ACCOUNTS: [&str; 6] = ["main", "emea", "emea.1", "m", "risk", "EMEA"];
+const DOMAINS: [&str; 6] =
+    ["acme.com", "partner.io", "sub.acme.com", "notacme.com", "gone.example", "acme.co"];
+const OBJECTS: [&str; 8] =
+    ["vendor-risk", "vendor", "vendor-risk.v2", "a", "a/b", "salesforce", "main", "Vendor"];
+const GROUPS: [&str; 14] = [
+    "risk",
+    "risk-2",
+    "staff",
+    "ana",
+    "main",
+    "all",
+    "Risk",
+    "g/1",
+    "g/10",
+    "all-users-2",
+    "partners",
+    "r",
+    "r-1",
+    "zoo",
+];
+const ROLES: [&str; 12] = [
+    "reviewer", "review", "risk", "ana", "payer", "reader", "Reader", "a.b", "a.b/c", "watch", "main",
+    "owner",
+];
+const RECORDS: [&str; 18] = [
+    "r-1",
+    "r-10",
+    "r",
+    "R-1",
+    "a|b",
+    "b",
+    "b/c",
+    "a:b",
+    "..",
+    "user:ana",
+    "risk",
+    "Ω 😀",
+    "\"quoted\"",
+    "r-1 ",
+    "'",
+    "\u{e9}",
+    "e\u{301}",
+    "*",
+];
+const SERVICES: [&str; 8] = ["ci", "ci-bot", "ana", "user:ana", "service:ci", "bot 1", "🤖", "c"];
+const USERS: [&str; 31] = [
+    "ana",
+    "an",
+    "ana2",
+    "Ana",
+    "bo",
+    "auth0|x",
+    "auth0|x|y",
+    "urn:people:1",
+    "user:ana",
+    "user:user:ana",
+    "service:ci",
+    "group:risk",
+    "risk",
+    "ci",
+    "..",
+    "../ana",
+    "a b",
+    " ana",
+    "ana ",
+    "Ωmega",
+    "😀",
+    "\"q\"",
+    "it's",
+    "back\\slash",
+    "*",
+    "records.*",
+    "%00",
+    "\u{fc}n\u{ef}",
+    "u\u{308}n",
+    "null",
+    "all-users",
+];
+const OWN_PERMISSIONS: [&str; 14] = [
+    "invoices.approve",
+    "invoices.approve_any",
+    "invoices.approve.final",
+    "invoices.read",
+    "inv.read",
+    "Invoices.Read",
+    "x/y.z-1",
+    "records.export",
+    "elements.audit",
+    "a.b.c.d",
+    "a.b.c",
+    "a.bc",
+    "roles.watch",
+    "users.greet",
+];
+const ALIASES: [&str; 8] =
+    ["APPROVE_INVOICE", "approve_invoice", "sign", "records.sign", "invoices.sign", "x/y.z", "SIGN", "a.b"];
+const SYSTEM_GROUPS: [&str; 3] = ["all-users", "internal-users", "external-users"];
+const VISIBILITY: [&str; 5] = ["mentionable", "watchable", "assignable", "approver", "data_access"];
+
+/// A valid organization file.
+pub fn organization(rng: &mut Rng) -> Value {
+    let size = *rng.choice(&[0, 1, 3, 3, 6, 6, 10, 10, 10, 10, 10, 10, 10, 10]).unwrap();
+    let mut file = Map::new();
+    file.insert("organization".into(), json!("acme"));
+    match rng.u8(..10) {
+        0..4 => drop(file.insert("preset".into(), json!("workspace"))),
+        4..8 => drop(file.insert("preset".into(), json!("integration"))),
+        8 => drop(file.insert("preset".into(), json!("none"))),
+        _ => {}
+    }
+    let mut file = Value::Object(file);
+    email_domains(rng, &mut file);
+    if rng.u8(..10) < 7 {
+        file["settings"] = json!({"external_reauthentication": {"max_age": rng.choice(["12h", "1h", "30m", "45s"]).unwrap()}});
+    }
+    accounts(rng, &mut file);
+    own_permissions(rng, &mut file, size);
+    users(rng, &mut file, size);
+    service_accounts(rng, &mut file, size);
+    objects(rng, &mut file, size);
+    groups(rng, &mut file, size);
+    roles(rng, &mut file, size);
+    assignments(rng, &mut file, size);
+    grants(rng, &mut file, size);
+    file
+}
+
+fn email_domains(rng: &mut Rng, file: &mut Value) {
+    let chosen = some(rng, &DOMAINS, 4);
+    let rows = chosen
+        .into_iter()
+        .map(|domain| json!({"domain": domain, "audience": if rng.bool() { "internal" } else { "external" }}))
+        .collect();
+    put(rng, file, "email_domains", rows);
+}
+
+fn accounts(rng: &mut Rng, file: &mut Value) {
+    let mut rows: Vec<Value> = some(rng, &ACCOUNTS, 4).into_iter().map(|id| json!({"id": id})).collect();
+    if !rows.is_empty() {
+        let default = rng.usize(..rows.len());
+        rows[default]["default"] = json!(true);
+    }
+    put(rng, file, "accounts", rows);
+}
+
+/// `when_not_owner` names a built-in permission or a later one of the organization's own, so that chains end.
+fn own_permissions(rng: &mut Rng, file: &mut Value, size: usize) {
+    let built_in = oracle::catalogue(file);
+    let names = many(rng, &OWN_PERMISSIONS, size);
+    let mut aliases = some(rng, &ALIASES, 6);
+    let mut rows = Vec::new();
+    for (at, name) in names.iter().enumerate() {
+        let mut row = json!({"name": name});
+        let own_aliases: Vec<_> = (0..rng.usize(..3)).filter_map(|_| aliases.pop()).collect();
+        if !own_aliases.is_empty() {
+            row["aliases"] = json!(own_aliases);
+        }
+        if rng.bool() {
+            row["level"] = json!(rng.choice(["organization", "account", "object", "object"]).unwrap());
+        }
+        for (mark, of_ten) in [("requires_visibility", 5), ("requires_approver", 4)] {
+            if rng.u8(..10) < of_ten {
+                row[mark] = json!(true);
+            }
+        }
+        if rng.u8(..10) < 5 {
+            let later = &names[at + 1..];
+            let other = if !later.is_empty() && rng.bool() {
+                later[rng.usize(..later.len())].to_owned()
+            } else {
+                name_or_alias(rng, &built_in)
+            };
+            row["when_not_owner"] = json!(other);
+        }
+        rows.push(row);
+    }
+    put(rng, file, "permissions", rows);
+}
+
+fn users(rng: &mut Rng, file: &mut Value, size: usize) {
+    let accounts = account_ids(file);
+    let mut ids: Vec<String> = many(rng, &USERS, size * 2).into_iter().map(str::to_owned).collect();
+    ids.extend((0..rng.usize(..=size)).map(|at| format!("u{at}")));
+    if rng.u8(..10) == 0 {
+        ids.push("x".repeat(128));
+    }
+    let mut rows: Vec<Value> = Vec::new();
+    for (at, id) in ids.iter().enumerate() {
+        let email = format!(
+            "{}{at}@{}",
+            rng.choice(["ana", "an.a", "o'neil", "a+b"]).unwrap(),
+            rng.choice(DOMAINS).unwrap()
+        );
+        let email: String =
+            email.chars().map(|c| if rng.u8(..4) == 0 { c.to_ascii_uppercase() } else { c }).collect();
+        let mut row = json!({"id": id, "email": email});
+        if rng.u8(..10) < 6 {
+            row["account"] = json!(rng.choice(&accounts).unwrap());
+        }
+        if rng.u8(..10) < 2 {
+            row["kind"] = json!(rng.choice(["internal", "external"]).unwrap());
+        }
+        if at > 0 && rng.u8(..10) < 3 {
+            row["manager"] = json!(ids[rng.usize(..at)]); // an earlier one, so that no cycle arises
+        }
+        match rng.u8(..20) {
+            0..2 => row["status"] = json!("invited"),
+            2 => row["status"] = json!("inactive"),
+            3 => {
+                (row["status"], row["status_before"]) =
+                    (json!("inactive"), json!(rng.choice(["active", "limited"]).unwrap()))
+            }
+            4..7 => row["status"] = json!("limited"),
+            7..14 => row["status"] = json!("active"),
+            _ => {}
+        }
+        rows.push(row);
+    }
+    put(rng, file, "users", rows);
+}
+
+fn service_accounts(rng: &mut Rng, file: &mut Value, size: usize) {
+    let accounts = account_ids(file);
+    let mut rows = Vec::new();
+    for id in many(rng, &SERVICES, size.div_ceil(2)) {
+        let mut row = json!({"id": id});
+        if rng.bool() {
+            row["account"] = json!(rng.choice(&accounts).unwrap());
+        }
+        if rng.bool() {
+            row["status"] = json!(rng.choice(["active", "active", "inactive"]).unwrap());
+        }
+        rows.push(row);
+    }
+    put(rng, file, "service_accounts", rows);
+}
+
+fn objects(rng: &mut Rng, file: &mut Value, size: usize) {
+    let accounts = account_ids(file);
+    let users = ids(file, "users");
+    let mut rows = Vec::new();
+    for id in many(rng, &OBJECTS, size.clamp(1, 6)) {
+        let kind = rng.choice(["app", "element", "element", "task", "workflow"]).unwrap();
+        let mut row = json!({"id": id, "kind": kind});
+        if kind == "element" && rng.u8(..10) < 5 {
+            let user = rng.choice(&users).filter(|_| rng.bool());
+            row["private_to"] = json!(user.map_or_else(
+                || format!("account:{}", rng.choice(&accounts).unwrap()),
+                |user| format!("user:{user}")
+            ));
+        }
+        rows.push(row);
+    }
+    put(rng, file, "objects", rows);
+}
+
+/// A manual group lists only later groups, so that nesting has no cycle; then all are shuffled.
+fn groups(rng: &mut Rng, file: &mut Value, size: usize) {
+    let chosen = many(rng, &GROUPS, size + size / 5);
+    let mut people: Vec<String> = ids(file, "users").iter().map(|id| format!("user:{id}")).collect();
+    people.extend(ids(file, "service_accounts").iter().map(|id| format!("service:{id}")));
+    let mut rows = Vec::new();
+    for (at, id) in chosen.iter().enumerate() {
+        let mut row = json!({"id": id});
+        if rng.u8(..10) < 3 {
+            row["kind"] = json!("dynamic");
+            row["domains"] = json!(some(rng, &DOMAINS, 3)); // some of them are not the organization's
+        } else {
+            let groups: Vec<String> =
+                chosen[at + 1..].iter().chain(&SYSTEM_GROUPS).map(|id| format!("group:{id}")).collect();
+            row["kind"] = json!("manual");
+            row["members"] = [some(rng, &people, 4), some(rng, &groups, 2)].concat().into();
+        }
+        if rng.bool() {
+            row["name"] = json!(format!("Group {at}"));
+        }
+        rows.push(row);
+    }
+    for id in SYSTEM_GROUPS {
+        if rng.u8(..4) == 0 {
+            rows.push(json!({"id": id, "kind": "system"}));
+        }
+    }
+    for row in &mut rows {
+        if rng.bool() {
+            row["visibility"] = json!(some(rng, &VISIBILITY, 5));
+        }
+    }
+    rng.shuffle(&mut rows);
+    pending_groups(rng, file, &rows);
+    put(rng, file, "groups", rows);
+}
+
+/// 2.3: an invited user may wait for manual groups, which do not list her yet.
+fn pending_groups(rng: &mut Rng, file: &mut Value, groups: &[Value]) {
+    for user in file["users"].as_array_mut().into_iter().flatten().filter(|user| user["status"] == "invited")
+    {
+        let member = json!(format!("user:{}", text(user, "id")));
+        let open =
+            |group: &&Value| group["members"].as_array().is_some_and(|members| !members.contains(&member));
+        let open: Vec<String> =
+            groups.iter().filter(open).map(|group| text(group, "id").to_owned()).collect();
+        let chosen = some(rng, &open, 2);
+        if !chosen.is_empty() {
+            user["pending_groups"] = json!(chosen);
+        }
+    }
+}
+
+fn roles(rng: &mut Rng, file: &mut Value, size: usize) {
+    let objects = ids(file, "objects");
+    let mut rows = Vec::new();
+    for id in many(rng, &ROLES, size) {
+        let scope = rng.choice(["organization", "account", "object", "object"]).unwrap();
+        let mut row = json!({"id": id, "name": format!("Role {id}"), "scope": scope, "permissions": patterns(rng, file)});
+        if scope == "object" && !objects.is_empty() && rng.u8(..10) < 4 {
+            row["object"] = json!(rng.choice(&objects).unwrap());
+        }
+        rows.push(row);
+    }
+    if file["preset"] == "integration" {
+        for id in ["admin", "org", "default-user"] {
+            if rng.u8(..10) < 2 {
+                rows.push(json!({"id": id, "permissions": patterns(rng, file)}));
+            }
+        }
+    }
+    rng.shuffle(&mut rows);
+    put(rng, file, "roles", rows);
+}
+
+/// Names, aliases and wildcards, each permission at most once in one list.
+fn patterns(rng: &mut Rng, file: &Value) -> Vec<String> {
+    let catalogue = oracle::catalogue(file);
+    let mut seen = BTreeSet::new();
+    let mut chosen = Vec::new();
+    for _ in 0..rng.usize(..6) {
+        let permission = &catalogue[rng.usize(..catalogue.len())];
+        let (same, pattern) = match rng.u8(..20) {
+            0 => ("*".to_owned(), "*".to_owned()),
+            1..8 => {
+                let dots: Vec<usize> = permission.name.match_indices('.').map(|dot| dot.0).collect();
+                let wildcard = format!("{}.*", &permission.name[..dots[rng.usize(..dots.len())]]);
+                (wildcard.clone(), wildcard)
+            }
+            8 => ("nothing.*".to_owned(), "nothing.*".to_owned()), // for what may be added later
+            _ => (permission.name.clone(), name_or_alias(rng, std::slice::from_ref(permission))),
+        };
+        if seen.insert(same) {
+            chosen.push(pattern);
+        }
+    }
+    if chosen.is_empty() { vec![name_or_alias(rng, &catalogue)] } else { chosen }
+}
+
+fn assignments(rng: &mut Rng, file: &mut Value, size: usize) {
+    let roles = roles_and_scopes(file);
+    let default_account = default_account(file);
+    let mut seen = BTreeSet::new();
+    let mut rows = Vec::new();
+    for _ in 0..rng.usize(size..=size * 3) {
+        let Some((role, scope, tied_to)) = rng.choice(&roles) else { break };
+        let Some(member) = member(rng, file) else { break };
+        if role == "org-admin" && !of_default_account(file, &member, &default_account) {
+            continue;
+        }
+        let Some(target) = target_of_scope(rng, file, scope, tied_to.as_deref()) else { continue };
+        if !seen.insert(format!("{role:?} {member:?} {}", Value::Object(target.clone()))) {
+            continue;
+        }
+        let mut row = json!({"role": role, "member": member});
+        if ["org-admin", "admin", "org", "default-user"].contains(&role.as_str()) {
+            row["by_hand"] = json!(true);
+        }
+        row.as_object_mut().unwrap().extend(target);
+        period(rng, &mut row);
+        rows.push(row);
+    }
+    put(rng, file, "assignments", rows);
+}
+
+fn grants(rng: &mut Rng, file: &mut Value, size: usize) {
+    let catalogue = oracle::catalogue(file);
+    let same = |pattern: &String| {
+        catalogue
+            .iter()
+            .find(|permission| permission.aliases.contains(pattern))
+            .map_or(pattern.clone(), |permission| permission.name.clone())
+    };
+    let mut seen = BTreeSet::new();
+    let mut rows = Vec::new();
+    for _ in 0..rng.usize(size..=size * 3) {
+        let Some(member) = member(rng, file) else { break };
+        let scope = rng.choice(["organization", "account", "object", "object"]).unwrap();
+        let Some(target) = target_of_scope(rng, file, scope, None) else { continue };
+        let at = format!("{member:?} {}", Value::Object(target.clone()));
+        let permissions: Vec<String> = patterns(rng, file)
+            .into_iter()
+            .filter(|pattern| seen.insert(format!("{} {at}", same(pattern))))
+            .collect();
+        if permissions.is_empty() {
+            continue;
+        }
+        let mut row = json!({"permissions": permissions, "member": member});
+        row.as_object_mut().unwrap().extend(target);
+        period(rng, &mut row);
+        rows.push(row);
+    }
+    put(rng, file, "grants", rows);
+}
+
+/// A target that a role of this scope may be assigned at; an object-scoped one often at a record.
+fn target_of_scope(
+    rng: &mut Rng,
+    file: &Value,
+    scope: &str,
+    tied_to: Option<&str>,
+) -> Option<Map<String, Value>> {
+    let target = match scope {
+        "organization" => json!({}),
+        "account" => json!({"account": rng.choice(account_ids(file)).unwrap()}),
+        _ => {
+            let object = tied_to.map(str::to_owned).or_else(|| rng.choice(ids(file, "objects")))?;
+            if rng.u8(..10) < 7 {
+                json!({"object": object, "record": record_id(rng)})
+            } else {
+                json!({"object": object})
+            }
+        }
+    };
+    target.as_object().cloned()
+}
+
+/// Half have a period; its ends lie on, or a millisecond from, now or an hour from it.
+fn period(rng: &mut Rng, row: &mut Value) {
+    let hour = 3_600_000;
+    let near = |rng: &mut Rng, around: i64| around + rng.choice([-1, 0, 1]).unwrap();
+    let (starts_at, expires_at) = match rng.u8(..10) {
+        0 => (Some(near(rng, NOW_MS)), None),
+        1 => (None, Some(near(rng, NOW_MS))),
+        2 => (Some(near(rng, NOW_MS - hour)), Some(near(rng, NOW_MS))),
+        3 => (Some(near(rng, NOW_MS)), Some(near(rng, NOW_MS + hour))),
+        4 => (Some(NOW_MS), Some(NOW_MS + 1)),
+        5 => (Some(near(rng, NOW_MS - hour)), Some(near(rng, NOW_MS + hour))),
+        _ => (None, None),
+    };
+    for (key, at) in [("starts_at", starts_at), ("expires_at", expires_at)] {
+        if let Some(at) = at {
+            row[key] = json!(written(rng, at));
+        }
+    }
+}
+
+/// RFC 3339, now and then with an offset.
+fn written(rng: &mut Rng, at_ms: i64) -> String {
+    let at = jiff::Timestamp::from_millisecond(at_ms).unwrap();
+    if rng.u8(..5) == 0 { at.display_with_offset(jiff::tz::offset(2)).to_string() } else { at.to_string() }
+}
+
+// ---- questions ----------------------------------------------------------------------------------------------------
+
+/// A question about this organization.
+pub fn question(rng: &mut Rng, file: &Value) -> Question {
+    let catalogue = oracle::catalogue(file);
+    let mut pointed = pointed(rng, file, &catalogue).filter(|_| rng.u8(..10) < 9);
+    if pointed.as_ref().is_none_or(|question| !is_active(file, &question.principal)) && rng.u8(..10) < 7 {
+        pointed = self::pointed(rng, file, &catalogue); // who is not active is denied whatever she holds: few such questions do
+    }
+    let mut question = pointed.unwrap_or_else(|| blind(rng, file, &catalogue));
+    match rng.u16(..1000) {
+        0..30 => malform(rng, &mut question),
+        30..55 => {
+            question.principal = rng
+                .choice(["user:nobody", "service:nobody", "user:an a", "user:user:", "service:auth0|x"])
+                .unwrap()
+                .into()
+        }
+        55..200 => spoil(rng, file, &catalogue, &mut question),
+        _ => {}
+    }
+    question
+}
+
+/// Asks for what some assignment, grant or rule hands out, from someone who may hold it and where it was handed out.
+fn pointed(rng: &mut Rng, file: &Value, catalogue: &[oracle::Permission]) -> Option<Question> {
+    let mut question = blind(rng, file, catalogue);
+    let row = &handed_out(rng, file)?;
+    question.principal = someone_in(rng, file, text(row, "member"))?;
+    question.account = row["account"].as_str().map(str::to_owned).or(question.account);
+    question.object = row["object"].as_str().map(str::to_owned).or(question.object);
+    if question.object.is_some() && (row["record"].is_string() || rng.u8(..10) < 7) {
+        let id = row["record"].as_str().map_or_else(|| record_id(rng), str::to_owned);
+        // Of two accounts the record's counts: let now the one, now the other be where it was handed out.
+        let account = match rng.u8(..4) {
+            0 => rng.choice(account_ids(file)),
+            1 => row["account"].as_str().map(str::to_owned),
+            _ => None,
+        };
+        if account.is_some() && rng.bool() {
+            question.account = rng.choice(account_ids(file));
+        }
+        question.record = Some(RecordQ { id, owner: owner(rng, file, &question.principal), account });
+    } else {
+        question.record = None;
+    }
+
+    let given = match row["role"].as_str() {
+        Some(role) => oracle::role_permissions(file).remove(role).unwrap(),
+        None => list(row, "permissions").iter().map(|pattern| pattern.as_str().unwrap().to_owned()).collect(),
+    };
+    let at = match (row["account"].is_string(), row["object"].is_string()) {
+        (false, false) => oracle::Level::Organization,
+        (true, _) => oracle::Level::Account,
+        (_, true) => oracle::Level::Object,
+    };
+    let covered = |permission: &&oracle::Permission| {
+        let names = |pattern: &String| {
+            *pattern == permission.name
+                || permission.aliases.contains(pattern)
+                || pattern.strip_suffix('*').is_some_and(|x| permission.name.starts_with(x))
+        };
+        at <= permission.level && given.iter().any(names)
+    };
+    let mut covered: Vec<&oracle::Permission> = catalogue.iter().filter(covered).collect();
+    // On a record the marks are what is worth asking about, and so are permissions that another stands in for.
+    let stood_in_for = |permission: &&oracle::Permission| {
+        permission.when_not_owner.as_ref().is_some_and(|other| covered.iter().any(|one| one.name == *other))
+    };
+    let stood_in_for: Vec<_> = catalogue.iter().filter(stood_in_for).collect();
+    if question.record.is_some() && rng.u8(..10) < 8 {
+        let marked = if rng.u8(..10) < 6 {
+            covered.iter().copied().filter(|one| one.requires_approver).collect()
+        } else {
+            Vec::new()
+        };
+        let marked = if marked.is_empty() {
+            covered.iter().copied().filter(|one| one.requires_visibility).collect()
+        } else {
+            marked
+        };
+        if !stood_in_for.is_empty() && rng.bool() {
+            covered = stood_in_for;
+        } else if !marked.is_empty() {
+            covered = marked;
+        }
+    }
+    let permission = rng.choice(covered)?;
+    question.permission = name_or_alias(rng, std::slice::from_ref(permission));
+    Some(question)
+}
+
+/// An assignment or a grant of the file, or what the rule of the integration preset may have given a user.
+fn handed_out(rng: &mut Rng, file: &Value) -> Option<Value> {
+    if file["preset"] == "integration" && rng.u8(..10) < 2 {
+        let user = rng.choice(list(file, "users"))?;
+        let member = format!("user:{}", text(user, "id"));
+        let other = user["account"].as_str().filter(|account| *account != default_account(file));
+        return Some(other.map_or_else(
+            || json!({"role": "org", "member": member}),
+            |account| json!({"role": "default-user", "member": member, "account": account}),
+        ));
+    }
+    let rows: Vec<&Value> = list(file, "assignments").iter().chain(list(file, "grants")).collect();
+    rng.choice(rows).cloned()
+}
+
+/// A well-formed question about anything.
+fn blind(rng: &mut Rng, file: &Value, catalogue: &[oracle::Permission]) -> Question {
+    let principal = principal(rng, file);
+    let account = rng.choice(account_ids(file)).filter(|_| rng.u8(..10) < 6);
+    let object = rng.choice(ids(file, "objects")).filter(|_| rng.u8(..10) < 7);
+    let record = object.as_ref().filter(|_| rng.u8(..10) < 5).map(|_| RecordQ {
+        id: record_id(rng),
+        owner: owner(rng, file, &principal),
+        account: rng.choice(account_ids(file)).filter(|_| rng.u8(..10) < 3),
+    });
+    let now_ms = NOW_MS
+        + if rng.u8(..10) < 6 {
+            rng.choice([-1, 0, 1]).unwrap()
+        } else {
+            rng.choice([-3_600_000, 3_600_000]).unwrap() + rng.i64(-1..=1)
+        };
+    let channel = rng
+        .choice(["email", "email", "email", "platform", "Email", ""])
+        .filter(|_| rng.u8(..10) < 6)
+        .map(str::to_owned);
+    Question {
+        principal,
+        permission: name_or_alias(rng, catalogue),
+        account,
+        object,
+        record,
+        channel,
+        authenticated_at_ms: authenticated_at_ms(rng, file, now_ms),
+        now_ms,
+    }
+}
+
+/// Fresh as a rule; else missing, in the future, or exactly as old as allowed, give or take a millisecond.
+fn authenticated_at_ms(rng: &mut Rng, file: &Value, now_ms: i64) -> Option<i64> {
+    let max_age_ms = match file["settings"]["external_reauthentication"]["max_age"].as_str() {
+        Some("12h") => 43_200_000,
+        Some("1h") => 3_600_000,
+        Some("30m") => 1_800_000,
+        _ => 45_000,
+    };
+    match rng.u8(..10) {
+        0 => None,
+        1 => Some(now_ms + rng.i64(0..=1)),
+        2..4 => Some(now_ms - max_age_ms + rng.i64(-1..=1)),
+        _ => Some(now_ms - 1000),
+    }
+}
+
+/// Changes one thing, so that what was handed out may just not reach.
+fn spoil(rng: &mut Rng, file: &Value, catalogue: &[oracle::Permission], question: &mut Question) {
+    match rng.u8(..8) {
+        0 => question.principal = principal(rng, file),
+        1 => question.permission = name_or_alias(rng, catalogue),
+        2 => question.account = rng.choice(account_ids(file)).filter(|_| rng.bool()),
+        3 => (question.object, question.record) = (None, None),
+        4 => question.now_ms += rng.choice([-1, 1, -3_600_000, 3_600_000]).unwrap(),
+        5 => question.record = None,
+        6 if question.record.is_some() => question.object = rng.choice(ids(file, "objects")),
+        _ => {
+            let account = rng.choice(account_ids(file));
+            match &mut question.record {
+                Some(record) if rng.bool() => record.id = record_id(rng),
+                Some(record) => record.account = account,
+                None => question.account = account,
+            }
+        }
+    }
+}
+
+/// Breaks one thing, so that the question is an error.
+fn malform(rng: &mut Rng, question: &mut Question) {
+    let too_long = "x".repeat(129);
+    let (user_too_long, service_too_long) = (format!("user:{too_long}"), format!("service:{too_long}"));
+    let mut one_of = |of: &[&str]| of[rng.usize(..of.len())].to_owned();
+    let permission = one_of(&[
+        "records.nope",
+        "admin",
+        "records.*",
+        "*",
+        "records",
+        "Organization.Admin",
+        "organization.admin ",
+    ]);
+    let principal = one_of(&[
+        "ana",
+        "group:risk",
+        "user:",
+        "service:",
+        "user:a\u{7}",
+        "user:\u{85}",
+        ":ana",
+        "User:ana",
+        &user_too_long,
+    ]);
+    let id = one_of(&["", "a\nb", "\u{0}", "a\u{7f}", &too_long]);
+    let owner = one_of(&["service:", "user:", "a\tb", "service:a\rb", &too_long, &service_too_long]);
+
+    let sound = question.record.clone().unwrap_or(RecordQ { id: "r-1".into(), owner: None, account: None });
+    let mut with = |record: RecordQ| {
+        question.object.get_or_insert("nowhere".into());
+        question.record = Some(record);
+    };
+    match rng.u8(..8) {
+        0 => with(RecordQ { id, ..sound }),
+        1 => with(RecordQ { owner: Some(owner), ..sound }),
+        2 => with(RecordQ { account: Some("nowhere".into()), ..sound }),
+        3 => (question.object, question.record) = (None, Some(sound)),
+        4 => question.account = Some("nowhere".into()),
+        5 => question.object = Some("nowhere".into()),
+        6 => question.permission = permission,
+        _ => question.principal = principal,
+    }
+}
+
+/// Nobody, the principal in either spelling, or someone else.
+fn owner(rng: &mut Rng, file: &Value, principal: &str) -> Option<String> {
+    let owner = match rng.u8(..10) {
+        0..2 => return None,
+        2..7 => principal.to_owned(),
+        7 => record_id(rng),
+        _ => self::principal(rng, file),
+    };
+    // Without its kind a user's id may read as someone else: `user:user:ana` becomes `user:ana`.
+    Some(
+        owner
+            .strip_prefix("user:")
+            .filter(|id| !id.is_empty() && rng.bool())
+            .map_or(owner.clone(), str::to_owned),
+    )
+}
+
+fn principal(rng: &mut Rng, file: &Value) -> String {
+    let service = rng
+        .choice(ids(file, "service_accounts"))
+        .filter(|_| rng.u8(..10) < 2)
+        .map(|id| format!("service:{id}"));
+    let user = rng.choice(ids(file, "users")).map(|id| format!("user:{id}"));
+    service
+        .or(user)
+        .or_else(|| rng.choice(ids(file, "service_accounts")).map(|id| format!("service:{id}")))
+        .unwrap_or("user:ana".into())
+}
+
+/// Follows a member down to a user or a service account; in what a rule fills, anyone may be in.
+fn someone_in(rng: &mut Rng, file: &Value, member: &str) -> Option<String> {
+    let Some(group) = member.strip_prefix("group:") else { return Some(member.to_owned()) };
+    let group = list(file, "groups").iter().find(|row| row["id"] == group);
+    let members = group.and_then(|group| group["members"].as_array());
+    match members {
+        Some(members) => {
+            let member = rng.choice(members)?.as_str()?;
+            someone_in(rng, file, member)
+        }
+        _ => rng.choice(ids(file, "users")).map(|id| format!("user:{id}")),
+    }
+}
+
+// ---- small things -------------------------------------------------------------------------------------------------
+
+/// At most `most` of these, in random order.
+fn some<T: Clone>(rng: &mut Rng, of: &[T], most: usize) -> Vec<T> {
+    let mut all = of.to_vec();
+    rng.shuffle(&mut all);
+    all.truncate(rng.usize(..=most));
+    all
+}
+
+/// As `some`, but no fewer than half of `most`.
+fn many<T: Clone>(rng: &mut Rng, of: &[T], most: usize) -> Vec<T> {
+    let mut all = of.to_vec();
+    rng.shuffle(&mut all);
+    all.truncate(rng.usize(most.div_ceil(2)..=most));
+    all
+}
+
+/// An empty list is as good as none.
+fn put(rng: &mut Rng, file: &mut Value, key: &str, rows: Vec<Value>) {
+    if !rows.is_empty() || rng.bool() {
+        file[key] = Value::Array(rows);
+    }
+}
+
+fn name_or_alias(rng: &mut Rng, of: &[oracle::Permission]) -> String {
+    let permission = &of[rng.usize(..of.len())];
+    let alias = rng.choice(&permission.aliases).filter(|_| rng.u8(..10) < 4);
+    alias.unwrap_or(&permission.name).clone()
+}
+
+fn record_id(rng: &mut Rng) -> String {
+    let few = if rng.bool() { 3 } else { RECORDS.len() };
+    RECORDS[rng.usize(..few)].to_owned()
+}
+
+/// A member of an assignment or a grant: a user, a service account or a group of any kind.
+fn member(rng: &mut Rng, file: &Value) -> Option<String> {
+    let all = [
+        ("user:", ids(file, "users")),
+        ("service:", ids(file, "service_accounts")),
+        ("group:", ids(file, "groups")),
+    ];
+    match rng.u8(..10) {
+        0..4 => rng.choice(&all[0].1).map(|id| format!("user:{id}")),
+        4 => rng.choice(&all[1].1).map(|id| format!("service:{id}")),
+        5 => rng.choice(SYSTEM_GROUPS).map(|id| format!("group:{id}")),
+        _ => rng.choice(&all[2].1).map(|id| format!("group:{id}")),
+    }
+    .or_else(|| rng.choice(SYSTEM_GROUPS).map(|id| format!("group:{id}")))
+}
+
+/// Every role with its scope and the object it is tied to; a file's entry for a system role has no scope of its own.
+fn roles_and_scopes(file: &Value) -> Vec<(String, String, Option<String>)> {
+    let shipped = oracle::preset_roles(file["preset"].as_str().unwrap_or("none"))
+        .into_iter()
+        .map(|role| (role.id, role.scope, None));
+    let own = list(file, "roles").iter().filter(|role| role["scope"].is_string());
+    shipped
+        .chain(own.map(|role| {
+            (
+                text(role, "id").to_owned(),
+                text(role, "scope").to_owned(),
+                role["object"].as_str().map(str::to_owned),
+            )
+        }))
+        .collect()
+}
+
+fn of_default_account(file: &Value, member: &str, default_account: &str) -> bool {
+    let user = list(file, "users").iter().find(|user| member.strip_prefix("user:") == user["id"].as_str());
+    user.is_some_and(|user| user["account"].as_str().is_none_or(|account| account == default_account))
+}
+
+fn is_active(file: &Value, principal: &str) -> bool {
+    let user = list(file, "users").iter().find(|user| principal.strip_prefix("user:") == user["id"].as_str());
+    user.is_none_or(|user| user["status"].as_str().is_none_or(|status| status == "active"))
+}
+
+/// Without a list of accounts there is `main`.
+fn account_ids(file: &Value) -> Vec<String> {
+    let listed = ids(file, "accounts");
+    if listed.is_empty() { vec!["main".into()] } else { listed }
+}
+
+fn default_account(file: &Value) -> String {
+    let default = list(file, "accounts").iter().find(|account| account["default"] == true);
+    default.map_or("main".to_owned(), |account| text(account, "id").to_owned())
+}
+
+fn ids(file: &Value, key: &str) -> Vec<String> {
+    list(file, key).iter().map(|row| text(row, "id").to_owned()).collect()
+}
+
+fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
+    value[key].as_array().map_or(&[], Vec::as_slice)
+}
+
+fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+    value[key].as_str().unwrap()
+}
