@@ -39,7 +39,10 @@ pub struct CommitterOptions {
 
 impl Default for CommitterOptions {
     fn default() -> Self {
-        Self { queue_commits: 4096, queue_bytes: 64 << 20 }
+        Self {
+            queue_commits: 4096,
+            queue_bytes: 64 << 20,
+        }
     }
 }
 
@@ -88,9 +91,8 @@ impl<T: Send + 'static> Committer<T> {
         };
         let flag = Arc::clone(&stopped);
         let run = move || {
-            let ended = catch_unwind(AssertUnwindSafe(|| worker.run())).unwrap_or_else(|_| {
-                Err(StoreError::Database("a panic, see the log".to_owned()))
-            });
+            let ended = catch_unwind(AssertUnwindSafe(|| worker.run()))
+                .unwrap_or_else(|_| Err(StoreError::Database("a panic, see the log".to_owned())));
             flag.store(true, Ordering::Release);
             if let Err(error) = ended {
                 on_fatal(error);
@@ -104,7 +106,14 @@ impl<T: Send + 'static> Committer<T> {
             source,
         })?;
         let (queue, thread) = (Mutex::new(Some(queue)), Mutex::new(Some(thread)));
-        Ok(Self { store, options, queue, bytes, stopped, thread })
+        Ok(Self {
+            store,
+            options,
+            queue,
+            bytes,
+            stopped,
+            thread,
+        })
     }
 
     /// Takes a commit to be written after all that were submitted before. Does not wait. The order
@@ -119,27 +128,38 @@ impl<T: Send + 'static> Committer<T> {
         }
         let bytes = commit.bytes();
         let queue = locked(&self.queue);
-        let Some(queue) = queue.as_ref() else { return Err(StoreError::Stopped) };
+        let Some(queue) = queue.as_ref() else {
+            return Err(StoreError::Stopped);
+        };
         let waiting = self.bytes.load(Ordering::Acquire);
-        self.store.room_for(u64::try_from(waiting.saturating_add(bytes)).unwrap_or(u64::MAX))?;
+        self.store
+            .room_for(u64::try_from(waiting.saturating_add(bytes)).unwrap_or(u64::MAX))?;
         if waiting > 0 && waiting.saturating_add(bytes) > self.options.queue_bytes {
             return Err(StoreError::Busy);
         }
         self.bytes.fetch_add(bytes, Ordering::AcqRel);
-        queue.try_send(Waiting { commit, bytes, payload }).map_err(|error| {
-            self.bytes.fetch_sub(bytes, Ordering::AcqRel);
-            match error {
-                TrySendError::Full(_) => StoreError::Busy,
-                TrySendError::Disconnected(_) => StoreError::Stopped,
-            }
-        })
+        queue
+            .try_send(Waiting {
+                commit,
+                bytes,
+                payload,
+            })
+            .map_err(|error| {
+                self.bytes.fetch_sub(bytes, Ordering::AcqRel);
+                match error {
+                    TrySendError::Full(_) => StoreError::Busy,
+                    TrySendError::Disconnected(_) => StoreError::Stopped,
+                }
+            })
     }
 
     /// Takes no more, writes what waits, and returns when the thread has ended. Again and again is
     /// fine; from within `on_durable` or `on_fatal` it does not wait.
     pub fn stop(&self) {
         drop(locked(&self.queue).take());
-        let Some(thread) = locked(&self.thread).take() else { return };
+        let Some(thread) = locked(&self.thread).take() else {
+            return;
+        };
         if thread.thread().id() != std::thread::current().id() {
             // Its panics are caught and reported as fatal.
             let _ = thread.join();
@@ -200,7 +220,9 @@ impl<T, D: FnMut(Vec<T>)> Worker<T, D> {
         let mut commits = vec![first.commit];
         self.payloads.push(first.payload);
         while commits.len() < MAX_BATCH_COMMITS && bytes < MAX_BATCH_BYTES {
-            let Ok(next) = self.waiting.try_recv() else { break };
+            let Ok(next) = self.waiting.try_recv() else {
+                break;
+            };
             if bytes.saturating_add(next.bytes) > MAX_BATCH_BYTES {
                 // The small ones are not to wait until the large one is written.
                 self.held = Some(next);
@@ -215,134 +237,5 @@ impl<T, D: FnMut(Vec<T>)> Worker<T, D> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::mpsc::channel;
-
-    use super::super::{LogVisitor, MemoryStore, RowVisitor};
-    use super::*;
-
-    fn commit(revision: u64) -> Commit {
-        Commit { scope: "o".to_owned(), revision, log: vec![1], rows: Vec::new() }
-    }
-
-    /// A memory store whose writes wait for a permit each, and fail when told so.
-    struct Gated {
-        inner: MemoryStore,
-        permits: Mutex<Receiver<bool>>,
-        sizes: Mutex<Vec<usize>>,
-    }
-
-    impl PolicyStore for Gated {
-        fn scopes(&self) -> Result<Vec<(String, u64)>, StoreError> {
-            self.inner.scopes()
-        }
-        fn load(&self, scope: &str, visit: &mut RowVisitor<'_>) -> Result<u64, StoreError> {
-            self.inner.load(scope, visit)
-        }
-        fn log(&self, s: &str, from: u64, visit: &mut LogVisitor<'_>) -> Result<(), StoreError> {
-            self.inner.log(s, from, visit)
-        }
-        fn room_for(&self, bytes: u64) -> Result<(), StoreError> {
-            self.inner.room_for(bytes)
-        }
-        fn write(&self, commits: &[Commit]) -> Result<(), StoreError> {
-            self.sizes.lock().unwrap().push(commits.len());
-            match self.permits.lock().unwrap().recv() {
-                Ok(true) => self.inner.write(commits),
-                Ok(false) => panic!("the database panics"),
-                Err(_) => Err(StoreError::Sync(std::io::Error::other("no disk"))),
-            }
-        }
-    }
-
-    fn gated() -> (std::sync::mpsc::Sender<bool>, Arc<Gated>) {
-        let (permit, permits) = channel();
-        let (permits, sizes) = (Mutex::new(permits), Mutex::default());
-        (permit, Arc::new(Gated { inner: MemoryStore::new(), permits, sizes }))
-    }
-
-    fn wait_for(condition: impl Fn() -> bool) {
-        for _ in 0..2000 {
-            if condition() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        panic!("waited in vain");
-    }
-
-    #[test]
-    fn what_waits_shares_a_write_and_comes_back_in_order() {
-        let (permit, store) = gated();
-        let (sender, receiver) = channel();
-        let on_durable = move |payloads: Vec<u64>| payloads.into_iter().for_each(|p| sender.send(p).unwrap());
-        let options = CommitterOptions { queue_commits: 100, ..CommitterOptions::default() };
-        let dynamic: Arc<dyn PolicyStore> = store.clone();
-        let committer = Committer::spawn(dynamic, options, on_durable, |e| panic!("{e}")).unwrap();
-        committer.submit(commit(1), 1).unwrap();
-        wait_for(|| store.sizes.lock().unwrap().len() == 1);
-        for revision in 2..=101 {
-            committer.submit(commit(revision), revision).unwrap();
-        }
-        assert!(matches!(committer.submit(commit(102), 102), Err(StoreError::Busy)));
-        permit.send(true).unwrap();
-        permit.send(true).unwrap();
-        committer.stop();
-        assert_eq!(receiver.iter().collect::<Vec<_>>(), (1..=101).collect::<Vec<_>>());
-        assert_eq!(*store.sizes.lock().unwrap(), [1, 100]);
-        assert!(matches!(committer.submit(commit(102), 102), Err(StoreError::Stopped)));
-    }
-
-    #[test]
-    fn too_many_bytes_are_busy_unless_nothing_else_waits() {
-        let (permit, store) = gated();
-        let options = CommitterOptions { queue_bytes: 10, ..CommitterOptions::default() };
-        let committer = Committer::spawn(store.clone(), options, |_| {}, |e| panic!("{e}")).unwrap();
-        let large = |revision| Commit { log: vec![0; 20], ..commit(revision) };
-        committer.submit(large(1), ()).unwrap();
-        assert!(matches!(committer.submit(large(2), ()), Err(StoreError::Busy)));
-        permit.send(true).unwrap();
-        permit.send(true).unwrap();
-        wait_for(|| committer.submit(large(2), ()).is_ok());
-        committer.stop();
-        assert_eq!(store.scopes().unwrap(), [("o".to_owned(), 2)]);
-    }
-
-    #[test]
-    fn a_failed_write_and_a_panic_are_fatal_and_answer_nobody() {
-        for panics in [false, true] {
-            let (permit, store) = gated();
-            let (sender, receiver) = channel();
-            let (durable, fatal) = (sender.clone(), sender);
-            let committer = Committer::spawn(
-                store,
-                CommitterOptions::default(),
-                move |payloads: Vec<u64>| durable.send(format!("{payloads:?}")).unwrap(),
-                move |error| fatal.send(error.to_string()).unwrap(),
-            )
-            .unwrap();
-            committer.submit(commit(1), 1).unwrap();
-            if panics {
-                permit.send(false).unwrap();
-            }
-            drop(permit);
-            let said: Vec<String> = receiver.iter().collect();
-            let expected = match panics {
-                true => "the database failed: a panic, see the log",
-                false => "could not sync the store to disk",
-            };
-            assert_eq!(said, [expected]);
-            wait_for(|| matches!(committer.submit(commit(2), 2), Err(StoreError::Stopped)));
-        }
-    }
-
-    #[test]
-    fn an_idle_committer_ticks() {
-        let (sender, receiver) = channel();
-        let on_durable = move |payloads: Vec<()>| sender.send(payloads.len()).unwrap();
-        let store = Arc::new(MemoryStore::new());
-        let options = CommitterOptions::default();
-        let _committer = Committer::spawn(store, options, on_durable, |e| panic!("{e}")).unwrap();
-        assert_eq!(receiver.recv_timeout(Duration::from_secs(5)).unwrap(), 0);
-    }
-}
+#[path = "committer_tests.rs"]
+mod tests;

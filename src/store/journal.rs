@@ -81,7 +81,11 @@ struct Batch<'t, T: Tree> {
 
 impl<'t, T: Tree> Batch<'t, T> {
     fn new(tree: &'t T) -> Self {
-        Self { tree, ops: Ops::new(), unsynced: 0 }
+        Self {
+            tree,
+            ops: Ops::new(),
+            unsynced: 0,
+        }
     }
 
     /// One operation that need not share a batch with any other.
@@ -138,14 +142,18 @@ impl<'t, T: Tree> Batch<'t, T> {
     fn row(&mut self, keys: &ScopeKeys, row: &RowWrite) -> Result<(), StoreError> {
         let base = keys.row(&row.key);
         let old = self.stored_parts(&base)?;
-        parts::row_steps(&base, old, row.value.as_deref(), &mut |key, value| self.put(key, value))
+        parts::row_steps(&base, old, row.value.as_deref(), &mut |key, value| {
+            self.put(key, value)
+        })
     }
 }
 
 fn parts_of(first: Option<&[u8]>) -> Result<u16, StoreError> {
     let Some(first) = first else { return Ok(0) };
     let Some((count, _)) = parts::stored_count(first) else {
-        return Err(StoreError::Damaged("a value without the number of its parts"));
+        return Err(StoreError::Damaged(
+            "a value without the number of its parts",
+        ));
     };
     Ok(count)
 }
@@ -175,7 +183,11 @@ fn small<T: Tree>(
     }
     let mut ops = Ops::new();
     for row in &commit.rows {
-        if row.value.as_ref().is_some_and(|value| value.len() > parts::PART_BYTES * MAX_BATCH_OPS) {
+        if row
+            .value
+            .as_ref()
+            .is_some_and(|value| value.len() > parts::PART_BYTES * MAX_BATCH_OPS)
+        {
             return Ok(None);
         }
         let base = keys.row(&row.key);
@@ -190,9 +202,15 @@ fn small<T: Tree>(
     }
     let base = keys.log(commit.revision);
     for number in 0..log_parts {
-        ops.insert(keys::with_part(&base, number), Some(parts::part(&commit.log, number)));
+        ops.insert(
+            keys::with_part(&base, number),
+            Some(parts::part(&commit.log, number)),
+        );
     }
-    let head = Head { revision: commit.revision, pending: 0 };
+    let head = Head {
+        revision: commit.revision,
+        pending: 0,
+    };
     ops.insert(keys.head(), Some(head.encode()));
     Ok((ops.len() <= MAX_BATCH_OPS).then_some(ops))
 }
@@ -216,10 +234,16 @@ fn large<T: Tree>(
     }
     let base = keys.log(commit.revision);
     for number in 0..parts::count(commit.log.len()) {
-        batch.put(keys::with_part(&base, number), Some(parts::part(&commit.log, number)))?;
+        batch.put(
+            keys::with_part(&base, number),
+            Some(parts::part(&commit.log, number)),
+        )?;
     }
     batch.sync()?;
-    let head = Head { revision: commit.revision, pending };
+    let head = Head {
+        revision: commit.revision,
+        pending,
+    };
     batch.put(keys.head(), Some(head.encode()))?;
     batch.sync()?;
     for row in &commit.rows {
@@ -275,10 +299,11 @@ fn next_scope<T: Tree>(tree: &T, from: &[u8]) -> Result<Option<String>, StoreErr
 
 fn heal_scope<T: Tree>(batch: &mut Batch<'_, T>, keys: &ScopeKeys) -> Result<u64, StoreError> {
     let head = match batch.tree.get(&keys.head())? {
-        Some(bytes) => {
-            Head::decode(&bytes).ok_or(StoreError::Damaged("a head that is no head"))?
-        }
-        None => Head { revision: 0, pending: 0 },
+        Some(bytes) => Head::decode(&bytes).ok_or(StoreError::Damaged("a head that is no head"))?,
+        None => Head {
+            revision: 0,
+            pending: 0,
+        },
     };
     if head.pending > 0 {
         let mut reader = RedoReader::default();
@@ -310,7 +335,9 @@ fn remove<T: Tree>(batch: &mut Batch<'_, T>, prefix: &[u8], from: &[u8]) -> Resu
             }
             Ok(inside)
         })?;
-        let Some(last) = stale.last() else { return Ok(()) };
+        let Some(last) = stale.last() else {
+            return Ok(());
+        };
         from.clone_from(last);
         for key in stale {
             batch.put(key, None)?;

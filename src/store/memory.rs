@@ -33,12 +33,18 @@ impl MemoryStore {
 
 impl PolicyStore for MemoryStore {
     fn scopes(&self) -> Result<Vec<(String, u64)>, StoreError> {
-        Ok(self.locked().iter().map(|(name, scope)| (name.clone(), scope.head)).collect())
+        Ok(self
+            .locked()
+            .iter()
+            .map(|(name, scope)| (name.clone(), scope.head))
+            .collect())
     }
 
     fn load(&self, scope: &str, visit: &mut RowVisitor<'_>) -> Result<u64, StoreError> {
         let scopes = self.locked();
-        let Some(scope) = scopes.get(scope) else { return Ok(0) };
+        let Some(scope) = scopes.get(scope) else {
+            return Ok(0);
+        };
         for (key, value) in &scope.rows {
             visit(key, value)?;
         }
@@ -52,7 +58,9 @@ impl PolicyStore for MemoryStore {
         visit: &mut LogVisitor<'_>,
     ) -> Result<(), StoreError> {
         let scopes = self.locked();
-        let Some(scope) = scopes.get(scope) else { return Ok(()) };
+        let Some(scope) = scopes.get(scope) else {
+            return Ok(());
+        };
         for (&revision, delta) in scope.log.range(from_revision..) {
             if !visit(revision, delta)? {
                 break;
@@ -67,7 +75,9 @@ impl PolicyStore for MemoryStore {
 
     fn write(&self, commits: &[Commit]) -> Result<(), StoreError> {
         let mut scopes = self.locked();
-        check(commits, |name| scopes.get(name).map_or(0, |scope| scope.head))?;
+        check(commits, |name| {
+            scopes.get(name).map_or(0, |scope| scope.head)
+        })?;
         for commit in commits {
             let scope = scopes.entry(commit.scope.clone()).or_default();
             scope.head = commit.revision;

@@ -24,12 +24,15 @@
 //! The alternative that lost: one tree an organization. sled's batches are atomic within one tree
 //! only, and thousands of trees cost an open each.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
 pub mod committer;
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod contract_sizes;
 mod disk;
 mod journal;
 mod keys;
@@ -231,21 +234,26 @@ fn limit(what: &'static str, found: usize, limit: usize) -> Result<(), StoreErro
 }
 
 /// Refuses what must not reach any backend, and returns the heads after these commits.
-///
 // INVARIANT 2: revisions of a scope are gapless; this is where a gap is refused.
-fn check<'c>(
-    commits: &'c [Commit],
+fn check(
+    commits: &[Commit],
     head_of: impl Fn(&str) -> u64,
-) -> Result<std::collections::BTreeMap<&'c str, u64>, StoreError> {
-    let mut heads = std::collections::BTreeMap::new();
+) -> Result<BTreeMap<&str, u64>, StoreError> {
+    let mut heads = BTreeMap::new();
     for commit in commits {
         limit("scope", commit.scope.len(), MAX_SCOPE_BYTES)?;
         limit("delta", commit.log.len(), MAX_LOG_BYTES)?;
         for row in &commit.rows {
             limit("key", row.key.len(), MAX_KEY_BYTES)?;
-            limit("value", row.value.as_ref().map_or(0, Vec::len), MAX_VALUE_BYTES)?;
+            limit(
+                "value",
+                row.value.as_ref().map_or(0, Vec::len),
+                MAX_VALUE_BYTES,
+            )?;
         }
-        let head = heads.entry(commit.scope.as_str()).or_insert_with(|| head_of(&commit.scope));
+        let head = heads
+            .entry(commit.scope.as_str())
+            .or_insert_with(|| head_of(&commit.scope));
         if head.checked_add(1) != Some(commit.revision) {
             return Err(StoreError::Revision {
                 scope: commit.scope.clone(),
