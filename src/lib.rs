@@ -1,2 +1,3 @@
 //! Doorward, a policy decision point.
+pub mod cli;
 pub mod core;
