@@ -3,6 +3,7 @@
 //! Rooms, each importing only those below it:
 //! `cli → server → service → engine → snapshot → store → core`.
 
+pub mod cli;
 pub mod clock;
 pub mod core;
 pub mod engine;

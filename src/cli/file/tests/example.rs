@@ -1,0 +1,216 @@
+use super::*;
+use crate::core::id::{Email, OpaqueId, Pattern, PermissionName};
+use crate::core::model::*;
+
+/// FILES.md's example without the sections of later versions.
+pub const EXAMPLE: &str = r"organization: acme
+display_name: Acme Ltd
+super_organization: globex
+preset: workspace                 # workspace | integration | none
+email_domains: [{domain: acme.com, audience: internal}, {domain: partner.io, audience: external}]
+settings:
+  invite_policy: {mode: allowed_domains, domains: [acme.com]}     # admins_only | any_domain | allowed_domains
+  auto_create_unknown_users: true
+  external_reauthentication: {max_age: 12h}
+accounts: [{id: main, default: true}, {id: emea}]
+permissions:
+  - {name: invoices.approve, aliases: [APPROVE_INVOICE], requires_visibility: true, requires_approver: true, when_not_owner: invoices.approve_any}
+  - {name: invoices.approve_any, level: account}                 # organization | account | object (default)
+objects:
+  - {id: vendor-risk, kind: app, fields: {region: string, amount: double, tags: list<string>, due: timestamp, open: bool, level: int}}
+  - {id: salesforce, kind: element, private_to: account:emea}     # or user:ID
+user_attributes: {team: string}   # declared ones are type-checked in conditions
+users:
+  - {id: ana, email: ana@acme.com, first_name: Ana, last_name: Li, kind: internal, account: main, manager: bo, status: active, attributes: {team: risk}}
+  - {id: ext, email: e@partner.io, status: inactive, status_before: limited}
+  - {id: new, email: n@acme.com, status: invited, pending_groups: [risk]}
+  - {id: bo, email: bo@acme.com}
+service_accounts: [{id: ci-bot, account: main, status: active, attributes: {team: build}}]
+groups:
+  - {id: risk, name: Risk, kind: manual, photo_uri: 'https://…', members: ['user:ana', 'group:staff'], visibility: [data_access, watchable]}
+  - {id: staff, kind: dynamic, domains: [acme.com], visibility: [data_access]}
+  - {id: all-users, kind: system, visibility: [mentionable]}       # also internal-users, external-users
+roles:                            # managed roles cannot be given; a system role's permissions can
+  - {id: reviewer, name: Reviewer, description: reads and comments, scope: object, object: vendor-risk, permissions: [records.read, 'automations.*'], auto_share: []}
+assignments:
+  - {role: reviewer, member: 'group:risk', object: vendor-risk, starts_at: 2026-01-01T00:00:00Z, expires_at: 2027-01-01T00:00:00Z}
+  - {role: reviewer, member: 'user:bo', object: vendor-risk, record: r-9}
+grants: [{permissions: [records.read], member: 'user:bo', object: vendor-risk, record: r-17}]
+relations: []
+data_access: []
+";
+
+fn id(text: &str) -> Id {
+    Id::parse(text).unwrap()
+}
+
+fn opaque(text: &str) -> OpaqueId {
+    OpaqueId::parse(text).unwrap()
+}
+
+fn row(file: &OrganizationFile, key: &Key) -> Row {
+    file.rows.iter().find(|row| row.key() == *key).unwrap().clone()
+}
+
+#[test]
+fn the_documented_example_reads() {
+    let file = parse(EXAMPLE).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(file.organization, id("acme"));
+    assert_eq!(file.rows.len(), 19);
+    assert!(file.rows.is_sorted_by_key(Row::key));
+    let Row::Settings(settings) = row(&file, &Key::Settings) else { panic!() };
+    assert_eq!(settings.external_reauthentication_ms, Some(12 * 3_600_000));
+    assert_eq!(settings.super_organization, Some(id("globex")));
+    assert_eq!(
+        row(&file, &Key::User(opaque("ana"))),
+        Row::User(User {
+            id: opaque("ana"),
+            email: Email::parse("ana@acme.com").unwrap(),
+            first_name: "Ana".to_owned(),
+            last_name: "Li".to_owned(),
+            kind: UserKind::Internal,
+            account: id("main"),
+            manager: Some(opaque("bo")),
+            status: Status::Active,
+            status_before: None,
+            pending_groups: vec![],
+            attributes: [("team".to_owned(), Value::String("risk".to_owned()))].into(),
+            groups: vec![id("risk")],
+        })
+    );
+    let Row::User(ext) = row(&file, &Key::User(opaque("ext"))) else { panic!() };
+    assert_eq!((ext.kind, ext.account.as_str()), (UserKind::External, "main"));
+    let Row::Group(staff) = row(&file, &Key::Group(id("staff"))) else { panic!() };
+    assert_eq!(staff.groups, [id("risk")]);
+    let Row::Permission(approve) =
+        row(&file, &Key::Permission(PermissionName::parse("invoices.approve").unwrap()))
+    else {
+        panic!()
+    };
+    assert_eq!(approve.aliases, [PermissionName::parse("APPROVE_INVOICE").unwrap()]);
+}
+
+#[test]
+fn what_is_written_reads_back() {
+    let file = parse(EXAMPLE).unwrap();
+    let text = write(&file.organization, &file.rows);
+    let again = parse(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    assert_eq!(again.rows, file.rows);
+    assert_eq!(write(&file.organization, &again.rows), text);
+}
+
+#[test]
+fn rows_are_found_in_the_file() {
+    let file = parse(EXAMPLE).unwrap();
+    let place = |key: &Key| file.place(key).map(|p| format!("{}:{}:{}", p.line, p.column, p.path));
+    let at = |text: &str| Some(text.to_owned());
+    assert_eq!(place(&Key::User(opaque("ext"))), at("20:10:users[1]"));
+    assert_eq!(place(&Key::Settings), at("1:15:organization"));
+    let target = Target::Record(id("vendor-risk"), opaque("r-17"));
+    let member = Member::User(opaque("bo"));
+    let grant = Key::Grant(Pattern::parse("records.read").unwrap(), member, target);
+    assert_eq!(place(&grant), at("33:10:grants[0]"));
+    assert_eq!(place(&Key::User(opaque("nobody"))), None);
+}
+
+#[test]
+fn a_file_without_accounts_has_the_account_main() {
+    let file = parse("organization: a\nusers: [{id: x, email: x@y.z}]\n").unwrap();
+    let Row::Account(account) = row(&file, &Key::Account(id("main"))) else { panic!() };
+    assert!(account.default);
+    let Row::User(user) = row(&file, &Key::User(opaque("x"))) else { panic!() };
+    assert_eq!(user.account, id("main"));
+    assert_eq!(file.place(&Key::Account(id("main"))), None);
+    assert_eq!(file.rows.len(), 3);
+}
+
+#[test]
+fn absent_settings_are_the_closed_ones() {
+    let file = parse("organization: a\n").unwrap();
+    let Row::Settings(settings) = row(&file, &Key::Settings) else { panic!() };
+    assert_eq!(settings.invite_policy, InvitePolicy::AdminsOnly);
+    assert!(!settings.auto_create_unknown_users);
+    assert_eq!(settings.external_reauthentication_ms, None);
+    assert_eq!(settings.preset, Preset::None);
+}
+
+#[test]
+fn the_order_of_the_sections_does_not_matter() {
+    let forward = parse(EXAMPLE).unwrap();
+    let mut sections: Vec<String> = vec![];
+    for line in EXAMPLE.lines() {
+        if line.starts_with(' ') {
+            let last = sections.last_mut().unwrap();
+            last.push_str(line);
+            last.push('\n');
+        } else {
+            sections.push(format!("{line}\n"));
+        }
+    }
+    sections.reverse();
+    let backward = parse(&sections.concat()).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(backward.rows, forward.rows);
+}
+
+#[test]
+fn json_is_yaml_too() {
+    let text = "{\n\t\"organization\": \"a\",\n\t\"users\": [{\"id\": \"\\ud83d\\ude00\", \"email\": \"x@y.z\",\
+        \"attributes\": {\"n\": 1.5e3, \"t\": true, \"z\": null, \"s\": \"\\/\\u00e9\"}}]\n}\n";
+    let file = parse(text).unwrap_or_else(|e| panic!("{e}"));
+    let Row::User(user) = row(&file, &Key::User(opaque("😀"))) else { panic!() };
+    let expected = [
+        ("n".to_owned(), Value::Double(1500.0)),
+        ("s".to_owned(), Value::String("/é".to_owned())),
+        ("t".to_owned(), Value::Bool(true)),
+        ("z".to_owned(), Value::Null),
+    ];
+    assert_eq!(user.attributes, expected.into());
+}
+
+#[test]
+fn attributes_have_their_declared_types() {
+    let text = "organization: a
+user_attributes: {due: timestamp, dues: list<timestamp>, rate: double}
+users:
+  - id: x
+    email: x@y.z
+    attributes: {due: 2026-01-01T00:00:00.5Z, dues: ['2026-01-01T01:00:00+01:00'], rate: 3, free: 2026-01-01T00:00:00Z,
+      said: !!timestamp 2026-01-01T00:00:00Z, n: 0x10, t: [a, 1, null]}
+";
+    let file = parse(text).unwrap_or_else(|e| panic!("{e}"));
+    let Row::User(user) = row(&file, &Key::User(opaque("x"))) else { panic!() };
+    let day = 1_767_225_600_000;
+    let expected = [
+        ("due", Value::Timestamp(day + 500)),
+        ("dues", Value::List(vec![Value::Timestamp(day)])),
+        ("free", Value::String("2026-01-01T00:00:00Z".to_owned())),
+        ("n", Value::Int(16)),
+        ("rate", Value::Double(3.0)),
+        ("said", Value::Timestamp(day)),
+        ("t", Value::List(vec![Value::String("a".to_owned()), Value::Int(1), Value::Null])),
+    ];
+    assert_eq!(user.attributes, expected.map(|(k, v)| (k.to_owned(), v)).into());
+}
+
+#[test]
+fn a_system_group_that_joins_a_group_gets_a_row() {
+    let text = "organization: a
+groups:
+  - {id: one, kind: manual, members: ['group:all-users']}
+  - {id: two, kind: manual, members: ['group:all-users']}
+";
+    let file = parse(text).unwrap_or_else(|e| panic!("{e}"));
+    let Row::Group(all) = row(&file, &Key::Group(id("all-users"))) else { panic!() };
+    assert_eq!(all.groups, [id("one"), id("two")]);
+    assert_eq!(all.kind, GroupKind::System);
+    assert_eq!(parse(&write(&id("a"), &file.rows)).unwrap().rows, file.rows);
+}
+
+#[test]
+fn a_system_role_keeps_all_but_its_permissions() {
+    let text = "organization: a\npreset: integration\nroles: [{id: org, permissions: [users.read]}]\n";
+    let file = parse(text).unwrap_or_else(|e| panic!("{e}"));
+    let Row::Role(role) = row(&file, &Key::Role(id("org"))) else { panic!() };
+    assert_eq!((role.kind, role.scope, role.name.as_str()), (RoleKind::System, Scope::Organization, "ORG"));
+    assert_eq!(parse(&write(&id("a"), &file.rows)).unwrap().rows, file.rows);
+}

@@ -1,0 +1,450 @@
+//! From rows to an organization file.
+//!
+//! The text is a function of the rows alone: everything is sorted by id, what is absent when read
+//! is not written, and an entry is one line, so that two exports differ where the organizations do.
+//! Only a group's members get a line each once there are several.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write as _;
+
+use crate::core::id::{Domain, Id, Pattern};
+use crate::core::model::{
+    Account, Assignment, DEFAULT_ACCOUNT, FieldType, Grant, Group, GroupKind, InvitePolicy, Level,
+    Member, Object, Period, Permission, Preset, PrivateTo, Relation, Role, RoleKind, Row,
+    ServiceAccount, Settings, Status, Target, User, UserKind, Value, Visibility,
+};
+
+use super::head::{AUDIENCES, LEVELS, OBJECT_KINDS, PRESETS, SCOPES, parse_domain};
+use super::people::STATUSES;
+use super::scalar::{duration_text, field_type_text, text_text, timestamp_text, value_text};
+
+/// More members than these get a line each.
+const MEMBERS_IN_LINE: usize = 4;
+
+/// The organization file that reads back as `rows`, which must be those of a whole organization:
+/// its settings, its accounts, and everything that its rows name. Managed roles have no row.
+#[must_use]
+pub fn write(organization: &Id, rows: &[Row]) -> String {
+    Writer::of(rows).file(organization)
+}
+
+/// The rows by kind, each sorted, with what decides which keys can be left out.
+#[derive(Default)]
+struct Writer<'r> {
+    settings: Option<&'r Settings>,
+    accounts: Vec<&'r Account>,
+    permissions: Vec<&'r Permission>,
+    objects: Vec<&'r Object>,
+    roles: Vec<&'r Role>,
+    groups: Vec<&'r Group>,
+    users: Vec<&'r User>,
+    services: Vec<&'r ServiceAccount>,
+    assignments: Vec<&'r Assignment>,
+    grants: Vec<&'r Grant>,
+    members: BTreeMap<&'r Id, Vec<String>>,
+    internal: HashSet<&'r Domain>,
+    home: Option<&'r Id>,
+}
+
+/// One entry in flow style.
+#[derive(Default)]
+struct Flow(String);
+
+impl Flow {
+    fn put(&mut self, key: &str, value: impl AsRef<str>) {
+        let comma = if self.0.is_empty() { "" } else { ", " };
+        // Writing to a string cannot fail.
+        let _ = write!(self.0, "{comma}{}: {}", text_text(key), value.as_ref());
+    }
+
+    fn text(&mut self, key: &str, value: impl AsRef<str>) {
+        self.put(key, text_text(value.as_ref()));
+    }
+
+    fn text_unless_empty(&mut self, key: &str, value: &str) {
+        if !value.is_empty() {
+            self.text(key, value);
+        }
+    }
+
+    fn list<T: AsRef<str>>(&mut self, key: &str, items: impl IntoIterator<Item = T>) {
+        self.put(key, flow_list(items));
+    }
+
+    fn flag(&mut self, key: &str, value: bool) {
+        if value {
+            self.put(key, "true");
+        }
+    }
+
+    fn end(self) -> String {
+        format!("{{{}}}", self.0)
+    }
+}
+
+fn flow_list<T: AsRef<str>>(items: impl IntoIterator<Item = T>) -> String {
+    let items: Vec<_> = items.into_iter().map(|item| text_text(item.as_ref())).collect();
+    format!("[{}]", items.join(", "))
+}
+
+/// The word that a table of the reader has for a value.
+fn word<T: PartialEq>(table: &[(&'static str, T)], value: &T) -> &'static str {
+    table.iter().find(|(_, known)| known == value).map_or("", |(word, _)| word)
+}
+
+impl<'r> Writer<'r> {
+    fn of(rows: &'r [Row]) -> Self {
+        let mut w = Self::default();
+        for row in rows {
+            match row {
+                Row::Settings(settings) => w.settings = Some(settings),
+                Row::Account(account) => w.accounts.push(account),
+                Row::Permission(permission) => w.permissions.push(permission),
+                Row::Object(object) => w.objects.push(object),
+                Row::Role(role) => w.roles.push(role),
+                Row::Group(group) => {
+                    w.join(&group.groups, || Member::Group(group.id.clone()));
+                    w.groups.push(group);
+                }
+                Row::User(user) => {
+                    w.join(&user.groups, || Member::User(user.id.clone()));
+                    w.users.push(user);
+                }
+                Row::Service(service) => {
+                    w.join(&service.groups, || Member::Service(service.id.clone()));
+                    w.services.push(service);
+                }
+                Row::Assignment(assignment) => w.assignments.push(assignment),
+                Row::Grant(grant) => w.grants.push(grant),
+            }
+        }
+        w.accounts.sort_by_key(|a| &a.id);
+        w.permissions.sort_by_key(|p| &p.name);
+        w.objects.sort_by_key(|o| &o.id);
+        w.roles.sort_by_key(|r| &r.id);
+        w.groups.sort_by_key(|g| &g.id);
+        w.users.sort_by_key(|u| &u.id);
+        w.services.sort_by_key(|s| &s.id);
+        w.assignments.sort_by_key(|a| (&a.role, &a.member, &a.target));
+        w.grants.sort_by_key(|g| (&g.member, &g.target, &g.period, &g.permission));
+        for members in w.members.values_mut() {
+            members.sort_unstable();
+        }
+        w.home = w.accounts.iter().find(|a| a.default).map(|a| &a.id);
+        let domains = w.settings.map(|s| s.email_domains.as_slice()).unwrap_or_default();
+        let internal = domains.iter().filter(|d| d.audience == UserKind::Internal);
+        w.internal = internal.map(|d| &d.domain).collect();
+        w
+    }
+
+    fn join(&mut self, groups: &'r [Id], member: impl Fn() -> Member) {
+        for group in groups {
+            self.members.entry(group).or_default().push(member().to_string());
+        }
+    }
+
+    fn file(&self, organization: &Id) -> String {
+        let mut out = format!("organization: {}\n", text_text(organization.as_str()));
+        if let Some(settings) = self.settings {
+            write_settings(settings, &mut out);
+        }
+        let implied = matches!(self.accounts.as_slice(),
+            [only] if only.default && only.display_name.is_empty() && only.id.as_str() == DEFAULT_ACCOUNT);
+        if !implied {
+            section(&mut out, "accounts", self.accounts.iter().map(|a| account(a)));
+        }
+        section(&mut out, "permissions", self.permissions.iter().map(|p| permission(p)));
+        section(&mut out, "objects", self.objects.iter().map(|o| object(o)));
+        section(&mut out, "users", self.users.iter().map(|u| self.user(u)));
+        section(&mut out, "service_accounts", self.services.iter().map(|s| self.service(s)));
+        section(&mut out, "groups", self.groups.iter().map(|g| self.group(g)));
+        let roles = self.roles.iter().filter(|r| r.kind != RoleKind::Managed);
+        section(&mut out, "roles", roles.map(|r| role(r)));
+        section(&mut out, "assignments", self.assignments.iter().map(|a| assignment(a)));
+        let same = |a: &&Grant, b: &&Grant| {
+            (&a.member, &a.target, a.period) == (&b.member, &b.target, b.period)
+        };
+        section(&mut out, "grants", self.grants.chunk_by(same).filter_map(grant));
+        out
+    }
+
+    fn declared(&self, name: &str) -> Option<&FieldType> {
+        self.settings?.user_attributes.get(name)
+    }
+
+    fn attributes(&self, attributes: &BTreeMap<String, Value>, flow: &mut Flow) {
+        if attributes.is_empty() {
+            return;
+        }
+        let mut inner = Flow::default();
+        for (name, value) in attributes {
+            inner.put(name, value_text(value, self.declared(name)));
+        }
+        flow.put("attributes", inner.end());
+    }
+
+    fn account_of(&self, account: &Id, flow: &mut Flow) {
+        if self.home != Some(account) {
+            flow.text("account", account);
+        }
+    }
+
+    fn user(&self, user: &User) -> String {
+        let mut flow = Flow::default();
+        flow.text("id", &user.id);
+        flow.text("email", &user.email);
+        flow.text_unless_empty("first_name", &user.first_name);
+        flow.text_unless_empty("last_name", &user.last_name);
+        let internal = parse_domain(&user.email.domain()).is_ok_and(|d| self.internal.contains(&d));
+        let implied = if internal { UserKind::Internal } else { UserKind::External };
+        if user.kind != implied {
+            flow.put("kind", word(&AUDIENCES, &user.kind));
+        }
+        self.account_of(&user.account, &mut flow);
+        if let Some(manager) = &user.manager {
+            flow.text("manager", manager);
+        }
+        if user.status != Status::Active {
+            flow.put("status", word(&STATUSES, &user.status));
+        }
+        if let Some(before) = user.status_before {
+            flow.put("status_before", word(&STATUSES, &before));
+        }
+        if !user.pending_groups.is_empty() {
+            flow.list("pending_groups", &user.pending_groups);
+        }
+        self.attributes(&user.attributes, &mut flow);
+        flow.end()
+    }
+
+    fn service(&self, service: &ServiceAccount) -> String {
+        let mut flow = Flow::default();
+        flow.text("id", &service.id);
+        self.account_of(&service.account, &mut flow);
+        if service.status != Status::Active {
+            flow.put("status", word(&STATUSES, &service.status));
+        }
+        self.attributes(&service.attributes, &mut flow);
+        flow.end()
+    }
+
+    fn group(&self, group: &Group) -> String {
+        let mut keys: Vec<(&str, String)> = vec![("id", text_text(group.id.as_str()))];
+        for (key, text) in [("name", &group.name), ("photo_uri", &group.photo_uri)] {
+            if !text.is_empty() {
+                keys.push((key, text_text(text)));
+            }
+        }
+        match &group.kind {
+            GroupKind::Manual => keys.push(("kind", "manual".to_owned())),
+            GroupKind::Dynamic(domains) => {
+                keys.push(("kind", "dynamic".to_owned()));
+                keys.push(("domains", flow_list(domains)));
+            }
+            GroupKind::System => keys.push(("kind", "system".to_owned())),
+        }
+        let flags = flags(group.visibility);
+        if !flags.is_empty() {
+            keys.push(("visibility", flow_list(flags)));
+        }
+        let members = self.members.get(&group.id).map(Vec::as_slice).unwrap_or_default();
+        if members.len() > MEMBERS_IN_LINE {
+            let mut lines: Vec<_> = keys.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+            lines.push("members:".to_owned());
+            lines.extend(members.iter().map(|member| format!("  - {}", text_text(member))));
+            return lines.join("\n    ");
+        }
+        let mut flow = Flow::default();
+        for (key, value) in keys {
+            flow.put(key, value);
+        }
+        if !members.is_empty() {
+            flow.list("members", members);
+        }
+        flow.end()
+    }
+}
+
+fn section(out: &mut String, key: &str, entries: impl Iterator<Item = String>) {
+    for (number, entry) in entries.enumerate() {
+        if number == 0 {
+            let _ = writeln!(out, "{key}:");
+        }
+        let _ = writeln!(out, "  - {entry}");
+    }
+}
+
+fn write_settings(settings: &Settings, out: &mut String) {
+    let mut line = |key: &str, value: &str| {
+        let _ = writeln!(out, "{key}: {value}");
+    };
+    if !settings.display_name.is_empty() {
+        line("display_name", &text_text(&settings.display_name));
+    }
+    if let Some(id) = &settings.super_organization {
+        line("super_organization", &text_text(id.as_str()));
+    }
+    if settings.preset != Preset::None {
+        line("preset", word(&PRESETS, &settings.preset));
+    }
+    let domains = settings.email_domains.iter().map(|domain| {
+        let mut flow = Flow::default();
+        flow.text("domain", &domain.domain);
+        flow.put("audience", word(&AUDIENCES, &domain.audience));
+        flow.end()
+    });
+    section(out, "email_domains", domains);
+    let mut lines = Vec::new();
+    let mut policy = Flow::default();
+    match &settings.invite_policy {
+        InvitePolicy::AdminsOnly => {}
+        InvitePolicy::AnyDomain => policy.put("mode", "any_domain"),
+        InvitePolicy::AllowedDomains(domains) => {
+            policy.put("mode", "allowed_domains");
+            policy.list("domains", domains);
+        }
+    }
+    if !policy.0.is_empty() {
+        lines.push(format!("invite_policy: {}", policy.end()));
+    }
+    if settings.auto_create_unknown_users {
+        lines.push("auto_create_unknown_users: true".to_owned());
+    }
+    if let Some(ms) = settings.external_reauthentication_ms {
+        lines.push(format!("external_reauthentication: {{max_age: {}}}", duration_text(ms)));
+    }
+    if !lines.is_empty() {
+        let _ = writeln!(out, "settings:\n  {}", lines.join("\n  "));
+    }
+    if !settings.user_attributes.is_empty() {
+        let _ = writeln!(out, "user_attributes: {}", types(&settings.user_attributes));
+    }
+}
+
+fn types(fields: &BTreeMap<String, FieldType>) -> String {
+    let mut flow = Flow::default();
+    for (name, field) in fields {
+        flow.text(name, field_type_text(field));
+    }
+    flow.end()
+}
+
+fn account(account: &Account) -> String {
+    let mut flow = Flow::default();
+    flow.text("id", &account.id);
+    flow.flag("default", account.default);
+    flow.text_unless_empty("display_name", &account.display_name);
+    flow.end()
+}
+
+fn permission(permission: &Permission) -> String {
+    let mut flow = Flow::default();
+    flow.text("name", &permission.name);
+    if !permission.aliases.is_empty() {
+        flow.list("aliases", &permission.aliases);
+    }
+    if permission.level != Level::Object {
+        flow.put("level", word(&LEVELS, &permission.level));
+    }
+    flow.flag("requires_visibility", permission.requires_visibility);
+    flow.flag("requires_approver", permission.requires_approver);
+    if let Some(other) = &permission.when_not_owner {
+        flow.text("when_not_owner", other);
+    }
+    flow.end()
+}
+
+fn object(object: &Object) -> String {
+    let mut flow = Flow::default();
+    flow.text("id", &object.id);
+    flow.put("kind", word(&OBJECT_KINDS, &object.kind));
+    flow.text_unless_empty("display_name", &object.display_name);
+    if !object.fields.is_empty() {
+        flow.put("fields", types(&object.fields));
+    }
+    match &object.private_to {
+        None => {}
+        Some(PrivateTo::Account(id)) => flow.text("private_to", format!("account:{id}")),
+        Some(PrivateTo::User(id)) => flow.text("private_to", format!("user:{id}")),
+    }
+    flow.end()
+}
+
+fn role(role: &Role) -> String {
+    let mut flow = Flow::default();
+    flow.text("id", &role.id);
+    if role.kind == RoleKind::Custom {
+        flow.text_unless_empty("name", &role.name);
+        flow.text_unless_empty("description", &role.description);
+        flow.put("scope", word(&SCOPES, &role.scope));
+        if let Some(object) = &role.object {
+            flow.text("object", object);
+        }
+    }
+    // A system role's entry exists for its permissions, even if they are none.
+    if role.kind == RoleKind::System || !role.permissions.is_empty() {
+        flow.list("permissions", &role.permissions);
+    }
+    if !role.auto_share.is_empty() {
+        flow.list("auto_share", role.auto_share.iter().map(|relation| relation_word(*relation)));
+    }
+    flow.end()
+}
+
+fn relation_word(relation: Relation) -> &'static str {
+    match relation {
+        Relation::Watcher => "watcher",
+        Relation::Assignee => "assignee",
+        Relation::Mentioned => "mentioned",
+        Relation::Shared => "shared",
+        Relation::Approver => "approver",
+    }
+}
+
+fn assignment(assignment: &Assignment) -> String {
+    let mut flow = Flow::default();
+    flow.text("role", &assignment.role);
+    edge(&assignment.member, &assignment.target, assignment.period, &mut flow);
+    flow.flag("by_hand", assignment.by_hand);
+    flow.end()
+}
+
+fn grant(grants: &[&Grant]) -> Option<String> {
+    let first = grants.first()?;
+    let mut flow = Flow::default();
+    flow.list("permissions", grants.iter().map(|grant| -> &Pattern { &grant.permission }));
+    edge(&first.member, &first.target, first.period, &mut flow);
+    Some(flow.end())
+}
+
+fn edge(member: &Member, target: &Target, period: Period, flow: &mut Flow) {
+    flow.text("member", member.to_string());
+    match target {
+        Target::Organization => {}
+        Target::Account(id) => flow.text("account", id),
+        Target::Object(id) => flow.text("object", id),
+        Target::Record(object, record) => {
+            flow.text("object", object);
+            flow.text("record", record);
+        }
+    }
+    for (key, bound) in [("starts_at", period.starts_at), ("expires_at", period.expires_at)] {
+        if let Some(ms) = bound {
+            flow.put(key, timestamp_text(ms));
+        }
+    }
+}
+
+fn flags(visibility: Visibility) -> Vec<&'static str> {
+    let Visibility { mentionable, watchable, assignable, approver, data_access } = visibility;
+    [
+        (mentionable, "mentionable"),
+        (watchable, "watchable"),
+        (assignable, "assignable"),
+        (approver, "approver"),
+        (data_access, "data_access"),
+    ]
+    .into_iter()
+    .filter_map(|(on, flag)| on.then_some(flag))
+    .collect()
+}

@@ -1,0 +1,2 @@
+//! The command line: what `doorward` does when a person runs it.
+pub mod file;
