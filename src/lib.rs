@@ -6,5 +6,6 @@
 pub mod clock;
 pub mod core;
 pub mod engine;
+pub mod service;
 pub mod snapshot;
 pub mod store;
