@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod core;
 pub mod engine;
+pub mod server;
 pub mod service;
 pub mod snapshot;
 pub mod store;

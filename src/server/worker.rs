@@ -42,7 +42,7 @@ const HELLO_BYTES: usize = 24 + 9;
 const BLOCKING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How far the end has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     Serving,
     /// Connections finish the calls they have.
@@ -120,17 +120,17 @@ impl Worker {
 async fn work<D: Decisions>(
     door: Door<D>,
     mut arrivals: mpsc::UnboundedReceiver<Arrival>,
-    mut phase: watch::Receiver<Phase>,
+    phase: watch::Receiver<Phase>,
     load: Arc<AtomicUsize>,
 ) {
     let mut connections = JoinSet::new();
-    let mut stopped = pin!(stopped(phase.clone()));
+    let mut draining = pin!(reached(Phase::Draining, phase.clone()));
+    let mut stopped = pin!(reached(Phase::Stopped, phase.clone()));
     loop {
         tokio::select! {
             biased;
             () = &mut stopped => return,
-            // Draining, or the server is gone.
-            _ = phase.wait_for(|phase| *phase != Phase::Serving) => break,
+            () = &mut draining => break,
             Some(ended) = connections.join_next() => note(ended),
             arrival = arrivals.recv() => {
                 let Some((accepted, permit)) = arrival else { break };
@@ -153,9 +153,9 @@ async fn work<D: Decisions>(
     }
 }
 
-async fn stopped(mut phase: watch::Receiver<Phase>) {
-    // An error: whoever says when is gone.
-    let _ = phase.wait_for(|phase| *phase == Phase::Stopped).await;
+async fn reached(wanted: Phase, mut phase: watch::Receiver<Phase>) {
+    // An error: whoever says when is gone, so it is over.
+    let _ = phase.wait_for(|phase| *phase >= wanted).await;
 }
 
 fn note(ended: Result<(), tokio::task::JoinError>) {
@@ -173,7 +173,7 @@ impl Drop for Leaving {
     }
 }
 
-async fn connection<D: Decisions>(accepted: Accepted, door: Door<D>, mut phase: watch::Receiver<Phase>) {
+async fn connection<D: Decisions>(accepted: Accepted, door: Door<D>, phase: watch::Receiver<Phase>) {
     let socket = match accepted.into_socket() {
         Ok(socket) => socket,
         Err(error) => return tracing::debug!(%error, "a connection could not be taken over"),
@@ -182,6 +182,7 @@ async fn connection<D: Decisions>(accepted: Accepted, door: Door<D>, mut phase: 
     let greeted = || heard.load(Ordering::Relaxed) >= HELLO_BYTES;
     let io = TokioIo::new(Heard { socket, bytes: Arc::clone(&heard) });
     let mut served = pin!(http().serve_connection(io, door));
+    let mut draining = pin!(reached(Phase::Draining, phase));
     let mut hello = pin!(tokio::time::sleep(HELLO_TIMEOUT));
     let (mut waits, mut drains) = (true, false);
     loop {
@@ -198,7 +199,7 @@ async fn connection<D: Decisions>(accepted: Accepted, door: Door<D>, mut phase: 
                 }
                 waits = false;
             }
-            _ = phase.wait_for(|phase| *phase != Phase::Serving), if !drains => {
+            () = &mut draining, if !drains => {
                 if !greeted() {
                     return;
                 }
