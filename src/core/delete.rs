@@ -237,15 +237,10 @@ impl Draft {
                 });
                 if let Some(shipped) = shipped {
                     // A system role goes back to what its preset says.
-                    let permissions =
-                        shipped.permissions.iter().filter_map(|p| super::id::Pattern::parse(p).ok()).collect::<BTreeSet<_>>();
-                    self.dirty.bundles.insert(n);
-                    self.edit_bundle(n, |b| {
-                        if let Source::Role { row, changed } = &mut b.source {
-                            row.permissions = permissions.into_iter().collect();
-                            *changed = false;
-                        }
-                    });
+                    if let Ok(row) = shipped.row() {
+                        self.dirty.bundles.insert(n);
+                        self.edit_bundle(n, |b| b.source = Source::Role { row, changed: false });
+                    }
                 } else {
                     remove_id(&mut self.next.roles, id.as_str());
                     self.next.bundles.set(n as usize, None);

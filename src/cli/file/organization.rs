@@ -32,6 +32,16 @@ pub struct Known {
     pub roles: HashMap<String, Role>,
 }
 
+impl Known {
+    /// What ships with `preset`.
+    #[must_use]
+    pub fn of(preset: Preset) -> Self {
+        let names = preset.catalogue().flat_map(|p| std::iter::once(p.name).chain(p.aliases.iter().copied()));
+        let roles = preset.roles().iter().filter_map(|role| Some((role.id.to_owned(), role.row().ok()?)));
+        Self { permissions: names.map(str::to_owned).collect(), roles: roles.collect() }
+    }
+}
+
 /// An organization file that was read without a problem.
 #[derive(Debug, Clone)]
 pub struct OrganizationFile {

@@ -1,0 +1,7 @@
+//! The integration tests, one binary.
+
+mod generate;
+mod oracle;
+mod oracle_selftest;
+mod properties;
+mod support;
