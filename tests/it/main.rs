@@ -1,5 +1,6 @@
 //! The integration tests, one binary.
 
+mod engine;
 mod generate;
 mod oracle;
 mod oracle_selftest;
