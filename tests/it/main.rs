@@ -2,6 +2,7 @@
 
 mod engine;
 mod generate;
+mod model;
 mod oracle;
 mod oracle_selftest;
 mod properties;
