@@ -32,7 +32,7 @@ pub struct TestArgs {
 
 /// What came of a case.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Given {
+pub enum Given {
     Allowed,
     Denied(String),
     Error { code: String, message: String },
@@ -40,7 +40,7 @@ enum Given {
 }
 
 /// Who answers.
-enum Judge {
+pub enum Judge {
     Offline(HashMap<String, Table>),
     Server(Box<DecisionServiceClient<Connection>>),
 }
@@ -82,7 +82,7 @@ pub async fn test(args: TestArgs) -> Result<bool, CliError> {
 }
 
 /// How a case came out differently, if it did.
-fn difference(case: &Case, given: &Given) -> Option<String> {
+pub fn difference(case: &Case, given: &Given) -> Option<String> {
     match (&case.question, given) {
         (Question::Authorize { expect, reason, .. }, given) => {
             let (answer, because, message) = match given {
@@ -117,6 +117,33 @@ fn difference(case: &Case, given: &Given) -> Option<String> {
     }
 }
 
+/// What came of a case, for people.
+pub fn show(given: &Given) -> String {
+    match given {
+        Given::Allowed => "allow".to_owned(),
+        Given::Denied(reason) => format!("deny ({reason})"),
+        Given::Error { code, message } => format!("error ({code}): {message}"),
+        Given::Permissions(all) => all.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// What a case asks, for people.
+pub fn describe(case: &Case) -> String {
+    let place = |object: &Option<String>, record: &Option<CaseRecord>| {
+        let record = record.as_ref().map(|r| format!(", record {}", r.id)).unwrap_or_default();
+        object.as_ref().map_or_else(String::new, |o| format!(" on {o}{record}"))
+    };
+    match &case.question {
+        Question::Authorize { principal, permission, object, record, .. } => {
+            format!("may {principal} do {permission}{}?", place(object, record))
+        }
+        Question::Permissions { principal, object, record, .. } => {
+            format!("what may {principal} do{}?", place(object, record))
+        }
+        Question::Filter { principal, object, .. } => format!("which records may {principal} see{}?", place(object, &None)),
+    }
+}
+
 fn word(expected: Expected) -> &'static str {
     match expected {
         Expected::Allow => "allow",
@@ -126,7 +153,11 @@ fn word(expected: Expected) -> &'static str {
 }
 
 impl Judge {
-    async fn ask(&mut self, name: &str, file: &CaseFile, case: &Case) -> Result<Given, CliError> {
+    /// What comes of a case of `file`, which is called `name`.
+    ///
+    /// # Errors
+    /// The case cannot be asked here, or the server is in trouble.
+    pub async fn ask(&mut self, name: &str, file: &CaseFile, case: &Case) -> Result<Given, CliError> {
         if let Question::Filter { .. } = case.question {
             let line = case.place.line;
             return Err(CliError::Usage(format!("{name}:{line}: `filter` cases are not supported by this version")));

@@ -9,11 +9,12 @@ use crate::core::model::Row;
 use crate::service::proto::apply_organization_request::Part;
 use crate::service::proto::organization_service_client::OrganizationServiceClient;
 use crate::service::proto::{
-    ApplyEnd, ApplyHeader, ApplyOrganizationRequest, ChangeKind, ExportOrganizationRequest, RowBatch,
+    ApplyEnd, ApplyHeader, ApplyOrganizationRequest, ApplyOrganizationResponse, ChangeKind, ExportOrganizationRequest, RowBatch,
 };
 use crate::service::rows::{Assembler, messages};
 
 use super::remote::{ServerArgs, refused};
+use super::file::OrganizationFile;
 use super::{CliError, file, organization};
 
 /// Rows in one message: with ids and names of usual length well under the server's limit.
@@ -53,19 +54,31 @@ pub struct ExportArgs {
     organization: crate::core::id::Id,
 }
 
-/// Applies a file.
-pub async fn apply(args: ApplyArgs) -> Result<bool, CliError> {
-    let (file, _) = organization(&args.file)?;
+/// How a file is applied.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct How {
+    /// Only say what would change.
+    pub dry_run: bool,
+    /// See [`ApplyArgs`].
+    pub deactivate_missing: bool,
+    /// See [`ApplyArgs`].
+    pub must_exist: bool,
+}
+
+/// Applies a file to a server, and returns the server's reply.
+///
+/// # Errors
+/// The server cannot be reached, or refuses.
+pub async fn send(server: &ServerArgs, file: &OrganizationFile, how: How) -> Result<ApplyOrganizationResponse, CliError> {
     let rows: Vec<_> = file.rows.iter().flat_map(messages).collect();
-    let connection = args.server.connect().await?;
-    let mut client = OrganizationServiceClient::new(connection);
+    let mut client = OrganizationServiceClient::new(server.connect().await?);
     let header = ApplyHeader {
         organization: file.organization.to_string(),
-        create_if_missing: !args.must_exist,
-        deactivate_missing_users: args.deactivate_missing,
+        create_if_missing: !how.must_exist,
+        deactivate_missing_users: how.deactivate_missing,
         expected_revision: None,
         request_id: String::new(),
-        validate_only: args.dry_run,
+        validate_only: how.dry_run,
     };
     let row_count = rows.len() as u64;
     let bar = progress(row_count);
@@ -79,7 +92,14 @@ pub async fn apply(args: ApplyArgs) -> Result<bool, CliError> {
     let requests = parts.map(|part| ApplyOrganizationRequest { part: Some(part) });
     let reply = client.apply_organization(tokio_stream::iter(requests)).await;
     bar.finish_and_clear();
-    let reply = reply.map_err(|status| refused(&status))?.into_inner();
+    Ok(reply.map_err(|status| refused(&status))?.into_inner())
+}
+
+/// Applies a file, and says what changed.
+pub async fn apply(args: ApplyArgs) -> Result<bool, CliError> {
+    let (file, _) = organization(&args.file)?;
+    let how = How { dry_run: args.dry_run, deactivate_missing: args.deactivate_missing, must_exist: args.must_exist };
+    let reply = send(&args.server, &file, how).await?;
     let shown = reply.changes.len() as u64;
     for change in &reply.changes {
         let sign = match change.kind() {
