@@ -412,3 +412,37 @@ fn an_etag_is_of_what_was_read() {
     let next = applied(&table, vec![add]);
     applied(&next, vec![update("Risk")]);
 }
+
+#[test]
+fn m3_1_an_alias_in_use_cannot_be_dropped() {
+    let file = |aliases: Value, member: &str| base(json!({
+        "permissions": [{"name": "data.read", "aliases": aliases}, {"name": "data.move"}],
+        "roles": [{"id": "r", "scope": "organization", "permissions": ["data.move"]}],
+        "grants": [{"permissions": [if member == "user:ext" { "data.read" } else { "READ" }], "member": member}],
+    }));
+    let table = table(&file(json!(["READ"]), "user:ana"));
+    let dropped = rows(&file(json!([]), "user:ext")).into_iter().find(|r| matches!(r, Row::Permission(p) if p.name.as_str() == "data.read"));
+    let drop_alias = Change::Update { row: dropped.unwrap(), etag: None };
+    assert_eq!(violations(&table, drop_alias.clone()), [("permissions", "UNKNOWN_REFERENCE")]);
+    // Once the grant by that alias is gone, the alias may go too.
+    let rows = rows(&file(json!([]), "user:ext"));
+    let table = applied(&table, vec![Change::Replace { rows: rows.clone(), deactivate_missing: false }]);
+    assert_eq!(ask(&table, "ana", "data.read", Resource::default()), Reason::NoPermission);
+    assert_eq!(ask(&table, "ext", "data.read", Resource::default()), Reason::Allowed);
+    Table::load(id("acme"), "h".into(), 1, 1, rows).unwrap();
+}
+
+#[test]
+fn m3_6_a_holder_of_org_admin_stays_in_the_default_account() {
+    let file = |account: &str, default: &str| json!({
+        "organization": "acme", "preset": "integration",
+        "accounts": [{"id": "main", "default": default == "main"}, {"id": "emea", "default": default == "emea"}],
+        "users": [{"id": "d", "email": "d@x.io", "account": account}],
+        "assignments": [{"role": "org-admin", "member": "user:d"}],
+    });
+    let table = table(&file("main", "main"));
+    let replace = |f: Value| Change::Replace { rows: rows(&f), deactivate_missing: false };
+    assert_eq!(violations(&table, replace(file("emea", "main"))), [("account", "MISPLACED")]);
+    assert_eq!(violations(&table, replace(file("main", "emea"))), [("account", "MISPLACED")]);
+    assert_eq!(violations(&table, replace(file("emea", "emea"))), []);
+}
