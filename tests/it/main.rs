@@ -7,3 +7,4 @@ mod oracle;
 mod oracle_selftest;
 mod properties;
 mod support;
+mod wire;
