@@ -35,7 +35,9 @@ impl Draft {
             }
             self.cut_members(&doomed);
             self.cut_permissions(&doomed);
-            self.check_references(&doomed);
+            if self.check_references(&doomed) {
+                return;
+            }
         }
         for key in &doomed {
             self.delete_one(key);
@@ -166,7 +168,8 @@ impl Draft {
     }
 
     /// References that must not be cut silently, because cutting them would open something.
-    fn check_references(&mut self, doomed: &BTreeSet<Key>) {
+    /// Whether there are such.
+    fn check_references(&mut self, doomed: &BTreeSet<Key>) -> bool {
         let mut found = Vec::new();
         for (_, slot) in self.next.catalogue() {
             let uses = slot.row.when_not_owner.as_ref().is_some_and(|q| {
@@ -199,9 +202,11 @@ impl Draft {
                 }
             }
         }
+        let any = !found.is_empty();
         for (key, by) in found {
             self.violation(key, "", Fault::InUse(by));
         }
+        any
     }
 
     fn delete_one(&mut self, key: &Key) {
@@ -237,15 +242,10 @@ impl Draft {
                 });
                 if let Some(shipped) = shipped {
                     // A system role goes back to what its preset says.
-                    let permissions =
-                        shipped.permissions.iter().filter_map(|p| super::id::Pattern::parse(p).ok()).collect::<BTreeSet<_>>();
-                    self.dirty.bundles.insert(n);
-                    self.edit_bundle(n, |b| {
-                        if let Source::Role { row, changed } = &mut b.source {
-                            row.permissions = permissions.into_iter().collect();
-                            *changed = false;
-                        }
-                    });
+                    if let Ok(row) = shipped.row() {
+                        self.dirty.bundles.insert(n);
+                        self.edit_bundle(n, |b| b.source = Source::Role { row, changed: false });
+                    }
                 } else {
                     remove_id(&mut self.next.roles, id.as_str());
                     self.next.bundles.set(n as usize, None);

@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use super::draft::{Draft, fresh, put_number, remove_id, twice};
 use super::fault::Fault;
-use super::id::{Id, OpaqueId, Pattern, PermissionName};
+use super::id::{Id, OpaqueId};
 use super::limits;
 use super::model::{
     Account, FieldType, Group, GroupKind, InvitePolicy, Key, Object, ObjectKind, Permission, PrivateTo, Role,
     RoleKind, Scope, ServiceAccount, Settings, Status, User, Value,
 };
 use super::pages::{Edit, EditRow, Pages};
-use super::presets::{BuiltIn, ShippedRole};
 use super::table::{
     AccountSlot, ByRuleRoles, DomainSlot, GroupSlot, Holdings, ObjectSlot, PermissionRef, PermissionSlot, Principal,
     Private, SYSTEM_GROUPS, Source,
@@ -39,16 +38,16 @@ impl Draft {
         self.next.settings = Some(Arc::new(row));
     }
 
-    /// What an organization has from the start: its preset's catalogue and roles, the system groups.
+    /// What an organization has from the start: its preset's catalogue and roles.
     fn found(&mut self, row: &Settings) {
         self.dirty.catalogue = true;
         for built_in in row.preset.catalogue() {
-            if let Ok(row) = shipped_permission(built_in) {
+            if let Ok(row) = built_in.row() {
                 self.add_permission(&Key::Permission(row.name.clone()), row, true);
             }
         }
         for role in row.preset.roles() {
-            if let Ok(row) = shipped_role(role) {
+            if let Ok(row) = role.row() {
                 let id = row.id.clone();
                 if let Ok(number) = self.add_bundle(Source::Role { row, changed: false }) {
                     put_number(&mut self.next.roles, id.as_str(), number);
@@ -62,11 +61,6 @@ impl Draft {
                 other_account: role(rule.other_account)?,
             })
         });
-        for id in SYSTEM_GROUPS {
-            if let Ok(id) = Id::parse(id) {
-                self.declare_group(&id);
-            }
-        }
     }
 
     pub(super) fn put_account(&mut self, key: &Key, row: Account) {
@@ -248,22 +242,7 @@ impl Draft {
         let key = Key::Group(id.clone());
         let Some(number) = self.note(&key, "", fresh(self.next.group_slots.len())) else { return };
         put_number(&mut self.next.groups, id.as_str(), number);
-        let kind = if SYSTEM_GROUPS.contains(&id.as_str()) { GroupKind::System } else { GroupKind::Manual };
-        let row = Group {
-            id: id.clone(),
-            name: String::new(),
-            kind,
-            photo_uri: String::new(),
-            visibility: super::model::Visibility::default(),
-            groups: Vec::new(),
-        };
-        let slot = GroupSlot {
-            row,
-            parents: Vec::new(),
-            children: Vec::new(),
-            held: imbl::OrdMap::new(),
-            below: None,
-        };
+        let slot = GroupSlot::plain(id.clone(), GroupKind::Manual);
         self.next.group_slots.push_back(Some(Arc::new(slot)));
         self.dirty.declared.insert(number);
     }
@@ -360,6 +339,9 @@ impl Draft {
             self.dirty.managers.push(row.id.clone());
         }
         let old = self.stored::<User>(false, row.id.as_str());
+        if old.as_ref().is_some_and(|u| u.account != row.account) {
+            self.dirty.moved.push(row.id.clone());
+        }
         self.claim_email(&row.id, old.as_ref().map(|u| &u.email), &row.email);
         let value = Principal {
             number: 0,
@@ -470,32 +452,6 @@ impl Draft {
             }
         }
     }
-}
-
-fn shipped_permission(p: &BuiltIn) -> Result<Permission, super::id::IdError> {
-    Ok(Permission {
-        name: PermissionName::parse_name(p.name)?,
-        aliases: p.aliases.iter().map(|a| PermissionName::parse(a)).collect::<Result<_, _>>()?,
-        level: p.level,
-        requires_visibility: p.requires_visibility,
-        requires_approver: p.requires_approver,
-        when_not_owner: p.when_not_owner.map(PermissionName::parse_name).transpose()?,
-    })
-}
-
-fn shipped_role(r: &ShippedRole) -> Result<Role, super::id::IdError> {
-    let mut permissions = r.permissions.iter().map(|p| Pattern::parse(p)).collect::<Result<Vec<_>, _>>()?;
-    permissions.sort();
-    Ok(Role {
-        id: Id::parse(r.id)?,
-        name: r.name.to_owned(),
-        description: String::new(),
-        kind: r.kind,
-        scope: r.scope,
-        object: None,
-        permissions,
-        auto_share: Vec::new(),
-    })
 }
 
 /// The user that an element is private to must exist.

@@ -22,7 +22,7 @@ use imbl::{OrdMap, Vector};
 
 use super::id::{Id, PermissionName};
 use super::id::Pattern;
-use super::model::{Account, Group, Level, Object, Period, Permission, Role, Settings, Status, UserKind};
+use super::model::{Account, Group, GroupKind, Level, Object, Period, Permission, Role, Settings, Status, UserKind};
 use super::pages::{Found, Pages};
 use super::set::Set;
 
@@ -131,6 +131,20 @@ pub struct GroupSlot {
     pub(super) held: OrdMap<TargetNo, u32>,
     /// Itself and every group nested in it: kept for groups that hold something.
     pub(super) below: Option<Arc<Set>>,
+}
+
+impl GroupSlot {
+    /// A group of which nothing is known but its id and kind.
+    pub(super) fn plain(id: Id, kind: GroupKind) -> Self {
+        let (name, photo_uri, groups, visibility) = Default::default();
+        Self {
+            row: Group { id, name, kind, photo_uri, visibility, groups },
+            parents: Vec::new(),
+            children: Vec::new(),
+            held: OrdMap::new(),
+            below: None,
+        }
+    }
 }
 
 /// What is held as one: a role's permissions, or a pattern given directly.
@@ -379,6 +393,13 @@ impl Table {
     /// and never changes in its life.
     #[must_use]
     pub fn blank(id: Id, history: Arc<str>, seed: u64) -> Self {
+        let mut groups = Pages::new(seed);
+        let mut group_slots = Vector::new();
+        for (number, id) in (0u32..).zip(SYSTEM_GROUPS) {
+            super::draft::put_number(&mut groups, id, number);
+            let slot = Id::parse(id).ok().map(|id| Arc::new(GroupSlot::plain(id, GroupKind::System)));
+            group_slots.push_back(slot);
+        }
         Self {
             id,
             history,
@@ -390,8 +411,8 @@ impl Table {
             account_slots: Vector::new(),
             objects: Pages::new(seed),
             object_slots: Vector::new(),
-            groups: Pages::new(seed),
-            group_slots: Vector::new(),
+            groups,
+            group_slots,
             roles: Pages::new(seed),
             patterns: Pages::new(seed),
             bundles: Vector::new(),

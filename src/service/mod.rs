@@ -15,6 +15,10 @@
 //! The alternative that lost: a generic handler for every create, get, list, update and delete. The
 //! five differ in small ways for each entity, and traits for those hid more than they saved.
 
+#![allow(clippy::wildcard_imports, reason = "a service names nearly every message of its own file")]
+#![allow(clippy::option_option, reason = "the outer one: whether it is sound; the inner: whether it is given")]
+#![allow(clippy::missing_errors_doc, reason = "what cannot be is a `Refusal`, and it says why")]
+
 pub mod admin;
 mod convert;
 mod credential;
@@ -35,7 +39,10 @@ mod tests;
 mod user;
 
 pub use admin::Admin;
+pub use convert::row::messages;
+pub use convert::value::{to_timestamp, to_value};
 pub use decision::Decisions;
+pub use organization::rows;
 pub use status::DOMAIN;
 
 /// Who calls, as the layer that authenticates found out. It inserts this into the extensions of

@@ -312,7 +312,7 @@ fn groups(rng: &mut Rng, file: &mut Value, size: usize) {
 
 /// 2.3: an invited user may wait for manual groups, which do not list her yet.
 fn pending_groups(rng: &mut Rng, file: &mut Value, groups: &[Value]) {
-    for user in file["users"].as_array_mut().into_iter().flatten().filter(|user| user["status"] == "invited")
+    for user in file.get_mut("users").and_then(Value::as_array_mut).into_iter().flatten().filter(|user| user["status"] == "invited")
     {
         let member = json!(format!("user:{}", text(user, "id")));
         let open =

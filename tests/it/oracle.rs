@@ -146,7 +146,7 @@ impl Oracle {
     pub fn authorize(&self, question: &Question) -> Answer {
         let Some(resource) = self.m4_1_resource(question) else { return Answer::Error };
         let Some(asked) = self.named(&question.permission) else { return Answer::Error };
-        let Some(principal) = self.principals.get(&question.principal) else {
+        let Some(principal) = self.principals.get(&as_principal(&question.principal)) else {
             return Answer::Deny("PRINCIPAL_UNKNOWN");
         };
 
@@ -156,10 +156,10 @@ impl Oracle {
         if self.m4_3_must_sign_in_again(principal, question) {
             return Answer::Deny("REAUTHENTICATION_REQUIRED");
         }
-        if self.m4_4_private_to_someone_else(&question.principal, principal, &resource) {
+        if self.m4_4_private_to_someone_else(&as_principal(&question.principal), principal, &resource) {
             return Answer::Deny("ELEMENT_NOT_LISTED");
         }
-        let members = self.members(&question.principal);
+        let members = self.members(&as_principal(&question.principal));
         if !self.m4_5_given(&members, self.m4_6_asked_instead(asked, question), &resource, question.now_ms) {
             return Answer::Deny("NO_PERMISSION");
         }
@@ -185,10 +185,8 @@ impl Oracle {
 
     /// 4.1, 1.4: malformed ids, an unknown account or object, and a record without an object or an id are errors.
     fn m4_1_resource<'q>(&self, question: &'q Question) -> Option<Resource<'q>> {
-        let principal_id = question
-            .principal
-            .strip_prefix("user:")
-            .or_else(|| question.principal.strip_prefix("service:"))?;
+        let principal = as_principal(&question.principal);
+        let principal_id = principal.split_once(':').unwrap().1;
         let record = question.record.as_ref();
         let record_account = record.and_then(|record| record.account.as_deref());
         let accounts = [question.account.as_deref(), record_account];
@@ -247,7 +245,7 @@ impl Oracle {
     /// 4.6: on what is not the principal's own another permission may be asked, once.
     fn m4_6_asked_instead<'a>(&'a self, asked: &'a Permission, question: &Question) -> &'a Permission {
         let Some(record) = &question.record else { return asked };
-        let owns = record.owner.as_deref().is_some_and(|owner| as_principal(owner) == question.principal);
+        let owns = record.owner.as_deref().is_some_and(|owner| as_principal(owner) == as_principal(&question.principal));
         match &asked.when_not_owner {
             Some(other) if !owns => self.named(other).expect("when_not_owner names a permission"),
             _ => asked,

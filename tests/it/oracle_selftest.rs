@@ -99,13 +99,14 @@ fn m1_4_unknown_places_and_malformed_ids_are_errors_before_anything_else() {
     assert_eq!(authorize(&file, &fine), Allow);
     let nobody = ask("user:nobody", "records.create");
     assert_eq!(authorize(&file, &nobody), Deny("PRINCIPAL_UNKNOWN"));
+    // A bare id is a user's, whatever it contains.
+    assert_eq!(authorize(&file, &ask("ana", "records.create")), Allow);
+    assert_eq!(authorize(&file, &ask("group:all-users", "records.create")), Deny("PRINCIPAL_UNKNOWN"));
     let long = format!("user:{}", "x".repeat(129));
     let no_object = Question { object: None, ..on(fine.clone(), "r", None, None) };
     for wrong in [
         ask("user:nobody", "records.nope"),
-        ask("ana", "records.create"),
         ask("user:", "records.create"),
-        ask("group:all-users", "records.create"),
         ask(&long, "records.create"),
         ask("user:ana", "records.*"),
         at(nobody.clone(), Some("nowhere"), None),

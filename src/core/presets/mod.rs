@@ -3,7 +3,8 @@
 
 mod catalogue;
 
-use super::model::{Level, Preset, RoleKind, Scope};
+use super::id::{Id, IdError, Pattern, PermissionName};
+use super::model::{Level, Permission, Preset, Role, RoleKind, Scope};
 
 pub use catalogue::{ADMINISTRATION, INTEGRATION, WORKSPACE};
 
@@ -35,6 +36,44 @@ pub struct ShippedRole {
     pub kind: RoleKind,
     /// What it contains, until a system role's permissions are changed.
     pub permissions: &'static [&'static str],
+}
+
+impl BuiltIn {
+    /// The permission as a row.
+    ///
+    /// # Errors
+    /// None for what ships: a test holds that.
+    pub fn row(&self) -> Result<Permission, IdError> {
+        Ok(Permission {
+            name: PermissionName::parse_name(self.name)?,
+            aliases: self.aliases.iter().map(|a| PermissionName::parse(a)).collect::<Result<_, _>>()?,
+            level: self.level,
+            requires_visibility: self.requires_visibility,
+            requires_approver: self.requires_approver,
+            when_not_owner: self.when_not_owner.map(PermissionName::parse_name).transpose()?,
+        })
+    }
+}
+
+impl ShippedRole {
+    /// The role as a row, as it ships.
+    ///
+    /// # Errors
+    /// None for what ships: a test holds that.
+    pub fn row(&self) -> Result<Role, IdError> {
+        let mut permissions = self.permissions.iter().map(|p| Pattern::parse(p)).collect::<Result<Vec<_>, _>>()?;
+        permissions.sort();
+        Ok(Role {
+            id: Id::parse(self.id)?,
+            name: self.name.to_owned(),
+            description: String::new(),
+            kind: self.kind,
+            scope: self.scope,
+            object: None,
+            permissions,
+            auto_share: Vec::new(),
+        })
+    }
 }
 
 /// The roles that the system gives by rule (rule 3.6): to users of the default account, and to
@@ -83,7 +122,7 @@ impl Preset {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::id::{Coverage, Id, Pattern, PermissionName};
+    use crate::core::id::Coverage;
     use std::collections::HashSet;
 
     #[test]
