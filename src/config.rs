@@ -141,7 +141,9 @@ pub enum ConfigError {
     #[error("--insecure-dev asks for no credentials, so it serves loopback addresses only: `{0}` is none")]
     InsecureBeyondLoopback(SocketAddr),
     /// A first token would be made, and there is no place for it.
-    #[error("with --memory, give --token-file, --admin-token-file or --insecure-dev: there is no data directory for the first token")]
+    #[error(
+        "with --memory, give --token-file, --admin-token-file or --insecure-dev: there is no data directory for the first token"
+    )]
     NoPlaceForToken,
     /// Not so many threads.
     #[error("--workers must be between 1 and {MAX_WORKERS}, not `{0}`")]
@@ -284,7 +286,9 @@ mod tests {
     fn durations_and_counts_are_checked() {
         let config = parse("serve --data /d --drain-timeout 500ms --drain-delay 2s").unwrap();
         assert_eq!((config.drain_timeout, config.drain_delay), (Duration::from_millis(500), Duration::from_secs(2)));
-        for line in ["serve --data /d --drain-timeout -1s", "serve --data /d --drain-timeout 5", "serve --data /d --workers 0"] {
+        for line in
+            ["serve --data /d --drain-timeout -1s", "serve --data /d --drain-timeout 5", "serve --data /d --workers 0"]
+        {
             assert!(parse(line).is_err(), "{line}");
         }
     }

@@ -19,10 +19,10 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_types::StatusExt;
 
 use super::*;
-use crate::service::proto::{AuthorizeRequest, ExplainRequest, WatchRequest};
 use crate::service::proto::decision_service_client::DecisionServiceClient;
 use crate::service::proto::organization_service_client::OrganizationServiceClient;
 use crate::service::proto::watch_service_client::WatchServiceClient;
+use crate::service::proto::{AuthorizeRequest, ExplainRequest, WatchRequest};
 
 const DECISIONS: &str = "doorward.v1.DecisionService";
 
@@ -257,7 +257,11 @@ async fn errors_that_no_handler_made_have_a_reason_too() {
     let path = http::uri::PathAndQuery::from_static("/doorward.v1.DecisionService/Authorize");
     let codec = tonic_prost::ProstCodec::<Truncated, HealthCheckRequest>::default();
     let refused = grpc.unary(Request::new(Truncated(malformed)), path, codec).await.unwrap_err();
-    assert_eq!((refused.code(), reason(&refused)), (Code::InvalidArgument, "MALFORMED_MESSAGE".to_owned()), "{refused}");
+    assert_eq!(
+        (refused.code(), reason(&refused)),
+        (Code::InvalidArgument, "MALFORMED_MESSAGE".to_owned()),
+        "{refused}"
+    );
     server.stop().await;
 }
 

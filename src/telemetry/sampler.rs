@@ -37,7 +37,9 @@ enum Root {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SamplerError {
     /// Not one that we have.
-    #[error("OTEL_TRACES_SAMPLER is `{0}`: it may be always_on, always_off, traceidratio or one of these after `parentbased_`")]
+    #[error(
+        "OTEL_TRACES_SAMPLER is `{0}`: it may be always_on, always_off, traceidratio or one of these after `parentbased_`"
+    )]
     Unknown(String),
     /// No ratio.
     #[error("OTEL_TRACES_SAMPLER_ARG is `{0}`: it must be a number between 0 and 1")]
@@ -182,14 +184,20 @@ mod tests {
         ] {
             let sampler = sampler(name, argument).unwrap();
             let decide = |traceparent| sampler.decide(&headers(traceparent)).is_some();
-            assert_eq!((decide(""), decide(SAMPLED), decide(UNSAMPLED)), (root, sampled, unsampled), "{name} {argument}");
+            assert_eq!(
+                (decide(""), decide(SAMPLED), decide(UNSAMPLED)),
+                (root, sampled, unsampled),
+                "{name} {argument}"
+            );
         }
         assert!(Sampler::off().decide(&headers(SAMPLED)).is_none());
     }
 
     #[test]
     fn what_makes_no_sense_is_an_error() {
-        for (name, argument) in [("sometimes", ""), ("parentbased_", ""), ("traceidratio", "2"), ("traceidratio", "NaN")] {
+        for (name, argument) in
+            [("sometimes", ""), ("parentbased_", ""), ("traceidratio", "2"), ("traceidratio", "NaN")]
+        {
             assert!(sampler(name, argument).is_err(), "{name} {argument}");
         }
     }
