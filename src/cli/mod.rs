@@ -1,2 +1,152 @@
 //! The command line: what `doorward` does when a person runs it.
+//!
+//! Exit status: 0 when all is well, 1 when a test case differs, 2 when something is wrong with the
+//! command, a file or the server's answer.
+
+mod cases;
+mod demo;
 pub mod file;
+mod remote;
+mod transfer;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::core::change::{Change, ChangeError, apply};
+use crate::core::table::Table;
+use crate::config::ServeArgs;
+use crate::server;
+
+use file::{FileError, FileErrors, Known, OrganizationFile};
+
+/// A policy decision point: may this principal do this here, and which of these records may she see?
+#[derive(Debug, Parser)]
+#[command(name = "doorward", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve decisions and administration over gRPC.
+    Serve(ServeArgs),
+    /// Make a running server's organization equal to a file, in one revision.
+    Apply(transfer::ApplyArgs),
+    /// Write a running server's organization as a file that applies to nothing changed.
+    Export(transfer::ExportArgs),
+    /// Ask the cases of decision-test files, offline or of a running server.
+    Test(cases::TestArgs),
+    /// Show the whole path on a sample organization: serve it, apply it, ask it.
+    Demo(demo::DemoArgs),
+    /// Print the JSON Schema of a file format.
+    Schema {
+        /// Which format.
+        format: Format,
+    },
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Format {
+    /// The organization file.
+    Organization,
+    /// The decision-test file.
+    DecisionTest,
+}
+
+/// Why a command did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// A file cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// What is wrong with a file.
+    #[error("{0}")]
+    File(#[from] FileErrors),
+    /// The server cannot be reached.
+    #[error("cannot reach `{address}`: {problem}")]
+    Unreachable {
+        /// What was dialled.
+        address: String,
+        /// Why not.
+        problem: String,
+    },
+    /// The server refused.
+    #[error("{0}")]
+    Refused(String),
+    /// The command does not make sense.
+    #[error("{0}")]
+    Usage(String),
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Apply(args) => block_on(transfer::apply(args)),
+        Command::Export(args) => block_on(transfer::export(args)),
+        Command::Test(args) => block_on(cases::test(args)),
+        Command::Demo(args) => block_on(demo::demo(args)),
+        Command::Serve(args) => server::serve(args).map(|()| true).map_err(|e| CliError::Usage(remote::chain(&e))),
+        Command::Schema { format } => {
+            print!("{}", match format {
+                Format::Organization => file::schema_organization(),
+                Format::DecisionTest => file::schema_cases(),
+            });
+            Ok(true)
+        }
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// A client needs no more than one thread.
+fn block_on(work: impl Future<Output = Result<bool, CliError>>) -> Result<bool, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| CliError::Usage(format!("cannot start: {e}")))?;
+    runtime.block_on(work)
+}
+
+fn read(path: &Path) -> Result<String, CliError> {
+    std::fs::read_to_string(path).map_err(|source| CliError::Io { path: path.to_owned(), source })
+}
+
+/// Reads an organization file and makes sure that it makes an organization, so that every error
+/// points into the file before a server hears of it.
+fn organization(path: &Path) -> Result<(OrganizationFile, Table), CliError> {
+    let name = path.display().to_string();
+    let file = OrganizationFile::parse(&read(path)?, &name, Known::of)?;
+    let blank = Table::blank(file.organization.clone(), "offline".into(), 0);
+    let rows = file.rows.clone();
+    match apply(&blank, vec![Change::Replace { rows, deactivate_missing: false }]) {
+        Ok(applied) => Ok((file, applied.table)),
+        Err(ChangeError::Violations(violations)) => {
+            let errors = violations.into_iter().map(|v| {
+                let mut place = file.place(&v.key).unwrap_or(file::Place { line: 1, column: 1, path: String::new() });
+                if !v.field.is_empty() {
+                    let dot = if place.path.is_empty() { "" } else { "." };
+                    place.path = format!("{}{dot}{}", place.path, v.field);
+                }
+                FileError { file: name.clone(), place, message: v.fault.to_string() }
+            });
+            let mut errors: Vec<FileError> = errors.collect();
+            errors.sort_by_key(|e| (e.place.line, e.place.column));
+            Err(FileErrors { errors, more: 0 }.into())
+        }
+        Err(error) => Err(CliError::Usage(format!("{name}: {error}"))),
+    }
+}

@@ -13,7 +13,7 @@
 use super::id::{IdError, OpaqueId};
 use super::model::{Millis, Status, UserKind};
 use super::table::{
-    AT_ORGANIZATION, Edge, GROUP_MEMBER, ObjectSlot, PermissionRef, PrincipalFound, Private, Table, at_account,
+    AT_ORGANIZATION, Edge, GROUP_MEMBER, ObjectSlot, PermissionRef, PermissionSlot, PrincipalFound, Private, Table, at_account,
     at_object, edges, edges_at,
 };
 
@@ -277,6 +277,16 @@ impl<'a> Walk<'a> {
             return Reason::NotApprover;
         }
         Reason::Allowed
+    }
+
+    /// Everything that the principal may do here: the permissions of the catalogue for which
+    /// [`Walk::ask`] allows, in the order of their numbers.
+    pub fn permissions(&self) -> impl Iterator<Item = &'a PermissionSlot> + '_ {
+        let slots = self.table.catalogue().map(|(_, slot)| slot);
+        slots.filter(|slot| {
+            let permission = self.table.permission(slot.row.name.as_str());
+            permission.is_some_and(|p| self.ask(p) == Reason::Allowed)
+        })
     }
 
     fn twin(&self, number: u32) -> Option<(u32, super::model::Level)> {

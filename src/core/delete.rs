@@ -35,7 +35,9 @@ impl Draft {
             }
             self.cut_members(&doomed);
             self.cut_permissions(&doomed);
-            self.check_references(&doomed);
+            if self.check_references(&doomed) {
+                return;
+            }
         }
         for key in &doomed {
             self.delete_one(key);
@@ -166,7 +168,8 @@ impl Draft {
     }
 
     /// References that must not be cut silently, because cutting them would open something.
-    fn check_references(&mut self, doomed: &BTreeSet<Key>) {
+    /// Whether there are such.
+    fn check_references(&mut self, doomed: &BTreeSet<Key>) -> bool {
         let mut found = Vec::new();
         for (_, slot) in self.next.catalogue() {
             let uses = slot.row.when_not_owner.as_ref().is_some_and(|q| {
@@ -199,9 +202,11 @@ impl Draft {
                 }
             }
         }
+        let any = !found.is_empty();
         for (key, by) in found {
             self.violation(key, "", Fault::InUse(by));
         }
+        any
     }
 
     fn delete_one(&mut self, key: &Key) {

@@ -43,6 +43,8 @@ pub(super) struct Dirty {
     pub(super) domains: bool,
     pub(super) accounts: bool,
     pub(super) managers: Vec<OpaqueId>,
+    /// Users put with another account than before.
+    pub(super) moved: Vec<OpaqueId>,
     /// Elements private to a user, to be looked for once all users are put.
     pub(super) private: Vec<(Key, OpaqueId)>,
     /// Groups that were named but not put yet.

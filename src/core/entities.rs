@@ -339,6 +339,9 @@ impl Draft {
             self.dirty.managers.push(row.id.clone());
         }
         let old = self.stored::<User>(false, row.id.as_str());
+        if old.as_ref().is_some_and(|u| u.account != row.account) {
+            self.dirty.moved.push(row.id.clone());
+        }
         self.claim_email(&row.id, old.as_ref().map(|u| &u.email), &row.email);
         let value = Principal {
             number: 0,

@@ -3,13 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::draft::Draft;
+use super::draft::{Draft, remove_id};
 use super::fault::Fault;
-use super::id::{Coverage, OpaqueId};
+use super::id::{Coverage, OpaqueId, Pattern};
 use super::model::{GroupKind, Key, Level, User};
 use super::pages::{Edit, EditRow};
+use super::presets::ORG_ADMIN;
 use super::set::Set;
-use super::table::{AT_RECORDS, DomainSlot, Edge, Holders, Holdings, PermissionRef, Shape, Source, TargetNo};
+use super::table::{
+    AT_ORGANIZATION, AT_RECORDS, DomainSlot, Edge, Holders, Holdings, PermissionRef, PrincipalFound, Shape, Source, Table,
+    TargetNo, edges_at,
+};
 
 impl Draft {
     /// What spans rows.
@@ -25,6 +29,8 @@ impl Draft {
         }
         self.check_accounts();
         self.check_twins();
+        self.check_patterns();
+        self.check_org_admins();
         self.check_emails();
         self.check_managers();
         self.check_nesting();
@@ -59,6 +65,68 @@ impl Draft {
             .collect();
         for (key, id) in missing {
             self.violation(key, "when_not_owner", Fault::Unknown { what: "permission", id });
+        }
+    }
+
+    /// Rule 3.1: a name or alias that roles and grants still use cannot go.
+    fn check_patterns(&mut self) {
+        if !self.dirty.catalogue {
+            return;
+        }
+        let mut unused: Vec<(u32, Pattern)> = Vec::new();
+        let mut missing: Vec<(Key, Fault)> = Vec::new();
+        for (number, bundle) in (0u32..).zip(&self.next.bundles) {
+            match bundle.as_ref().map(|b| &b.source) {
+                None => {}
+                Some(Source::Role { row, .. }) => {
+                    let faults = row.permissions.iter().filter_map(|p| self.known(p).err());
+                    missing.extend(faults.map(|fault| (Key::Role(row.id.clone()), fault)));
+                }
+                Some(Source::Grant(pattern)) => {
+                    if self.known(pattern).is_err() {
+                        unused.push((number, pattern.clone()));
+                    }
+                }
+            }
+        }
+        if !unused.is_empty() {
+            let gone = |p: &Pattern| unused.iter().any(|(_, u)| u == p);
+            for row in self.next.edge_rows() {
+                if let (Key::Grant(pattern, ..), key) = (row.key(), row.key())
+                    && gone(&pattern)
+                {
+                    missing.push((key, Fault::Unknown { what: "permission", id: pattern.to_string() }));
+                }
+            }
+        }
+        for (number, pattern) in unused {
+            remove_id(&mut self.next.patterns, pattern.as_str());
+            self.next.bundles.set(number as usize, None);
+        }
+        for (key, fault) in missing {
+            self.violation(key, "permissions", fault);
+        }
+    }
+
+    /// Rule 3.6: holders of `org-admin` belong to the default account; they are not moved out of it,
+    /// nor it from under them.
+    fn check_org_admins(&mut self) {
+        let moved = std::mem::take(&mut self.dirty.moved);
+        let preset = self.settings().map(|s| s.preset);
+        let shipped = preset.is_some_and(|p| p.roles().iter().any(|r| r.id == ORG_ADMIN));
+        let (true, Some(role)) = (shipped, self.next.roles.find(ORG_ADMIN).map(|f| f.value)) else { return };
+        let default = self.next.default_account;
+        let astray = |f: &PrincipalFound<'_>| {
+            f.value.account != default && edges_at(Table::edges_of(f), AT_ORGANIZATION).any(|e| e.bundle == role)
+        };
+        let found: Vec<OpaqueId> = if self.dirty.accounts {
+            self.next.users.iter().filter(astray).filter_map(|f| OpaqueId::parse(f.id).ok()).collect()
+        } else {
+            moved.into_iter().filter(|id| self.next.users.find(id.as_str()).is_some_and(|f| astray(&f))).collect()
+        };
+        for id in found {
+            let fault = Fault::Misplaced("role `org-admin` goes only to users of the default account");
+            self.violation(Key::User(id), "account", fault);
         }
     }
 

@@ -206,18 +206,26 @@ impl Engine {
         plan: impl FnOnce(&Table) -> Result<Vec<Change>, E>,
         reply: impl FnOnce(&Outcome) -> Vec<u8>,
     ) -> (Result<Step, WriteError<E>>, u64) {
-        let head = match self.head(call) {
-            Ok(head) => head,
-            Err(error) => return (Err(error), 0),
-        };
-        let mut head = lock(&head);
-        let step = self.write_locked(call, &mut head, plan, reply);
-        let tentative = head.table.revision();
-        if tentative == 0 {
-            // It was not created after all. Whoever waits for this lock finds revision 0 too.
-            self.heads.remove_if(call.organization.as_str(), |_, h| h.try_lock().is_err());
+        let id = call.organization.as_str();
+        loop {
+            let found = match self.head(call) {
+                Ok(found) => found,
+                Err(error) => return (Err(error), 0),
+            };
+            let mut head = lock(&found);
+            // While this call waited for the lock, a creation that failed may have taken the head
+            // away: what is not in the map any more must not be built on.
+            if !self.heads.get(id).is_some_and(|current| Arc::ptr_eq(&current, &found)) {
+                continue;
+            }
+            let step = self.write_locked(call, &mut head, plan, reply);
+            let tentative = head.table.revision();
+            if tentative == 0 {
+                // It was not created after all.
+                self.heads.remove_if(id, |_, current| Arc::ptr_eq(current, &found));
+            }
+            return (step, tentative);
         }
-        (step, tentative)
     }
 
     fn head<E>(&self, call: &Call) -> Result<Arc<Mutex<Head>>, WriteError<E>> {

@@ -1,7 +1,10 @@
 //! The integration tests, one binary.
 
+mod engine;
 mod generate;
+mod model;
 mod oracle;
 mod oracle_selftest;
 mod properties;
 mod support;
+mod wire;

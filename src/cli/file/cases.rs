@@ -131,11 +131,8 @@ const EXPECTED: [(&str, Expected); 3] =
     [("allow", Expected::Allow), ("deny", Expected::Deny), ("error", Expected::Error)];
 
 /// Each kind of question with the key of its answer.
-const QUESTIONS: [(&str, &str); 3] = [
-    ("authorize", "expect"),
-    ("permissions", "expect_permissions"),
-    ("filter", "expect_visible"),
-];
+const QUESTIONS: [(&str, &str); 3] =
+    [("authorize", "expect"), ("permissions", "expect_permissions"), ("filter", "expect_visible")];
 
 impl CaseFile {
     /// Reads `text`. `file_name` is for messages.
@@ -188,8 +185,9 @@ fn case(node: Node<'_>, path: Path<'_>, out: &mut Problems) -> Option<Case> {
     let given: Vec<_> = QUESTIONS.iter().filter(|(key, _)| fields.has(key)).collect();
     let [(key, answer)] = given.as_slice() else {
         let found = if given.is_empty() { "none" } else { "more" };
-        let message =
-            format!("a case has one of `authorize`, `permissions` and `filter`; this one has {found}");
+        let message = format!(
+            "a case has one of `authorize`, `permissions` and `filter`; this one has {found}"
+        );
         out.add(at, path, message);
         return None;
     };

@@ -10,6 +10,12 @@ use super::error::{At, Path, Problems, quoted};
 use super::scalar::{self, Plain};
 use super::yaml::{Node, Scalar, ScalarKind, What};
 
+/// Up to so many keys, a repeated one is noticed at once.
+const FEW: usize = 32;
+
+/// No mapping that is read as it comes has that many keys.
+const MANY: usize = 1000;
+
 /// A mapping being read.
 pub(super) struct Fields<'t, 'p> {
     pub at: At,
@@ -21,32 +27,62 @@ impl<'t, 'p> Fields<'t, 'p> {
     /// Notes what is no mapping, what is no key, and keys given twice.
     pub fn open(node: Node<'t>, path: Path<'p>, out: &mut Problems) -> Option<Self> {
         let at = node.at;
-        let found = node.describe();
-        let What::Map(pairs) = node.what else {
-            out.add(at, path, format!("expected a mapping, found {found}"));
-            return None;
-        };
-        let mut entries: Vec<(Cow<'t, str>, At, Option<Node<'t>>)> = Vec::with_capacity(pairs.len());
-        for (key, value) in pairs {
-            let at = key.at;
-            let key = match key.into_text() {
-                Ok(key) => key,
-                Err(message) => {
-                    out.add(at, path, format!("a key: {message}"));
-                    continue;
-                }
-            };
-            // Mappings are short; those of attributes are bounded by what an operator writes.
-            if entries.len() < 32 && entries.iter().any(|(known, _, _)| *known == key) {
-                out.add(at, path.key(&key), "the key is given twice");
-                continue;
+        let pairs = match node.what {
+            What::Map(pairs) => pairs,
+            what => {
+                let found = Node { at, what }.describe();
+                out.add(at, path, format!("expected a mapping, found {found}"));
+                return None;
             }
-            entries.push((key, at, Some(value)));
+        };
+        let mut fields = Self { at, path, entries: Vec::with_capacity(pairs.len()) };
+        for (key, value) in pairs {
+            fields.push(key, value, out);
         }
-        if entries.len() >= 32 {
-            drop_repeated(&mut entries, path, out);
+        if fields.entries.len() > FEW {
+            fields.drop_repeated(out);
         }
-        Some(Self { at, path, entries })
+        Some(fields)
+    }
+
+    /// To be filled by [`Fields::add`].
+    pub fn empty(at: At, path: Path<'p>) -> Self {
+        Self { at, path, entries: Vec::new() }
+    }
+
+    /// Adds a key to a mapping that is read as it comes. `false` if it is none, or was there.
+    pub fn add(&mut self, key: Node<'t>, value: Node<'t>, out: &mut Problems) -> bool {
+        let before = self.entries.len();
+        if before >= MANY {
+            out.add(key.at, self.path, "too many keys");
+            return false;
+        }
+        if let What::Scalar(scalar) = &key.what
+            && before >= FEW
+            && self.knows(&scalar.text)
+        {
+            out.add(key.at, self.path.key(&scalar.text), "the key is given twice");
+            return false;
+        }
+        self.push(key, value, out);
+        self.entries.len() > before
+    }
+
+    fn push(&mut self, key: Node<'t>, value: Node<'t>, out: &mut Problems) {
+        let at = key.at;
+        match key.into_text() {
+            Err(message) => out.add(at, self.path, format!("a key: {message}")),
+            // Looking through them all is quickest while they are few.
+            Ok(key) if self.entries.len() < FEW && self.knows(&key) => {
+                out.add(at, self.path.key(&key), "the key is given twice");
+            }
+            Ok(key) => self.entries.push((key, at, Some(value))),
+        }
+    }
+
+    /// Whether `name` is given, taken or not.
+    pub fn knows(&self, name: &str) -> bool {
+        self.entries.iter().any(|(key, _, _)| key == name)
     }
 
     /// The value of `name`, once.
@@ -57,17 +93,6 @@ impl<'t, 'p> Fields<'t, 'p> {
     /// Whether `name` is given and was not taken.
     pub fn has(&self, name: &str) -> bool {
         self.entries.iter().any(|(key, _, node)| key == name && node.is_some())
-    }
-
-    /// Parses a value that was taken before.
-    pub fn given<T, E: Display>(
-        &self,
-        node: Node<'t>,
-        name: &str,
-        out: &mut Problems,
-        parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        parsed(node, self.path.key(name), out, parse).map(|(value, _)| value)
     }
 
     /// All that is left: the names are the operator's own.
@@ -87,6 +112,19 @@ impl<'t, 'p> Fields<'t, 'p> {
     /// Notes that `name` is missing.
     pub fn missing(&self, name: &str, out: &mut Problems) {
         out.add(self.at, self.path, format!("`{name}` is missing"));
+    }
+
+    /// Of many keys: by sorting, so that a hundred thousand stay cheap.
+    fn drop_repeated(&mut self, out: &mut Problems) {
+        let path = self.path;
+        self.entries.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+        self.entries.dedup_by(|later, first| {
+            let same = later.0 == first.0;
+            if same {
+                out.add(later.1, path.key(&later.0), "the key is given twice");
+            }
+            same
+        });
     }
 
     pub fn text(&mut self, name: &str, out: &mut Problems) -> Option<(Cow<'t, str>, At)> {
@@ -114,13 +152,11 @@ impl<'t, 'p> Fields<'t, 'p> {
         out: &mut Problems,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<(T, At)> {
-        match self.take(name) {
-            Some(node) => parsed(node, self.path.key(name), out, parse),
-            None => {
-                self.missing(name, out);
-                None
-            }
-        }
+        let Some(node) = self.take(name) else {
+            self.missing(name, out);
+            return None;
+        };
+        parsed(node, self.path.key(name), out, parse)
     }
 
     pub fn flag(&mut self, name: &str, out: &mut Problems) -> bool {
@@ -183,15 +219,12 @@ impl<'t, 'p> Fields<'t, 'p> {
         let mut seen = std::collections::BTreeSet::new();
         let mut items = Vec::with_capacity(nodes.len());
         for (index, node) in nodes.into_iter().enumerate() {
-            let spelled = match &node.what {
-                What::Scalar(scalar) => quoted(&scalar.text),
-                _ => String::new(),
-            };
-            let Some((item, at)) = parsed(node, path.index(index), out, &parse) else { continue };
-            if seen.insert(item.clone()) {
-                items.push((item, at, index));
-            } else {
-                out.add(at, path.index(index), format!("{spelled} is given twice"));
+            let path = path.index(index);
+            let Some((spelled, at)) = text(node, path, out) else { continue };
+            match parse(&spelled) {
+                Err(error) => out.add(at, path, format!("{} {error}", quoted(&spelled))),
+                Ok(item) if seen.insert(item.clone()) => items.push((item, at, index)),
+                Ok(_) => out.add(at, path, format!("{} is given twice", quoted(&spelled))),
             }
         }
         items
@@ -200,11 +233,12 @@ impl<'t, 'p> Fields<'t, 'p> {
 
 /// The items of a list.
 pub(super) fn list<'t>(node: Node<'t>, path: Path<'_>, out: &mut Problems) -> Vec<Node<'t>> {
-    let found = node.describe();
+    let at = node.at;
     match node.what {
         What::List(items) => items,
-        _ => {
-            out.add(node.at, path, format!("expected a list, found {found}"));
+        what => {
+            let found = Node { at, what }.describe();
+            out.add(at, path, format!("expected a list, found {found}"));
             Vec::new()
         }
     }
@@ -249,20 +283,4 @@ fn parsed<T, E: Display>(
             None
         }
     }
-}
-
-/// Long mappings: by sorting, so that a hundred thousand keys stay cheap.
-fn drop_repeated<'t>(
-    entries: &mut Vec<(Cow<'t, str>, At, Option<Node<'t>>)>,
-    path: Path<'_>,
-    out: &mut Problems,
-) {
-    entries.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
-    entries.dedup_by(|later, first| {
-        let same = later.0 == first.0;
-        if same {
-            out.add(later.1, path.key(&later.0), "the key is given twice");
-        }
-        same
-    });
 }

@@ -1,11 +1,11 @@
-//! The short sections: settings, accounts, catalogue, objects and roles.
+//! The short sections but roles: settings, accounts, catalogue and objects.
 
 use std::collections::BTreeMap;
 
-use crate::core::id::{Coverage, Domain, Id, OpaqueId, Pattern, PermissionName};
+use crate::core::id::{Domain, Id, OpaqueId, PermissionName};
 use crate::core::model::{
     Account, DEFAULT_ACCOUNT, EmailDomain, FieldType, InvitePolicy, Key, Level, Object, ObjectKind,
-    Permission, Preset, PrivateTo, Role, RoleKind, Row, Scope, Settings, UserKind,
+    Permission, Preset, PrivateTo, Row, Settings, UserKind,
 };
 
 use super::error::{At, Path, Problems, quoted};
@@ -16,8 +16,11 @@ use super::yaml::{Node, What};
 
 pub(super) const AUDIENCES: [(&str, UserKind); 2] =
     [("internal", UserKind::Internal), ("external", UserKind::External)];
-pub(super) const PRESETS: [(&str, Preset); 3] =
-    [("workspace", Preset::Workspace), ("integration", Preset::Integration), ("none", Preset::None)];
+pub(super) const PRESETS: [(&str, Preset); 3] = [
+    ("workspace", Preset::Workspace),
+    ("integration", Preset::Integration),
+    ("none", Preset::None),
+];
 pub(super) const LEVELS: [(&str, Level); 3] =
     [("organization", Level::Organization), ("account", Level::Account), ("object", Level::Object)];
 pub(super) const OBJECT_KINDS: [(&str, ObjectKind); 4] = [
@@ -26,8 +29,19 @@ pub(super) const OBJECT_KINDS: [(&str, ObjectKind); 4] = [
     ("task", ObjectKind::Task),
     ("workflow", ObjectKind::Workflow),
 ];
-pub(super) const SCOPES: [(&str, Scope); 3] =
-    [("organization", Scope::Organization), ("account", Scope::Account), ("object", Scope::Object)];
+const FIRST_OF_ALL: &str = "organization";
+/// The sections that [`Reader::first`] reads.
+pub(super) const FIRST: [&str; 9] = [
+    FIRST_OF_ALL,
+    "preset",
+    "display_name",
+    "super_organization",
+    "email_domains",
+    "user_attributes",
+    "settings",
+    "accounts",
+    "permissions",
+];
 /// Sections whose content this version does not understand.
 pub(super) const UNSUPPORTED: [&str; 5] =
     ["data_access", "relations", "element_safelist", "separation_of_duties", "emergency"];
@@ -40,42 +54,56 @@ enum Mode {
 }
 
 impl Reader {
-    /// Everything but the long sections. Answers the organization's id.
-    pub(super) fn head(
+    /// What the long sections depend on. Answers the organization's id.
+    pub(super) fn first(
         &mut self,
-        id: Node<'_>,
-        mut head: Fields<'_, '_>,
-        known: impl Fn(Preset) -> Known,
+        head: &mut Fields<'_, '_>,
+        known: &impl Fn(Preset) -> Known,
     ) -> Option<Id> {
-        let at = id.at;
-        let organization = head.given(id, "organization", &mut self.out, Id::parse);
+        let organization = head.parsed(FIRST_OF_ALL, &mut self.out, Id::parse);
         let preset = head.choice("preset", &mut self.out, &PRESETS).unwrap_or(Preset::None);
         self.known = known(preset);
         self.catalogue = self.known.permissions.clone();
-        let settings = self.settings(&mut head, preset);
+        let settings = self.settings(head, preset);
         self.declared = settings.user_attributes.clone();
         let internal = settings.email_domains.iter().filter(|d| d.audience == UserKind::Internal);
         self.internal = internal.map(|d| d.domain.clone()).collect();
+        let at = organization.as_ref().map_or(head.at, |(_, at)| *at);
         self.declare(Key::Settings, at, (Section::Organization, 0), Path::ROOT);
         self.keep(Row::Settings(settings));
-        self.accounts(&mut head);
-        self.permissions(&mut head);
+        self.accounts(head);
+        self.permissions(head);
+        organization.map(|(id, _)| id)
+    }
+
+    /// What is left over once everything else was read.
+    pub(super) fn last(&mut self, mut head: Fields<'_, '_>) {
+        if !head.knows(FIRST_OF_ALL) {
+            if head.knows("super_organization") {
+                self.out.clear();
+                let message = "a super-organization file is not supported by this version";
+                self.out.add(head.at, Path::ROOT, message);
+                return;
+            }
+            head.missing(FIRST_OF_ALL, &mut self.out);
+        }
         self.objects(&mut head);
         self.roles(&mut head);
         for key in UNSUPPORTED {
             unsupported(&mut head, key, &mut self.out);
         }
-        for section in ["users", "service_accounts", "groups", "assignments", "grants"] {
-            head.take(section);
+        for section in Section::LONG {
+            head.take(section.key());
         }
         head.close(&mut self.out);
-        organization
+        self.look_up();
     }
 
     fn settings(&mut self, head: &mut Fields<'_, '_>, preset: Preset) -> Settings {
         let out = &mut self.out;
         let display_name = head.string("display_name", out);
-        let super_organization = head.parsed("super_organization", out, Id::parse).map(|(id, _)| id);
+        let super_organization =
+            head.parsed("super_organization", out, Id::parse).map(|(id, _)| id);
         let email_domains = email_domains(head, out);
         let user_attributes = head
             .take("user_attributes")
@@ -99,8 +127,7 @@ impl Reader {
         }
         settings.auto_create_unknown_users = fields.flag("auto_create_unknown_users", out);
         if let Some(node) = fields.take("external_reauthentication")
-            && let Some(mut fields) =
-                Fields::open(node, path.key("external_reauthentication"), out)
+            && let Some(mut fields) = Fields::open(node, path.key("external_reauthentication"), out)
         {
             settings.external_reauthentication_ms =
                 fields.required("max_age", out, scalar::parse_duration).map(|(ms, _)| ms);
@@ -135,7 +162,12 @@ impl Reader {
                 }
                 defaults = defaults.or(Some(at));
             }
-            if self.declare(Key::Account(id.clone()), at_id, (Section::Accounts, item), path.key("id")) {
+            if self.declare(
+                Key::Account(id.clone()),
+                at_id,
+                (Section::Accounts, item),
+                path.key("id"),
+            ) {
                 self.keep(Row::Account(Account { id, default, display_name }));
             }
         }
@@ -210,20 +242,6 @@ impl Reader {
         }
     }
 
-    /// A list of patterns; sorted, each of them known.
-    pub(super) fn patterns(&mut self, fields: &mut Fields<'_, '_>) -> Vec<Pattern> {
-        let patterns = fields.parsed_list("permissions", &mut self.out, Pattern::parse);
-        let path = fields.path.key("permissions");
-        for (pattern, at, index) in &patterns {
-            if let Coverage::One(name) = pattern.coverage()
-                && !self.catalogue.contains(name)
-            {
-                self.out.add(*at, path.index(*index), format!("unknown permission {}", quoted(name)));
-            }
-        }
-        sorted(patterns)
-    }
-
     fn objects(&mut self, head: &mut Fields<'_, '_>) {
         let key = Path::ROOT.key("objects");
         for (item, node) in head.list("objects", &mut self.out).into_iter().enumerate() {
@@ -257,77 +275,10 @@ impl Reader {
             }
         }
     }
-
-    fn roles(&mut self, head: &mut Fields<'_, '_>) {
-        let key = Path::ROOT.key("roles");
-        for (item, node) in head.list("roles", &mut self.out).into_iter().enumerate() {
-            let path = key.index(item);
-            let Some(mut fields) = Fields::open(node, path, &mut self.out) else { continue };
-            let id = fields.required("id", &mut self.out, Id::parse);
-            let shipped = id.as_ref().and_then(|(id, _)| self.known.roles.get(id.as_str())).cloned();
-            let row = match (&id, shipped) {
-                (Some((id, at)), Some(role)) if role.kind == RoleKind::Managed => {
-                    let message = format!("{} is a managed role and cannot be given", quoted(id.as_str()));
-                    self.out.add(*at, path.key("id"), message);
-                    continue;
-                }
-                (Some((id, _)), Some(role)) => Some(self.system_role(id, role, fields)),
-                (id, None) => self.custom_role(id.as_ref().map(|(id, _)| id), fields),
-                (None, Some(_)) => None,
-            };
-            let Some((id, at)) = id else { continue };
-            if self.declare(Key::Role(id), at, (Section::Roles, item), path.key("id"))
-                && let Some(row) = row
-            {
-                self.keep(Row::Role(row));
-            }
-        }
-    }
-
-    fn system_role(&mut self, id: &Id, shipped: Role, mut fields: Fields<'_, '_>) -> Role {
-        if !fields.has("permissions") {
-            fields.missing("permissions", &mut self.out);
-        }
-        let permissions = self.patterns(&mut fields);
-        let path = fields.path;
-        for (key, at, _) in fields.rest() {
-            self.out.add(at, path.key(&key), "only the permissions of a system role can be given");
-        }
-        Role { id: id.clone(), kind: RoleKind::System, permissions, ..shipped }
-    }
-
-    fn custom_role(&mut self, id: Option<&Id>, mut fields: Fields<'_, '_>) -> Option<Role> {
-        let name = fields.string("name", &mut self.out);
-        let description = fields.string("description", &mut self.out);
-        let scope = fields.required_choice("scope", &mut self.out, &SCOPES);
-        let object = fields.parsed("object", &mut self.out, Id::parse);
-        let permissions = self.patterns(&mut fields);
-        unsupported(&mut fields, "auto_share", &mut self.out);
-        if let Some((object, at)) = &object {
-            let path = fields.path.key("object");
-            match scope {
-                Some(Scope::Organization | Scope::Account) => {
-                    self.out.add(*at, path, "only a role of scope `object` may be tied to one");
-                }
-                _ => self.refer(Key::Object(object.clone()), *at, path),
-            }
-        }
-        fields.close(&mut self.out);
-        Some(Role {
-            id: id?.clone(),
-            name,
-            description,
-            kind: RoleKind::Custom,
-            scope: scope?,
-            object: object.map(|(object, _)| object),
-            permissions,
-            auto_share: Vec::new(),
-        })
-    }
 }
 
 /// Content that this version would lose is refused.
-fn unsupported(fields: &mut Fields<'_, '_>, key: &str, out: &mut Problems) {
+pub(super) fn unsupported(fields: &mut Fields<'_, '_>, key: &str, out: &mut Problems) {
     let Some(node) = fields.take(key) else { return };
     if !matches!(&node.what, What::List(items) if items.is_empty()) {
         out.add(node.at, fields.path.key(key), format!("`{key}` is not supported by this version"));

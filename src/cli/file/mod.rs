@@ -20,9 +20,11 @@
 mod cases;
 mod error;
 mod fields;
+mod flow;
 mod head;
 mod organization;
 mod people;
+mod roles;
 mod scalar;
 mod schema;
 mod write;

@@ -1,10 +1,10 @@
 //! From an organization file to rows.
 //!
-//! The file is gone through twice. The first time keeps what is small and what everything else
-//! depends on (settings, accounts, catalogue, objects, roles: [`super::head`]) and passes over the
-//! rest, so that the second time ([`super::people`]) can make a row of each user as it comes by,
-//! whatever the order of the sections. Keeping a tree of the whole file would cost a gigabyte for a
-//! million users; going through it again costs a few seconds.
+//! Users, groups, assignments and grants may be millions: they become rows one entry at a time
+//! ([`super::people`]), and there never is a tree of the whole file. For that, what they depend on
+//! (accounts, e-mail domains, declared attributes, catalogue: [`super::head`]) must be known before
+//! the first of them. It is in the order in which files are usually written, and always in those
+//! that [`super::write()`] makes; a file in another order is gone through twice.
 //!
 //! Names may be used before they are given. Whatever is not known yet is noted and looked up at
 //! the end.
@@ -18,6 +18,7 @@ use crate::core::model::{
 
 use super::error::{At, Broken, FileErrors, Path, Place, Problems};
 use super::fields::Fields;
+use super::head::FIRST;
 use super::yaml::{Next, Node, Source, What};
 
 /// The groups of rule 2.6 that the system keeps.
@@ -91,11 +92,14 @@ impl Section {
         }
     }
 
-    /// The section of this name, if its entries are read one at a time.
-    fn long(key: &str) -> Option<Self> {
-        [Self::Users, Self::ServiceAccounts, Self::Groups, Self::Assignments, Self::Grants]
-            .into_iter()
-            .find(|section| section.key() == key)
+    /// Those whose entries are read one at a time.
+    pub const LONG: [Self; 5] =
+        [Self::Users, Self::ServiceAccounts, Self::Groups, Self::Assignments, Self::Grants];
+
+    /// The long section that this key begins.
+    fn of(key: &Node<'_>) -> Option<Self> {
+        let What::Scalar(scalar) = &key.what else { return None };
+        Self::LONG.into_iter().find(|section| section.key() == scalar.text)
     }
 }
 
@@ -115,9 +119,11 @@ impl OrganizationFile {
         known: impl Fn(Preset) -> Known,
     ) -> Result<Self, FileErrors> {
         let mut reader = Reader::new(file_name);
-        let organization = match reader.read(text, known) {
+        let organization = match reader.read(text, file_name, known) {
             Ok(organization) => organization,
             Err(broken) => {
+                // What is behind it is not known: no other problem is certain.
+                reader.out.clear();
                 broken.report(&mut reader.out);
                 None
             }
@@ -147,6 +153,12 @@ struct Later {
     path: String,
     /// The group that the named one is to join, and the number of its entry.
     join: Option<(Id, usize)>,
+}
+
+/// How reading in one go ended.
+enum Once {
+    Read(Option<Id>),
+    OutOfOrder,
 }
 
 /// Everything that is known while a file is read.
@@ -183,48 +195,85 @@ impl Reader {
     fn read(
         &mut self,
         text: &str,
+        file_name: &str,
         known: impl Fn(Preset) -> Known,
     ) -> Result<Option<Id>, Broken> {
-        let root = short_sections(text)?;
-        let at = root.at;
-        let Some(mut head) = Fields::open(root, Path::ROOT, &mut self.out) else {
-            return Ok(None);
-        };
-        let Some(id) = head.take(Section::Organization.key()) else {
-            if head.take("super_organization").is_some() {
-                self.out.clear();
-                self.out.add(
-                    at,
-                    Path::ROOT,
-                    "a super-organization file is not supported by this version",
-                );
-            } else {
-                head.missing(Section::Organization.key(), &mut self.out);
+        match self.once(text, &known)? {
+            Once::Read(organization) => Ok(organization),
+            Once::OutOfOrder => {
+                *self = Self::new(file_name);
+                self.twice(text, &known)
             }
-            return Ok(None);
-        };
-        let organization = self.head(id, head, known);
-        self.long_sections(text)?;
-        self.look_up();
-        Ok(organization)
+        }
     }
 
-    /// The second time through the file.
-    fn long_sections(&mut self, text: &str) -> Result<(), Broken> {
+    /// Reads the file in one go, unless it turns out that a long section stands before something
+    /// that it depends on.
+    fn once(&mut self, text: &str, known: &impl Fn(Preset) -> Known) -> Result<Once, Broken> {
         let mut source = Source::open(text)?;
-        let mut seen = HashSet::new();
-        source.next()?;
+        let (next, at) = source.next()?;
+        if !matches!(next, Next::MapStart) {
+            let root = source.rest(next, at, 0)?;
+            Fields::open(root, Path::ROOT, &mut self.out);
+            return Ok(Once::Read(None));
+        }
+        let mut fields = Fields::empty(at, Path::ROOT);
+        let mut organization = None;
         while let Some(key) = next_key(&mut source)? {
-            let section = match &key.what {
-                What::Scalar(scalar) => Section::long(&scalar.text),
-                _ => None,
+            match Section::of(&key) {
+                Some(section) => {
+                    organization.get_or_insert_with(|| self.first(&mut fields, known));
+                    if fields.add(key, empty_list(), &mut self.out) {
+                        self.long_section(&mut source, section)?;
+                    } else {
+                        source.skip()?;
+                    }
+                }
+                None if organization.is_some() && is_first(&key) => return Ok(Once::OutOfOrder),
+                None => {
+                    let value = source.node()?;
+                    fields.add(key, value, &mut self.out);
+                }
+            }
+        }
+        source.close()?;
+        let organization = organization.unwrap_or_else(|| self.first(&mut fields, known));
+        self.last(fields);
+        Ok(Once::Read(organization))
+    }
+
+    /// Reads the short sections of the file, then the long ones.
+    fn twice(
+        &mut self,
+        text: &str,
+        known: &impl Fn(Preset) -> Known,
+    ) -> Result<Option<Id>, Broken> {
+        let mut source = Source::open(text)?;
+        let (_, at) = source.next()?;
+        let mut fields = Fields::empty(at, Path::ROOT);
+        while let Some(key) = next_key(&mut source)? {
+            let value = if Section::of(&key).is_some() {
+                source.skip()?;
+                empty_list()
+            } else {
+                source.node()?
             };
-            match section {
+            fields.add(key, value, &mut self.out);
+        }
+        source.close()?;
+        let organization = self.first(&mut fields, known);
+
+        let mut source = Source::open(text)?;
+        source.next()?;
+        let mut seen = HashSet::new();
+        while let Some(key) = next_key(&mut source)? {
+            match Section::of(&key) {
                 Some(section) if seen.insert(section) => self.long_section(&mut source, section)?,
                 _ => source.skip()?,
             }
         }
-        source.close()
+        self.last(fields);
+        Ok(organization)
     }
 
     fn long_section(&mut self, source: &mut Source<'_>, section: Section) -> Result<(), Broken> {
@@ -267,8 +316,11 @@ impl Reader {
         use std::collections::hash_map::Entry::{Occupied, Vacant};
         match self.index.entry(key) {
             Occupied(first) => {
-                let message =
-                    format!("{} is already given in line {}", first.key().describe(), first.get().at.line);
+                let message = format!(
+                    "{} is already given in line {}",
+                    first.key().describe(),
+                    first.get().at.line
+                );
                 self.out.add(at, path, message);
                 false
             }
@@ -337,7 +389,7 @@ impl Reader {
     }
 
     /// Everything is given now: whatever still is unknown is a problem.
-    fn look_up(&mut self) {
+    pub fn look_up(&mut self) {
         for Later { key, at, path, join } in std::mem::take(&mut self.later) {
             if !self.exists(&key) {
                 self.out.add(at, path, format!("unknown {}", key.describe()));
@@ -348,7 +400,8 @@ impl Reader {
             {
                 // A system group has no row until there is something to keep about it.
                 let item = u32::try_from(item).unwrap_or(u32::MAX);
-                self.index.insert(key.clone(), Entry { at, section: Section::Groups, item, row: None });
+                self.index
+                    .insert(key.clone(), Entry { at, section: Section::Groups, item, row: None });
                 self.keep(Row::Group(Group {
                     id: id.clone(),
                     name: String::new(),
@@ -367,29 +420,14 @@ impl Reader {
     }
 }
 
-/// The root, its long sections left empty.
-fn short_sections(text: &str) -> Result<Node<'_>, Broken> {
-    let mut source = Source::open(text)?;
-    let (next, at) = source.next()?;
-    if !matches!(next, Next::MapStart) {
-        return source.rest(next, at, 0);
-    }
-    let mut entries = Vec::new();
-    while let Some(key) = next_key(&mut source)? {
-        let long = match &key.what {
-            What::Scalar(scalar) => Section::long(&scalar.text).is_some(),
-            _ => false,
-        };
-        let value = if long {
-            source.skip()?;
-            Node { at: key.at, what: What::List(Vec::new()) }
-        } else {
-            source.node()?
-        };
-        entries.push((key, value));
-    }
-    source.close()?;
-    Ok(Node { at, what: What::Map(entries) })
+/// What stands for a long section among the short ones.
+fn empty_list() -> Node<'static> {
+    Node { at: At::START, what: What::List(Vec::new()) }
+}
+
+/// Whether [`Reader::first`] reads this section.
+fn is_first(key: &Node<'_>) -> bool {
+    matches!(&key.what, What::Scalar(scalar) if FIRST.contains(&&*scalar.text))
 }
 
 fn next_key<'t>(source: &mut Source<'t>) -> Result<Option<Node<'t>>, Broken> {

@@ -112,7 +112,9 @@ impl Reader {
         let status = fields.choice("status", out, &SERVICE_STATUSES).unwrap_or(Status::Active);
         let attributes = fields
             .take("attributes")
-            .map(|node| attributes(node, path.key("attributes"), out, |name| self.declared.get(name)))
+            .map(|node| {
+                attributes(node, path.key("attributes"), out, |name| self.declared.get(name))
+            })
             .unwrap_or_default();
         fields.close(out);
         let Some((id, at)) = id else { return };
@@ -145,7 +147,10 @@ impl Reader {
         let system = matches!(kind, Some(Kind::System));
         if kind.is_some() && system != SYSTEM_GROUPS.contains(&id.as_str()) {
             let message = if system {
-                format!("{} is no system group: they are `all-users`, `internal-users` and `external-users`", quoted(id.as_str()))
+                format!(
+                    "{} is no system group: they are `all-users`, `internal-users` and `external-users`",
+                    quoted(id.as_str())
+                )
             } else {
                 format!("{} is the id of a system group", quoted(id.as_str()))
             };
@@ -288,11 +293,12 @@ fn refuse(fields: &mut Fields<'_, '_>, key: &str, message: &str, out: &mut Probl
 }
 
 fn visibility(fields: &mut Fields<'_, '_>, out: &mut Problems) -> Visibility {
-    let flags = fields.parsed_list("visibility", out, |text| {
-        FLAGS.iter().find(|(word, _)| *word == text).map(|(_, flag)| *flag).ok_or(
-            "is none of `mentionable`, `watchable`, `assignable`, `approver`, `data_access`",
-        )
-    });
+    let flags =
+        fields.parsed_list("visibility", out, |text| {
+            FLAGS.iter().find(|(word, _)| *word == text).map(|(_, flag)| *flag).ok_or(
+                "is none of `mentionable`, `watchable`, `assignable`, `approver`, `data_access`",
+            )
+        });
     let on = |wanted: Flag| flags.iter().any(|(flag, _, _)| *flag == wanted);
     Visibility {
         mentionable: on(Flag::Mentionable),

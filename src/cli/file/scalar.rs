@@ -3,6 +3,8 @@
 //! Plain scalars follow YAML 1.2's core schema. Text that could be taken for something else, there
 //! or by the older parsers that operators' tools use (`yes`, `2026-01-01`), is written in quotes.
 
+use std::fmt::Write as _;
+
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 
 use crate::core::model::{FieldType, Millis, Value};
@@ -85,7 +87,8 @@ pub(super) fn parse_timestamp(text: &str) -> Result<Millis, &'static str> {
             })
     };
     let (head, rest) = text.as_bytes().split_at_checked(SHAPE.len()).ok_or(WRONG)?;
-    let fraction = rest.strip_prefix(b".").map(|r| r.iter().take_while(|b| b.is_ascii_digit()).count());
+    let fraction =
+        rest.strip_prefix(b".").map(|r| r.iter().take_while(|b| b.is_ascii_digit()).count());
     let zone = match fraction {
         Some(0) => return Err(WRONG),
         Some(digits) => rest.get(digits + 1..).unwrap_or_default(),
@@ -224,7 +227,10 @@ fn scalar_value(scalar: &Scalar<'_>, declared: Option<&FieldType>) -> Result<Val
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a whole number where a double is declared is rounded as a literal is")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a whole number where a double is declared is rounded as a literal is"
+)]
 fn as_double(value: Value) -> Value {
     match value {
         Value::Int(n) => Value::Double(n as f64),
@@ -272,7 +278,10 @@ pub(super) fn text_text(text: &str) -> String {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             // All of these are in the basic plane: four digits do.
-            c if is_unsafe(c) => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if is_unsafe(c) => {
+                // Writing to a string cannot fail.
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
             c => out.push(c),
         }
     }

@@ -68,27 +68,42 @@ pub fn schema_organization() -> String {
 /// The schema of decision-test files, as `deploy/schema/decision-test.schema.json` has it.
 #[must_use]
 pub fn schema_cases() -> String {
-    let record = object(&[], &json!({
-        "id": text(), "owner": text(), "account": text(), "attributes": attributes(),
-    }));
-    let context = object(&[], &json!({
-        "channel": text(),
-        "authenticated_at": timestamp(),
-        "invitee_email": text(),
-        "attributes": attributes(),
-    }));
-    let authorize = object(&["principal", "permission"], &json!({
-        "principal": text(), "permission": text(), "account": text(), "object": text(),
-        "record": record, "context": context,
-    }));
-    let permissions = object(&["principal"], &json!({
-        "principal": text(), "account": text(), "object": text(), "record": record,
-        "context": context,
-    }));
-    let filter = object(&["principal", "records"], &json!({
-        "principal": text(), "permission": text(), "account": text(), "object": text(),
-        "records": list(&record), "context": context,
-    }));
+    let record = object(
+        &[],
+        &json!({
+            "id": text(), "owner": text(), "account": text(), "attributes": attributes(),
+        }),
+    );
+    let context = object(
+        &[],
+        &json!({
+            "channel": text(),
+            "authenticated_at": timestamp(),
+            "invitee_email": text(),
+            "attributes": attributes(),
+        }),
+    );
+    let authorize = object(
+        &["principal", "permission"],
+        &json!({
+            "principal": text(), "permission": text(), "account": text(), "object": text(),
+            "record": record, "context": context,
+        }),
+    );
+    let permissions = object(
+        &["principal"],
+        &json!({
+            "principal": text(), "account": text(), "object": text(), "record": record,
+            "context": context,
+        }),
+    );
+    let filter = object(
+        &["principal", "records"],
+        &json!({
+            "principal": text(), "permission": text(), "account": text(), "object": text(),
+            "records": list(&record), "context": context,
+        }),
+    );
     let cases = json!({ "type": "array", "items": { "oneOf": [
         object(&["authorize", "expect"], &json!({
             "name": text(),
@@ -117,55 +132,67 @@ fn document(title: &str, required: &[&str], properties: &Value) -> String {
 }
 
 fn settings() -> Value {
-    object(&[], &json!({
-        "invite_policy": object(&["mode"], &json!({
-            "mode": one_of(&["admins_only", "any_domain", "allowed_domains"]),
-            "domains": set(&text()),
-        })),
-        "auto_create_unknown_users": flag(),
-        "external_reauthentication": object(&["max_age"], &json!({ "max_age": text() })),
-    }))
+    object(
+        &[],
+        &json!({
+            "invite_policy": object(&["mode"], &json!({
+                "mode": one_of(&["admins_only", "any_domain", "allowed_domains"]),
+                "domains": set(&text()),
+            })),
+            "auto_create_unknown_users": flag(),
+            "external_reauthentication": object(&["max_age"], &json!({ "max_age": text() })),
+        }),
+    )
 }
 
 fn user() -> Value {
-    object(&["id", "email"], &json!({
-        "id": opaque(),
-        "email": { "type": "string", "pattern": "^[^@]+@[^@]+$" },
-        "first_name": text(),
-        "last_name": text(),
-        "kind": one_of(&["internal", "external"]),
-        "account": id(),
-        "manager": opaque(),
-        "status": one_of(&["invited", "active", "limited", "inactive"]),
-        "status_before": one_of(&["active", "limited"]),
-        "pending_groups": set(&id()),
-        "attributes": attributes(),
-    }))
+    object(
+        &["id", "email"],
+        &json!({
+            "id": opaque(),
+            "email": { "type": "string", "pattern": "^[^@]+@[^@]+$" },
+            "first_name": text(),
+            "last_name": text(),
+            "kind": one_of(&["internal", "external"]),
+            "account": id(),
+            "manager": opaque(),
+            "status": one_of(&["invited", "active", "limited", "inactive"]),
+            "status_before": one_of(&["active", "limited"]),
+            "pending_groups": set(&id()),
+            "attributes": attributes(),
+        }),
+    )
 }
 
 fn group() -> Value {
     let flags = ["mentionable", "watchable", "assignable", "approver", "data_access"];
-    object(&["id", "kind"], &json!({
-        "id": id(),
-        "name": text(),
-        "kind": one_of(&["manual", "dynamic", "system"]),
-        "photo_uri": text(),
-        "members": set(&member()),
-        "domains": set(&text()),
-        "visibility": set(&one_of(&flags)),
-    }))
+    object(
+        &["id", "kind"],
+        &json!({
+            "id": id(),
+            "name": text(),
+            "kind": one_of(&["manual", "dynamic", "system"]),
+            "photo_uri": text(),
+            "members": set(&member()),
+            "domains": set(&text()),
+            "visibility": set(&one_of(&flags)),
+        }),
+    )
 }
 
 /// An assignment or a grant: `what` is held by a member at a target.
 fn edge(what: &str, schema: &Value) -> Value {
-    let mut edge = object(&[what, "member"], &json!({
-        "member": member(),
-        "account": id(),
-        "object": id(),
-        "record": opaque(),
-        "starts_at": timestamp(),
-        "expires_at": timestamp(),
-    }));
+    let mut edge = object(
+        &[what, "member"],
+        &json!({
+            "member": member(),
+            "account": id(),
+            "object": id(),
+            "record": opaque(),
+            "starts_at": timestamp(),
+            "expires_at": timestamp(),
+        }),
+    );
     if let Some(properties) = edge.get_mut("properties").and_then(Value::as_object_mut) {
         properties.insert(what.to_owned(), schema.clone());
         if what == "role" {

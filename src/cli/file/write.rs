@@ -14,8 +14,10 @@ use crate::core::model::{
     ServiceAccount, Settings, Status, Target, User, UserKind, Value, Visibility,
 };
 
-use super::head::{AUDIENCES, LEVELS, OBJECT_KINDS, PRESETS, SCOPES, parse_domain};
+use super::flow::{Flow, flow_list, section};
+use super::head::{AUDIENCES, LEVELS, OBJECT_KINDS, PRESETS, parse_domain};
 use super::people::STATUSES;
+use super::roles::SCOPES;
 use super::scalar::{duration_text, field_type_text, text_text, timestamp_text, value_text};
 
 /// More members than these get a line each.
@@ -44,47 +46,6 @@ struct Writer<'r> {
     members: BTreeMap<&'r Id, Vec<String>>,
     internal: HashSet<&'r Domain>,
     home: Option<&'r Id>,
-}
-
-/// One entry in flow style.
-#[derive(Default)]
-struct Flow(String);
-
-impl Flow {
-    fn put(&mut self, key: &str, value: impl AsRef<str>) {
-        let comma = if self.0.is_empty() { "" } else { ", " };
-        // Writing to a string cannot fail.
-        let _ = write!(self.0, "{comma}{}: {}", text_text(key), value.as_ref());
-    }
-
-    fn text(&mut self, key: &str, value: impl AsRef<str>) {
-        self.put(key, text_text(value.as_ref()));
-    }
-
-    fn text_unless_empty(&mut self, key: &str, value: &str) {
-        if !value.is_empty() {
-            self.text(key, value);
-        }
-    }
-
-    fn list<T: AsRef<str>>(&mut self, key: &str, items: impl IntoIterator<Item = T>) {
-        self.put(key, flow_list(items));
-    }
-
-    fn flag(&mut self, key: &str, value: bool) {
-        if value {
-            self.put(key, "true");
-        }
-    }
-
-    fn end(self) -> String {
-        format!("{{{}}}", self.0)
-    }
-}
-
-fn flow_list<T: AsRef<str>>(items: impl IntoIterator<Item = T>) -> String {
-    let items: Vec<_> = items.into_iter().map(|item| text_text(item.as_ref())).collect();
-    format!("[{}]", items.join(", "))
 }
 
 /// The word that a table of the reader has for a value.
@@ -249,7 +210,8 @@ impl<'r> Writer<'r> {
         }
         let members = self.members.get(&group.id).map(Vec::as_slice).unwrap_or_default();
         if members.len() > MEMBERS_IN_LINE {
-            let mut lines: Vec<_> = keys.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+            let mut lines: Vec<_> =
+                keys.iter().map(|(key, value)| format!("{key}: {value}")).collect();
             lines.push("members:".to_owned());
             lines.extend(members.iter().map(|member| format!("  - {}", text_text(member))));
             return lines.join("\n    ");
@@ -262,15 +224,6 @@ impl<'r> Writer<'r> {
             flow.list("members", members);
         }
         flow.end()
-    }
-}
-
-fn section(out: &mut String, key: &str, entries: impl Iterator<Item = String>) {
-    for (number, entry) in entries.enumerate() {
-        if number == 0 {
-            let _ = writeln!(out, "{key}:");
-        }
-        let _ = writeln!(out, "  - {entry}");
     }
 }
 
@@ -304,7 +257,7 @@ fn write_settings(settings: &Settings, out: &mut String) {
             policy.list("domains", domains);
         }
     }
-    if !policy.0.is_empty() {
+    if !policy.is_empty() {
         lines.push(format!("invite_policy: {}", policy.end()));
     }
     if settings.auto_create_unknown_users {

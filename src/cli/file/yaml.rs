@@ -68,11 +68,13 @@ impl<'t> Node<'t> {
     pub fn into_text(self) -> Result<Cow<'t, str>, String> {
         match self.what {
             What::Scalar(Scalar { text, kind: ScalarKind::Quoted | ScalarKind::Str }) => Ok(text),
-            What::Scalar(Scalar { text, kind: ScalarKind::Plain }) => match scalar::resolve(&text) {
-                Plain::Text => Ok(text),
-                Plain::Null => Err("expected text, found nothing".to_owned()),
-                _ => Err(format!("{} is no text unless it is put in quotes", quoted(&text))),
-            },
+            What::Scalar(Scalar { text, kind: ScalarKind::Plain }) => {
+                match scalar::resolve(&text) {
+                    Plain::Text => Ok(text),
+                    Plain::Null => Err("expected text, found nothing".to_owned()),
+                    _ => Err(format!("{} is no text unless it is put in quotes", quoted(&text))),
+                }
+            }
             _ => Err(format!("expected text, found {}", self.describe())),
         }
     }

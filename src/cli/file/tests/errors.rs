@@ -14,7 +14,10 @@ const CASES: &[(&str, &str)] = &[
     ("users: [{id: x, email: x@y.z, e: 1}]", "2:31: users[0].e: unknown key"),
     ("users: [{id: x, email: x@y.z, id: y}]", "2:31: users[0].id: the key is given twice"),
     ("users: [{email: x@y.z}]", "2:9: users[0]: `id` is missing"),
-    ("users: [{id: x, email: x@y.z, attributes: {1: 2}}]", "2:44: users[0].attributes: a key: `1` is no text unless it is put in quotes"),
+    (
+        "users: [{id: x, email: x@y.z, attributes: {1: 2}}]",
+        "2:44: users[0].attributes: a key: `1` is no text unless it is put in quotes",
+    ),
     ("accounts: [{id: main, default: true, <<: {}}]", "2:38: accounts[0].<<: unknown key"),
     // Types.
     ("users: {a: b}", "2:8: users: expected a list, found a mapping"),
@@ -24,82 +27,265 @@ const CASES: &[(&str, &str)] = &[
     ("display_name: [x]", "2:15: display_name: expected text, found a list"),
     ("display_name: null", "2:15: display_name: expected text, found nothing"),
     ("display_name: 0x1", "2:15: display_name: `0x1` is no text unless it is put in quotes"),
-    ("users: [{id: 1e3, email: x@y.z}]", "2:14: users[0].id: `1e3` is no text unless it is put in quotes"),
-    ("accounts: [{id: main, default: yes}]", "2:32: accounts[0].default: expected `true` or `false`, found text\n2:12: accounts: one account must be given as `default: true`"),
+    (
+        "users: [{id: 1e3, email: x@y.z}]",
+        "2:14: users[0].id: `1e3` is no text unless it is put in quotes",
+    ),
+    (
+        "accounts: [{id: main, default: yes}]",
+        "2:32: accounts[0].default: expected `true` or `false`, found text\n2:12: accounts: one account must be given as `default: true`",
+    ),
     // Words and ids.
     ("preset: worksapce", "2:9: preset: `worksapce` is none of `workspace`, `integration`, `none`"),
-    ("super_organization: ünï", "2:21: super_organization: `ünï` must begin with a letter or digit and contain only letters, digits, `.`, `_`, `/` and `-`"),
-    ("users: [{id: \"a\\u0007\", email: x@y.z}]", "2:14: users[0].id: `a\\u{7}` contains a control character"),
-    ("users: [{id: x, email: nowhere}]", "2:24: users[0].email: `nowhere` is no e-mail address: exactly one `@`, text on both sides, no spaces"),
-    ("users: [{id: x, email: x@y.z, status: gone}]", "2:39: users[0].status: `gone` is none of `invited`, `active`, `limited`, `inactive`"),
-    ("users: [{id: x, email: x@y.z, status_before: invited}]", "2:46: users[0].status_before: `invited` is none of `active`, `limited`"),
-    ("service_accounts: [{id: x, status: limited}]", "2:36: service_accounts[0].status: `limited` is none of `active`, `inactive`"),
-    ("email_domains: [{domain: a b, audience: internal}]", "2:26: email_domains[0].domain: `a b` is no domain name"),
-    ("email_domains: [{domain: A.b, audience: internal}, {domain: a.b, audience: external}]", "2:61: email_domains[1].domain: `a.b` is given twice"),
-    ("settings: {invite_policy: {mode: allowed_domains}}", "2:27: settings.invite_policy: `domains` is missing"),
-    ("settings: {invite_policy: {mode: any_domain, domains: []}}", "2:27: settings.invite_policy.domains: only mode `allowed_domains` has domains"),
-    ("settings: {external_reauthentication: {max_age: 12}}", "2:49: settings.external_reauthentication.max_age: `12` is no text unless it is put in quotes"),
-    ("settings: {external_reauthentication: {max_age: 1 month}}", "2:49: settings.external_reauthentication.max_age: `1 month` is no duration such as `12h`, `30m` or `7d`"),
-    ("settings: {external_reauthentication: {max_age: 0s}}", "2:49: settings.external_reauthentication.max_age: `0s` must be longer than nothing"),
-    ("user_attributes: {a: date}", "2:22: user_attributes.a: `date` is no type: expected `string`, `int`, `double`, `bool`, `timestamp`, or `list<…>` of one of these"),
-    ("user_attributes: {a: list<list<int>>}", "2:22: user_attributes.a: `list<list<int>>` is no type: expected `string`, `int`, `double`, `bool`, `timestamp`, or `list<…>` of one of these"),
-    ("objects: [{id: o, kind: thing}]", "2:25: objects[0].kind: `thing` is none of `app`, `element`, `task`, `workflow`"),
-    ("objects: [{id: o, kind: element, private_to: group:x}]", "2:46: objects[0].private_to: `group:x` must be `account:ID` or `user:ID`"),
-    ("permissions: [{name: invoices}]", "2:22: permissions[0].name: `invoices` must be two or more dot-separated segments of letters, digits, `_`, `/` and `-`"),
-    ("roles: [{id: r, scope: object, permissions: ['a.*b']}]", "2:46: roles[0].permissions[0]: `a.*b` must be a permission name, `*`, or a prefix such as `records.*`"),
+    (
+        "super_organization: ünï",
+        "2:21: super_organization: `ünï` must begin with a letter or digit and contain only letters, digits, `.`, `_`, `/` and `-`",
+    ),
+    (
+        "users: [{id: \"a\\u0007\", email: x@y.z}]",
+        "2:14: users[0].id: `a\\u{7}` contains a control character",
+    ),
+    (
+        "users: [{id: x, email: nowhere}]",
+        "2:24: users[0].email: `nowhere` is no e-mail address: exactly one `@`, text on both sides, no spaces",
+    ),
+    (
+        "users: [{id: x, email: x@y.z, status: gone}]",
+        "2:39: users[0].status: `gone` is none of `invited`, `active`, `limited`, `inactive`",
+    ),
+    (
+        "users: [{id: x, email: x@y.z, status_before: invited}]",
+        "2:46: users[0].status_before: `invited` is none of `active`, `limited`",
+    ),
+    (
+        "service_accounts: [{id: x, status: limited}]",
+        "2:36: service_accounts[0].status: `limited` is none of `active`, `inactive`",
+    ),
+    (
+        "email_domains: [{domain: a b, audience: internal}]",
+        "2:26: email_domains[0].domain: `a b` is no domain name",
+    ),
+    (
+        "email_domains: [{domain: A.b, audience: internal}, {domain: a.b, audience: external}]",
+        "2:61: email_domains[1].domain: `a.b` is given twice",
+    ),
+    (
+        "settings: {invite_policy: {mode: allowed_domains}}",
+        "2:27: settings.invite_policy: `domains` is missing",
+    ),
+    (
+        "settings: {invite_policy: {mode: any_domain, domains: []}}",
+        "2:27: settings.invite_policy.domains: only mode `allowed_domains` has domains",
+    ),
+    (
+        "settings: {external_reauthentication: {max_age: 12}}",
+        "2:49: settings.external_reauthentication.max_age: `12` is no text unless it is put in quotes",
+    ),
+    (
+        "settings: {external_reauthentication: {max_age: 1 month}}",
+        "2:49: settings.external_reauthentication.max_age: `1 month` is no duration such as `12h`, `30m` or `7d`",
+    ),
+    (
+        "settings: {external_reauthentication: {max_age: 0s}}",
+        "2:49: settings.external_reauthentication.max_age: `0s` must be longer than nothing",
+    ),
+    (
+        "user_attributes: {a: date}",
+        "2:22: user_attributes.a: `date` is no type: expected `string`, `int`, `double`, `bool`, `timestamp`, or `list<…>` of one of these",
+    ),
+    (
+        "user_attributes: {a: list<list<int>>}",
+        "2:22: user_attributes.a: `list<list<int>>` is no type: expected `string`, `int`, `double`, `bool`, `timestamp`, or `list<…>` of one of these",
+    ),
+    (
+        "objects: [{id: o, kind: thing}]",
+        "2:25: objects[0].kind: `thing` is none of `app`, `element`, `task`, `workflow`",
+    ),
+    (
+        "objects: [{id: o, kind: element, private_to: group:x}]",
+        "2:46: objects[0].private_to: `group:x` must be `account:ID` or `user:ID`",
+    ),
+    (
+        "permissions: [{name: invoices}]",
+        "2:22: permissions[0].name: `invoices` must be two or more dot-separated segments of letters, digits, `_`, `/` and `-`",
+    ),
+    (
+        "roles: [{id: r, scope: object, permissions: ['a.*b']}]",
+        "2:46: roles[0].permissions[0]: `a.*b` must be a permission name, `*`, or a prefix such as `records.*`",
+    ),
     ("roles: [{id: r}]", "2:9: roles[0]: `scope` is missing"),
-    ("groups: [{id: g, kind: manual, visibility: [shown]}]", "2:45: groups[0].visibility[0]: `shown` is none of `mentionable`, `watchable`, `assignable`, `approver`, `data_access`"),
-    ("groups: [{id: g, kind: manual, members: [ana]}]", "2:42: groups[0].members[0]: `ana` must be `user:ID`, `service:ID` or `group:ID`"),
+    (
+        "groups: [{id: g, kind: manual, visibility: [shown]}]",
+        "2:45: groups[0].visibility[0]: `shown` is none of `mentionable`, `watchable`, `assignable`, `approver`, `data_access`",
+    ),
+    (
+        "groups: [{id: g, kind: manual, members: [ana]}]",
+        "2:42: groups[0].members[0]: `ana` must be `user:ID`, `service:ID` or `group:ID`",
+    ),
     // Attributes.
-    ("users: [{id: x, email: x@y.z, attributes: {a: {b: c}}}]", "2:47: users[0].attributes.a: expected a single value or a list, found a mapping"),
-    ("users: [{id: x, email: x@y.z, attributes: {a: [[]]}}]", "2:47: users[0].attributes.a: expected a list of single values, found a list"),
-    ("users: [{id: x, email: x@y.z, attributes: {a: .inf}}]", "2:47: users[0].attributes.a: `.inf` is not finite"),
-    ("users: [{id: x, email: x@y.z, attributes: {a: 1e999}}]", "2:47: users[0].attributes.a: `1e999` is not finite"),
-    ("users: [{id: x, email: x@y.z, attributes: {a: 9223372036854775808}}]", "2:47: users[0].attributes.a: `9223372036854775808` needs more than 64 bits"),
-    ("user_attributes: {a: timestamp}\nusers: [{id: x, email: x@y.z, attributes: {a: soon}}]", "3:47: users[0].attributes.a: `soon` is no timestamp such as `2026-01-31T12:00:00Z`"),
-    ("user_attributes: {a: timestamp}\nusers: [{id: x, email: x@y.z, attributes: {a: 2026-01-01T00:00:00.0001Z}}]", "3:47: users[0].attributes.a: `2026-01-01T00:00:00.0001Z` is finer than a millisecond"),
+    (
+        "users: [{id: x, email: x@y.z, attributes: {a: {b: c}}}]",
+        "2:47: users[0].attributes.a: expected a single value or a list, found a mapping",
+    ),
+    (
+        "users: [{id: x, email: x@y.z, attributes: {a: [[]]}}]",
+        "2:47: users[0].attributes.a: expected a list of single values, found a list",
+    ),
+    (
+        "users: [{id: x, email: x@y.z, attributes: {a: .inf}}]",
+        "2:47: users[0].attributes.a: `.inf` is not finite",
+    ),
+    (
+        "users: [{id: x, email: x@y.z, attributes: {a: 1e999}}]",
+        "2:47: users[0].attributes.a: `1e999` is not finite",
+    ),
+    (
+        "users: [{id: x, email: x@y.z, attributes: {a: 9223372036854775808}}]",
+        "2:47: users[0].attributes.a: `9223372036854775808` needs more than 64 bits",
+    ),
+    (
+        "user_attributes: {a: timestamp}\nusers: [{id: x, email: x@y.z, attributes: {a: soon}}]",
+        "3:47: users[0].attributes.a: `soon` is no timestamp such as `2026-01-31T12:00:00Z`",
+    ),
+    (
+        "user_attributes: {a: timestamp}\nusers: [{id: x, email: x@y.z, attributes: {a: 2026-01-01T00:00:00.0001Z}}]",
+        "3:47: users[0].attributes.a: `2026-01-01T00:00:00.0001Z` is finer than a millisecond",
+    ),
     // Given twice.
-    ("users:\n- {id: x, email: x@y.z}\n- {id: x, email: y@y.z}", "4:8: users[1].id: user `x` is already given in line 3"),
-    ("accounts: [{id: main, default: true}, {id: main}]", "2:44: accounts[1].id: account `main` is already given in line 2"),
-    ("accounts: [{id: a, default: true}, {id: b, default: true}]", "2:36: accounts[1].default: the default account is already given in line 2"),
+    (
+        "users:\n- {id: x, email: x@y.z}\n- {id: x, email: y@y.z}",
+        "4:8: users[1].id: user `x` is already given in line 3",
+    ),
+    (
+        "accounts: [{id: main, default: true}, {id: main}]",
+        "2:44: accounts[1].id: account `main` is already given in line 2",
+    ),
+    (
+        "accounts: [{id: a, default: true}, {id: b, default: true}]",
+        "2:36: accounts[1].default: the default account is already given in line 2",
+    ),
     ("accounts: [{id: a}]", "2:12: accounts: one account must be given as `default: true`"),
-    ("permissions: [{name: a.b}, {name: c.d, aliases: [a.b]}]", "2:50: permissions[1].aliases[0]: `a.b` already names a permission"),
-    ("permissions: [{name: users.read}]", "2:22: permissions[0].name: `users.read` is a built-in permission"),
-    ("users: [{id: x, email: x@y.z}]\ngroups: [{id: g, kind: manual, members: ['user:x', 'user:x']}]", "3:52: groups[0].members[1]: `user:x` is given twice"),
-    ("roles: [{id: r, scope: object, permissions: ['*', '*']}]", "2:51: roles[0].permissions[1]: `*` is given twice"),
-    ("users: [{id: x, email: x@y.z}]\ngrants: [{permissions: ['*'], member: 'user:x'}, {permissions: ['*'], member: 'user:x'}]", "3:50: grants[1]: grant of `*` to `user:x` at the organization is already given in line 3"),
+    (
+        "permissions: [{name: a.b}, {name: c.d, aliases: [a.b]}]",
+        "2:50: permissions[1].aliases[0]: `a.b` already names a permission",
+    ),
+    (
+        "permissions: [{name: users.read}]",
+        "2:22: permissions[0].name: `users.read` is a built-in permission",
+    ),
+    (
+        "users: [{id: x, email: x@y.z}]\ngroups: [{id: g, kind: manual, members: ['user:x', 'user:x']}]",
+        "3:52: groups[0].members[1]: `user:x` is given twice",
+    ),
+    (
+        "roles: [{id: r, scope: object, permissions: ['*', '*']}]",
+        "2:51: roles[0].permissions[1]: `*` is given twice",
+    ),
+    (
+        "users: [{id: x, email: x@y.z}]\ngrants: [{permissions: ['*'], member: 'user:x'}, {permissions: ['*'], member: 'user:x'}]",
+        "3:50: grants[1]: grant of `*` to `user:x` at the organization is already given in line 3",
+    ),
     // Leading nowhere.
-    ("users: [{id: x, email: x@y.z, account: emea}]", "2:40: users[0].account: unknown account `emea`"),
+    (
+        "users: [{id: x, email: x@y.z, account: emea}]",
+        "2:40: users[0].account: unknown account `emea`",
+    ),
     ("users: [{id: x, email: x@y.z, manager: bo}]", "2:40: users[0].manager: unknown user `bo`"),
-    ("users: [{id: x, email: x@y.z, pending_groups: [g]}]", "2:48: users[0].pending_groups[0]: unknown group `g`"),
-    ("service_accounts: [{id: x, account: emea}]", "2:37: service_accounts[0].account: unknown account `emea`"),
-    ("groups: [{id: g, kind: manual, members: ['service:x']}]", "2:42: groups[0].members[0]: unknown service account `x`"),
-    ("objects: [{id: o, kind: element, private_to: user:x}]", "2:46: objects[0].private_to: unknown user `x`"),
-    ("permissions: [{name: a.b, when_not_owner: a.c}]", "2:43: permissions[0].when_not_owner: unknown permission `a.c`"),
-    ("roles: [{id: r, scope: object, object: o, permissions: [records.read]}]", "2:40: roles[0].object: unknown object `o`\n2:57: roles[0].permissions[0]: unknown permission `records.read`"),
-    ("users: [{id: x, email: x@y.z}]\nassignments: [{role: r, member: 'user:x', object: o}]", "3:22: assignments[0].role: unknown role `r`\n3:51: assignments[0].object: unknown object `o`"),
-    ("grants: [{permissions: ['a.*'], member: 'group:g'}]", "2:41: grants[0].member: unknown group `g`"),
+    (
+        "users: [{id: x, email: x@y.z, pending_groups: [g]}]",
+        "2:48: users[0].pending_groups[0]: unknown group `g`",
+    ),
+    (
+        "service_accounts: [{id: x, account: emea}]",
+        "2:37: service_accounts[0].account: unknown account `emea`",
+    ),
+    (
+        "groups: [{id: g, kind: manual, members: ['service:x']}]",
+        "2:42: groups[0].members[0]: unknown service account `x`",
+    ),
+    (
+        "objects: [{id: o, kind: element, private_to: user:x}]",
+        "2:46: objects[0].private_to: unknown user `x`",
+    ),
+    (
+        "permissions: [{name: a.b, when_not_owner: a.c}]",
+        "2:43: permissions[0].when_not_owner: unknown permission `a.c`",
+    ),
+    (
+        "roles: [{id: r, scope: object, object: o, permissions: [records.read]}]",
+        "2:40: roles[0].object: unknown object `o`\n2:57: roles[0].permissions[0]: unknown permission `records.read`",
+    ),
+    (
+        "users: [{id: x, email: x@y.z}]\nassignments: [{role: r, member: 'user:x', object: o}]",
+        "3:22: assignments[0].role: unknown role `r`\n3:51: assignments[0].object: unknown object `o`",
+    ),
+    (
+        "grants: [{permissions: ['a.*'], member: 'group:g'}]",
+        "2:41: grants[0].member: unknown group `g`",
+    ),
     // Targets, groups and roles.
-    ("users: [{id: x, email: x@y.z}]\ngrants: [{permissions: ['*'], member: 'user:x', record: r}]", "3:10: grants[0]: a target is nothing (the organization), `account`, `object`, or `object` and `record`"),
-    ("users: [{id: x, email: x@y.z}]\nobjects: [{id: o, kind: app}]\ngrants: [{permissions: ['*'], member: 'user:x', account: main, object: o}]", "4:10: grants[0]: a target is nothing (the organization), `account`, `object`, or `object` and `record`"),
+    (
+        "users: [{id: x, email: x@y.z}]\ngrants: [{permissions: ['*'], member: 'user:x', record: r}]",
+        "3:10: grants[0]: a target is nothing (the organization), `account`, `object`, or `object` and `record`",
+    ),
+    (
+        "users: [{id: x, email: x@y.z}]\nobjects: [{id: o, kind: app}]\ngrants: [{permissions: ['*'], member: 'user:x', account: main, object: o}]",
+        "4:10: grants[0]: a target is nothing (the organization), `account`, `object`, or `object` and `record`",
+    ),
     ("grants: [{member: 'group:all-users'}]", "2:10: grants[0]: `permissions` is missing"),
-    ("grants: [{permissions: ['*'], member: 'group:all-users', starts_at: 2026-01-01}]", "2:69: grants[0].starts_at: `2026-01-01` is no timestamp such as `2026-01-31T12:00:00Z`"),
-    ("groups: [{id: g, kind: system}]", "2:15: groups[0].id: `g` is no system group: they are `all-users`, `internal-users` and `external-users`"),
-    ("groups: [{id: all-users, kind: manual}]", "2:15: groups[0].id: `all-users` is the id of a system group"),
-    ("groups: [{id: all-users, kind: system, name: All}]", "2:40: groups[0].name: only the visibility of a system group can be given"),
-    ("groups: [{id: g, kind: dynamic, members: []}]", "2:42: groups[0].members: a dynamic group has `domains` and no members"),
-    ("groups: [{id: g, kind: manual, domains: []}]", "2:41: groups[0].domains: a manual group has `members` and no domains"),
-    ("preset: workspace\nroles: [{id: app-admin, scope: object}]", "3:14: roles[0].id: `app-admin` is a managed role and cannot be given"),
-    ("preset: integration\nroles: [{id: org, name: X, permissions: []}]", "3:19: roles[0].name: only the permissions of a system role can be given"),
+    (
+        "grants: [{permissions: ['*'], member: 'group:all-users', starts_at: 2026-01-01}]",
+        "2:69: grants[0].starts_at: `2026-01-01` is no timestamp such as `2026-01-31T12:00:00Z`",
+    ),
+    (
+        "groups: [{id: g, kind: system}]",
+        "2:15: groups[0].id: `g` is no system group: they are `all-users`, `internal-users` and `external-users`",
+    ),
+    (
+        "groups: [{id: all-users, kind: manual}]",
+        "2:15: groups[0].id: `all-users` is the id of a system group",
+    ),
+    (
+        "groups: [{id: all-users, kind: system, name: All}]",
+        "2:40: groups[0].name: only the visibility of a system group can be given",
+    ),
+    (
+        "groups: [{id: g, kind: dynamic, members: []}]",
+        "2:42: groups[0].members: a dynamic group has `domains` and no members",
+    ),
+    (
+        "groups: [{id: g, kind: manual, domains: []}]",
+        "2:41: groups[0].domains: a manual group has `members` and no domains",
+    ),
+    (
+        "preset: workspace\nroles: [{id: app-admin, scope: object}]",
+        "3:14: roles[0].id: `app-admin` is a managed role and cannot be given",
+    ),
+    (
+        "preset: integration\nroles: [{id: org, name: X, permissions: []}]",
+        "3:19: roles[0].name: only the permissions of a system role can be given",
+    ),
     ("preset: integration\nroles: [{id: org}]", "3:9: roles[0]: `permissions` is missing"),
-    ("roles: [{id: r, scope: account, object: o}]", "2:41: roles[0].object: only a role of scope `object` may be tied to one"),
+    (
+        "roles: [{id: r, scope: account, object: o}]",
+        "2:41: roles[0].object: only a role of scope `object` may be tied to one",
+    ),
     // Of later versions.
     ("data_access:\n- {id: a}", "3:3: data_access: `data_access` is not supported by this version"),
     ("relations: [x]", "2:12: relations: `relations` is not supported by this version"),
-    ("element_safelist: [x]", "2:19: element_safelist: `element_safelist` is not supported by this version"),
-    ("separation_of_duties: {}", "2:23: separation_of_duties: `separation_of_duties` is not supported by this version"),
+    (
+        "element_safelist: [x]",
+        "2:19: element_safelist: `element_safelist` is not supported by this version",
+    ),
+    (
+        "separation_of_duties: {}",
+        "2:23: separation_of_duties: `separation_of_duties` is not supported by this version",
+    ),
     ("emergency: [x]", "2:12: emergency: `emergency` is not supported by this version"),
-    ("roles: [{id: r, scope: object, auto_share: [watcher]}]", "2:44: roles[0].auto_share: `auto_share` is not supported by this version"),
+    (
+        "roles: [{id: r, scope: object, auto_share: [watcher]}]",
+        "2:44: roles[0].auto_share: `auto_share` is not supported by this version",
+    ),
 ];
 
 fn problems(text: &str) -> String {
@@ -114,12 +300,14 @@ fn every_problem_is_named_with_its_place() {
     let mut failures = vec![];
     for (text, expected) in CASES {
         let found = problems(&format!("organization: a\n{text}\n"));
-        let mut expected: Vec<_> = expected.lines().map(|line| format!("acme.yaml:{line}")).collect();
+        let mut expected: Vec<_> =
+            expected.lines().map(|line| format!("acme.yaml:{line}")).collect();
         expected.sort();
         let mut lines: Vec<_> = found.lines().collect();
         lines.sort_unstable();
         if lines != expected {
-            failures.push(format!("{text}\n  expected {}\n  found    {found}", expected.join("\n")));
+            failures
+                .push(format!("{text}\n  expected {}\n  found    {found}", expected.join("\n")));
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
@@ -132,8 +320,14 @@ fn a_file_needs_an_organization() {
         ("# nothing\n", "acme.yaml:2:1: the file is empty"),
         ("[]", "acme.yaml:1:1: expected a mapping, found a list"),
         ("users: []", "acme.yaml:1:1: `organization` is missing"),
-        ("organization: a b", "acme.yaml:1:15: organization: `a b` must begin with a letter or digit and contain only letters, digits, `.`, `_`, `/` and `-`"),
-        ("super_organization: globex\nelement_denylist: [x]", "acme.yaml:1:1: a super-organization file is not supported by this version"),
+        (
+            "organization: a b",
+            "acme.yaml:1:15: organization: `a b` must begin with a letter or digit and contain only letters, digits, `.`, `_`, `/` and `-`",
+        ),
+        (
+            "super_organization: globex\nelement_denylist: [x]",
+            "acme.yaml:1:1: a super-organization file is not supported by this version",
+        ),
     ] {
         assert_eq!(problems(text), expected, "{text}");
     }
@@ -181,9 +375,16 @@ fn bombs_are_errors() {
         format!("organization: a\nusers: {}", "[".repeat(deep)),
         format!("organization: a\nusers: {}{}", "[".repeat(deep), "]".repeat(deep)),
         format!("organization: a\ndisplay_name: {}1{}", "{a: ".repeat(deep), "}".repeat(deep)),
-        format!("organization: a\nusers:\n{}", (1..deep).map(|n| format!("{}a:\n", " ".repeat(n))).collect::<String>()),
+        format!(
+            "organization: a\nusers:\n{}",
+            (1..deep).map(|n| format!("{}a:\n", " ".repeat(n))).collect::<String>()
+        ),
         format!("organization: a\nusers:\n  {}", "- ".repeat(deep)),
-        format!("organization: a\nusers: [{{id: x, attributes: {}1{}}}]", "[".repeat(200), "]".repeat(200)),
+        format!(
+            "organization: a\nusers: [{{id: x, attributes: {}1{}}}]",
+            "[".repeat(200),
+            "]".repeat(200)
+        ),
         "a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\norganization: a\n".to_owned(),
     ] {
         let errors = parse(&text).unwrap_err();
@@ -196,7 +397,10 @@ fn bombs_are_errors() {
 fn no_text_makes_the_reader_panic() {
     let mut random = fastrand::Rng::with_seed(7);
     let example = super::example::EXAMPLE;
-    let pieces = ["[", "]", "{", "}", ":", ",", "\"", "'", "\n", "- ", "? ", "|", ">", "&a", "*a", "!!str", "\u{0}", "\t", "#", "%", "…"];
+    let pieces = [
+        "[", "]", "{", "}", ":", ",", "\"", "'", "\n", "- ", "? ", "|", ">", "&a", "*a", "!!str",
+        "\u{0}", "\t", "#", "%", "…",
+    ];
     for _ in 0..2000 {
         let mut text: Vec<char> = example.chars().collect();
         for _ in 0..random.usize(1..6) {

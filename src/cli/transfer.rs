@@ -1,0 +1,160 @@
+//! `doorward apply` and `doorward export`: organizations between files and a running server.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::core::model::Row;
+use crate::service::proto::apply_organization_request::Part;
+use crate::service::proto::organization_service_client::OrganizationServiceClient;
+use crate::service::proto::{
+    ApplyEnd, ApplyHeader, ApplyOrganizationRequest, ApplyOrganizationResponse, ChangeKind, ExportOrganizationRequest, RowBatch,
+};
+use crate::service::rows::{Assembler, messages};
+
+use super::remote::{ServerArgs, refused};
+use super::file::OrganizationFile;
+use super::{CliError, file, organization};
+
+/// Rows in one message: with ids and names of usual length well under the server's limit.
+const ROWS_PER_MESSAGE: usize = 500;
+/// The largest reply that `export` takes, in bytes.
+const MAX_REPLY_BYTES: usize = 64 << 20;
+
+/// The arguments of `doorward apply`.
+#[derive(Debug, clap::Args)]
+pub struct ApplyArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Only say what would change.
+    #[arg(long)]
+    dry_run: bool,
+    /// Users and service accounts that the file does not name become inactive, instead of being an
+    /// error: nobody is ever removed.
+    #[arg(long)]
+    deactivate_missing: bool,
+    /// Do not create the organization if the server has none of that name.
+    #[arg(long)]
+    must_exist: bool,
+    /// The organization file.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+/// The arguments of `doorward export`.
+#[derive(Debug, clap::Args)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Where to write; standard output if not given.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// The organization's id.
+    organization: crate::core::id::Id,
+}
+
+/// How a file is applied.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct How {
+    /// Only say what would change.
+    pub dry_run: bool,
+    /// See [`ApplyArgs`].
+    pub deactivate_missing: bool,
+    /// See [`ApplyArgs`].
+    pub must_exist: bool,
+}
+
+/// Applies a file to a server, and returns the server's reply.
+///
+/// # Errors
+/// The server cannot be reached, or refuses.
+pub async fn send(server: &ServerArgs, file: &OrganizationFile, how: How) -> Result<ApplyOrganizationResponse, CliError> {
+    let rows: Vec<_> = file.rows.iter().flat_map(messages).collect();
+    let mut client = OrganizationServiceClient::new(server.connect().await?);
+    let header = ApplyHeader {
+        organization: file.organization.to_string(),
+        create_if_missing: !how.must_exist,
+        deactivate_missing_users: how.deactivate_missing,
+        expected_revision: None,
+        request_id: String::new(),
+        validate_only: how.dry_run,
+    };
+    let row_count = rows.len() as u64;
+    let bar = progress(row_count);
+    let sent = bar.clone();
+    let batches: Vec<_> = rows.chunks(ROWS_PER_MESSAGE).map(<[_]>::to_vec).collect();
+    let batches = batches.into_iter().map(move |rows| {
+        sent.inc(rows.len() as u64);
+        Part::Rows(RowBatch { rows })
+    });
+    let parts = std::iter::once(Part::Header(header)).chain(batches).chain([Part::End(ApplyEnd { row_count })]);
+    let requests = parts.map(|part| ApplyOrganizationRequest { part: Some(part) });
+    let reply = client.apply_organization(tokio_stream::iter(requests)).await;
+    bar.finish_and_clear();
+    Ok(reply.map_err(|status| refused(&status))?.into_inner())
+}
+
+/// Applies a file, and says what changed.
+pub async fn apply(args: ApplyArgs) -> Result<bool, CliError> {
+    let (file, _) = organization(&args.file)?;
+    let how = How { dry_run: args.dry_run, deactivate_missing: args.deactivate_missing, must_exist: args.must_exist };
+    let reply = send(&args.server, &file, how).await?;
+    let shown = reply.changes.len() as u64;
+    for change in &reply.changes {
+        let sign = match change.kind() {
+            ChangeKind::Create => '+',
+            ChangeKind::Update => '~',
+            ChangeKind::Delete => '-',
+            ChangeKind::Unspecified => ' ',
+        };
+        println!("{sign} {} {}", change.entity, change.id);
+    }
+    let all = reply.created + reply.updated + reply.deleted;
+    if all > shown {
+        println!("… and {} more", all - shown);
+    }
+    let revision = reply.revision.map_or(0, |r| r.number);
+    let (organization, dry) = (&file.organization, if args.dry_run { " (dry run: nothing was changed)" } else { "" });
+    if reply.unchanged {
+        println!("{organization}: unchanged at revision {revision}");
+    } else {
+        println!(
+            "{organization}: {} created, {} updated, {} deleted; revision {revision}{dry}",
+            reply.created, reply.updated, reply.deleted
+        );
+    }
+    Ok(true)
+}
+
+/// Shown on a terminal only.
+fn progress(rows: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(rows), ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} rows, {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// Exports an organization.
+pub async fn export(args: ExportArgs) -> Result<bool, CliError> {
+    let connection = args.server.connect().await?;
+    let mut client = OrganizationServiceClient::new(connection).max_decoding_message_size(MAX_REPLY_BYTES);
+    let request = ExportOrganizationRequest { organization: args.organization.to_string(), min_revision: None };
+    let mut replies = client.export_organization(request).await.map_err(|s| refused(&s))?.into_inner();
+    let mut assembler = Assembler::default();
+    while let Some(reply) = replies.message().await.map_err(|status| refused(&status))? {
+        for row in reply.rows {
+            assembler.add(row).map_err(|e| CliError::Refused(format!("the server sent a row that makes no sense: {e}")))?;
+        }
+    }
+    let rows: Result<Vec<Row>, _> = assembler.finish();
+    let rows = rows.map_err(|e| CliError::Refused(format!("the server sent rows that make no sense: {e}")))?;
+    let text = file::write(&args.organization, &rows);
+    match args.output {
+        None => print!("{text}"),
+        Some(path) => std::fs::write(&path, text).map_err(|source| CliError::Io { path, source })?,
+    }
+    Ok(true)
+}

@@ -1,0 +1,2 @@
+//! Thin gRPC.
+pub mod proto;
