@@ -1,9 +1,10 @@
 //! The table as rows: what an administrator reads, what is exported and what is stored.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::id::{Id, OpaqueId};
-use super::model::{Assignment, Grant, Group, Key, Member, Object, Role, Row, ServiceAccount, Settings, Target, User, Visibility};
+use super::model::{Assignment, Grant, Group, Key, Member, Object, Role, Row, ServiceAccount, Settings, Status, Target, User, UserKind, Visibility};
 use super::pages::{Pages, Position};
 use super::table::{
     AT_ORGANIZATION, Edge, GROUP_MEMBER, Holdings, Principal, PrincipalFound, SYSTEM_GROUPS, Source, Table, TargetNo,
@@ -346,13 +347,49 @@ impl Table {
     #[must_use]
     pub fn groups_of_principal(&self, found: &PrincipalFound<'_>) -> (Vec<Id>, Vec<Id>) {
         let direct: Vec<u32> = self.groups_of(found).collect();
-        let mut seen: std::collections::BTreeSet<u32> = direct.iter().copied().collect();
+        let mut seen: BTreeSet<u32> = direct.iter().copied().collect();
         let mut open = direct.clone();
         while let Some(slot) = open.pop().and_then(|n| self.group_slot(n)) {
             open.extend(slot.parents.iter().copied().filter(|p| seen.insert(*p)));
         }
         let all = self.group_ids(seen.into_iter());
         (self.group_ids(direct.into_iter()), all)
+    }
+
+    /// The users and service accounts that are members of a group by any path (rule 2.7), and
+    /// whether one of the paths is direct.
+    pub fn members_below<'a>(&'a self, group: &Id) -> Option<impl Iterator<Item = (Member, bool)> + 'a> {
+        let top = self.groups.find(group.as_str())?.value;
+        let mut below: BTreeSet<u32> = BTreeSet::from([top]);
+        let mut open = vec![top];
+        while let Some(slot) = open.pop().and_then(|n| self.group_slot(n)) {
+            open.extend(slot.children.iter().copied().filter(|c| below.insert(*c)));
+        }
+        let of = |pages: &'a Pages<Principal>, below: BTreeSet<u32>, member: fn(OpaqueId) -> Member| {
+            pages.iter().filter_map(move |f| {
+                let direct = self.groups_of(&f).any(|g| g == top);
+                let inside = direct || self.groups_of(&f).any(|g| below.contains(&g));
+                if inside { Some((member(OpaqueId::parse(f.id).ok()?), direct)) } else { None }
+            })
+        };
+        Some(of(&self.users, below.clone(), Member::User).chain(of(&self.services, below, Member::Service)))
+    }
+
+    /// How many active users have an address in each domain.
+    #[must_use]
+    pub fn active_users_by_domain(&self) -> BTreeMap<String, u64> {
+        let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
+        for found in self.users.iter().filter(|f| f.value.status == Status::Active) {
+            *counts.entry(found.value.domain).or_default() += 1;
+        }
+        let counted = self.domains.iter().filter_map(|f| Some((f.id.to_owned(), *counts.get(&f.value)?)));
+        counted.collect()
+    }
+
+    /// The account that a principal belongs to.
+    #[must_use]
+    pub fn account_of(&self, found: &PrincipalFound<'_>) -> Option<&Id> {
+        Some(&self.account_slot(found.value.account)?.row.id)
     }
 
     /// The row of a user.
@@ -365,6 +402,20 @@ impl Table {
     #[must_use]
     pub fn find_service(&self, id: &OpaqueId) -> Option<PrincipalFound<'_>> {
         self.services.find(id.as_str())
+    }
+}
+
+impl Principal {
+    /// The current status.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// What kind of user it is; none for a service account.
+    #[must_use]
+    pub fn user_kind(&self) -> Option<UserKind> {
+        self.kind
     }
 }
 
