@@ -3,7 +3,7 @@
 //!
 //! Not part of `cargo test`; run with `cargo test --release --test real [-- --quick] [NAME …]`. Prints
 //! a line a check and exits with status 1 if one failed. Without the data (`../shared/data`, or
-//! `DOORWARD_DATA`) there is nothing to check: it says so and exits with 0. `--quick` leaves out the
+//! `DOORWARD_REAL_DATA`) there is nothing to check: it says so and exits with 0. `--quick` leaves out the
 //! idle minute before memory is read.
 //!
 //! Nothing is taken from the library but the generated client: what is under test runs as the built

@@ -26,10 +26,11 @@ pub const CLOUD: &str = "gcp";
 /// Users sampled to hold cloud roles.
 pub const CLOUD_USERS: usize = 200;
 
-/// Where the data is: `DOORWARD_DATA`, or `../shared/data` beside the package. None if it is not there.
+/// Where the data is: `DOORWARD_REAL_DATA`, or `../shared/data` beside the package; an error if it is
+/// not there. (`DOORWARD_DATA` is `serve --data`: the same name would have servers write here.)
 pub fn data() -> Result<PathBuf, PathBuf> {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    let path = std::env::var_os("DOORWARD_DATA").map_or_else(default, PathBuf::from);
+    let path = std::env::var_os("DOORWARD_REAL_DATA").map_or_else(default, PathBuf::from);
     if path.join("rbac").is_dir() { Ok(path) } else { Err(path) }
 }
 
