@@ -11,7 +11,7 @@ use crate::core::table::Table;
 use crate::engine::ReadError;
 use crate::service::proto;
 use crate::service::proto::decision_service_client::DecisionServiceClient;
-use crate::service::status::Failure;
+use crate::service::{to_timestamp, to_value};
 
 use super::file::{Case, CaseContext, CaseFile, CaseRecord, Expected, Question};
 use super::remote::{Connection, ServerArgs, code_name};
@@ -179,7 +179,7 @@ impl Judge {
 }
 
 fn error(problem: ReadError) -> Given {
-    let status = tonic::Status::from(Failure::from(problem));
+    let status = tonic::Status::from(problem);
     Given::Error { code: code_name(status.code()), message: status.message().to_owned() }
 }
 
@@ -258,10 +258,10 @@ async fn remote(
                 resource: Some(resource(account.as_ref(), object.as_ref(), record.as_ref())),
                 context: Some(sent(context)),
                 min_revision: None,
+                page_size: 1_000,
+                page_token: String::new(),
             };
-            client.list_permissions(request).await.map(|reply| {
-                Given::Permissions(reply.into_inner().permissions.into_iter().collect())
-            })
+            permissions(client, request).await
         }
         Question::Filter { .. } => Ok(Given::Permissions(BTreeSet::new())),
     };
@@ -277,6 +277,22 @@ async fn remote(
     }
 }
 
+/// The whole list, page by page.
+async fn permissions(
+    client: &mut DecisionServiceClient<Connection>,
+    mut request: proto::ListPermissionsRequest,
+) -> Result<Given, tonic::Status> {
+    let mut all = BTreeSet::new();
+    loop {
+        let reply = client.list_permissions(request.clone()).await?.into_inner();
+        all.extend(reply.permissions);
+        if reply.next_page_token.is_empty() {
+            return Ok(Given::Permissions(all));
+        }
+        request.page_token = reply.next_page_token;
+    }
+}
+
 fn resource(account: Option<&String>, object: Option<&String>, record: Option<&CaseRecord>) -> proto::Resource {
     proto::Resource {
         account: account.cloned().unwrap_or_default(),
@@ -285,7 +301,7 @@ fn resource(account: Option<&String>, object: Option<&String>, record: Option<&C
             id: r.id.clone(),
             owner: r.owner.clone().unwrap_or_default(),
             account: r.account.clone().unwrap_or_default(),
-            attributes: r.attributes.iter().map(|(n, v)| (n.clone(), v.clone().into())).collect(),
+            attributes: r.attributes.iter().map(|(n, v)| (n.clone(), to_value(v.clone()))).collect(),
         }),
     }
 }
@@ -293,8 +309,8 @@ fn resource(account: Option<&String>, object: Option<&String>, record: Option<&C
 fn sent(context: &CaseContext) -> proto::Context {
     proto::Context {
         channel: context.channel.clone().unwrap_or_default(),
-        authenticated_at: context.authenticated_at.map(crate::service::timestamp),
+        authenticated_at: context.authenticated_at.map(to_timestamp),
         invitee_email: context.invitee_email.clone().unwrap_or_default(),
-        attributes: context.attributes.iter().map(|(n, v)| (n.clone(), v.clone().into())).collect(),
+        attributes: context.attributes.iter().map(|(n, v)| (n.clone(), to_value(v.clone()))).collect(),
     }
 }

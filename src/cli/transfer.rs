@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::core::model::Row;
 use crate::service::proto::apply_organization_request::Part;
 use crate::service::proto::organization_service_client::OrganizationServiceClient;
 use crate::service::proto::{
     ApplyEnd, ApplyHeader, ApplyOrganizationRequest, ApplyOrganizationResponse, ChangeKind, ExportOrganizationRequest, RowBatch,
 };
-use crate::service::rows::{Assembler, messages};
+use crate::service::{messages, rows};
 
 use super::remote::{ServerArgs, refused};
 use super::file::OrganizationFile;
@@ -70,7 +69,7 @@ pub struct How {
 /// # Errors
 /// The server cannot be reached, or refuses.
 pub async fn send(server: &ServerArgs, file: &OrganizationFile, how: How) -> Result<ApplyOrganizationResponse, CliError> {
-    let rows: Vec<_> = file.rows.iter().flat_map(messages).collect();
+    let rows: Vec<_> = file.rows.iter().flat_map(|row| messages(&file.organization, row)).collect();
     let mut client = OrganizationServiceClient::new(server.connect().await?);
     let header = ApplyHeader {
         organization: file.organization.to_string(),
@@ -143,14 +142,12 @@ pub async fn export(args: ExportArgs) -> Result<bool, CliError> {
     let mut client = OrganizationServiceClient::new(connection).max_decoding_message_size(MAX_REPLY_BYTES);
     let request = ExportOrganizationRequest { organization: args.organization.to_string(), min_revision: None };
     let mut replies = client.export_organization(request).await.map_err(|s| refused(&s))?.into_inner();
-    let mut assembler = Assembler::default();
+    let mut sent = Vec::new();
     while let Some(reply) = replies.message().await.map_err(|status| refused(&status))? {
-        for row in reply.rows {
-            assembler.add(row).map_err(|e| CliError::Refused(format!("the server sent a row that makes no sense: {e}")))?;
-        }
+        sent.extend(reply.rows);
     }
-    let rows: Result<Vec<Row>, _> = assembler.finish();
-    let rows = rows.map_err(|e| CliError::Refused(format!("the server sent rows that make no sense: {e}")))?;
+    let senseless = |status| CliError::Refused(format!("the server sent what makes no organization: {}", refused(&status)));
+    let rows = rows(&args.organization, sent).map_err(senseless)?;
     let text = file::write(&args.organization, &rows);
     match args.output {
         None => print!("{text}"),

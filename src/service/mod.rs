@@ -35,7 +35,10 @@ mod tests;
 mod user;
 
 pub use admin::Admin;
+pub use convert::row::messages;
+pub use convert::value::{to_timestamp, to_value};
 pub use decision::Decisions;
+pub use organization::rows;
 pub use status::DOMAIN;
 
 /// Who calls, as the layer that authenticates found out. It inserts this into the extensions of

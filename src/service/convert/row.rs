@@ -105,3 +105,16 @@ pub fn to_membership(group: &Id, member: &Member) -> proto::Row {
     let membership = proto::Membership { group: group.to_string(), member: member.to_string() };
     proto::Row { kind: Some(Kind::Membership(membership)) }
 }
+
+/// A row and the memberships that stand in it, as messages.
+#[must_use]
+pub fn messages(organization: &Id, row: &Row) -> Vec<proto::Row> {
+    let (member, groups) = match row {
+        Row::Group(group) => (Member::Group(group.id.clone()), group.groups.as_slice()),
+        Row::User(user) => (Member::User(user.id.clone()), user.groups.as_slice()),
+        Row::Service(service) => (Member::Service(service.id.clone()), service.groups.as_slice()),
+        _ => return vec![to_row(organization, row.clone())],
+    };
+    let memberships = groups.iter().map(|group| to_membership(group, &member));
+    std::iter::once(to_row(organization, row.clone())).chain(memberships).collect()
+}

@@ -22,7 +22,7 @@ use super::super::admin::{Admin, Planned, Reply};
 use super::super::convert::principal::Defaults;
 use super::super::convert::row::{Staged, row};
 use super::super::fields::Fields;
-use super::super::proto::apply_organization_request::Part;
+use super::super::proto::{self, apply_organization_request::Part};
 use super::super::proto::{ApplyEnd, ApplyHeader, ApplyOrganizationRequest, ApplyOrganizationResponse, Revision, RowBatch};
 use super::super::refusal::Refusal;
 use super::super::report::Report;
@@ -233,7 +233,15 @@ impl Job {
             let (organization, found) = (table.id().clone(), table.revision());
             return Err(Refusal::RevisionMoved { organization, expected: number, found });
         }
-        let Folded { settings, mut rows, mut accounts, principals } = self.folded;
+        let rows = self.folded.into_rows();
+        Ok(vec![Change::Replace { rows, deactivate_missing: self.deactivate_missing }])
+    }
+}
+
+impl Folded {
+    /// The rows, with what they leave open filled in.
+    fn into_rows(self) -> Vec<Row> {
+        let Self { settings, mut rows, mut accounts, principals } = self;
         if accounts.is_empty() {
             accounts.extend(main_account());
         }
@@ -250,8 +258,22 @@ impl Job {
         }
         rows.extend(accounts.into_iter().map(Row::Account));
         rows.push(Row::Settings(settings));
-        Ok(vec![Change::Replace { rows, deactivate_missing: self.deactivate_missing }])
+        rows
     }
+}
+
+/// The rows that an export of `organization` sent, for clients.
+///
+/// # Errors
+/// Everything that makes no organization of them.
+pub fn rows(organization: &Id, messages: Vec<proto::Row>) -> Result<Vec<Row>, Status> {
+    let mut fields = Fields::default();
+    let mut staged = Vec::with_capacity(messages.len());
+    for (index, message) in messages.into_iter().enumerate() {
+        staged.extend(fields.within("rows", |f| f.item(index, |f| row(f, message))));
+    }
+    let folded = fold(&mut fields, Some(organization), staged);
+    Ok(fields.finish(folded)?.into_rows())
 }
 
 /// `sent` are the users with a row, where those without one are deactivated.

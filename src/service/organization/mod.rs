@@ -4,6 +4,8 @@ mod apply;
 mod domains;
 mod export;
 
+pub use apply::rows;
+
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
