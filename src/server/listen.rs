@@ -76,6 +76,7 @@ impl Listener {
 
     /// The next connection. Errors are logged and waited out.
     pub(super) async fn accept(&self) -> Accepted {
+        let mut failures = 0_u32;
         loop {
             let error = match self.try_accept().await {
                 Ok(accepted) => return accepted,
@@ -84,7 +85,10 @@ impl Listener {
             if is_of_one_connection(&error) {
                 continue;
             }
-            tracing::error!(%error, "cannot accept connections");
+            failures = failures.saturating_add(1);
+            if failures.is_power_of_two() {
+                tracing::error!(%error, failures, "cannot accept connections");
+            }
             tokio::time::sleep(ACCEPT_PAUSE).await;
         }
     }
