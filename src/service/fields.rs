@@ -108,13 +108,11 @@ impl Fields {
         message: Option<M>,
         convert: impl FnOnce(&mut Self, M) -> Option<T>,
     ) -> Option<T> {
-        match message {
-            Some(message) => self.within(name, |f| convert(f, message)),
-            None => {
-                self.refuse(name, "is required");
-                None
-            }
-        }
+        let Some(message) = message else {
+            self.refuse(name, "is required");
+            return None;
+        };
+        self.within(name, |f| convert(f, message))
     }
 
     /// Converts every item of a list.

@@ -11,7 +11,7 @@ use crate::core::id::Id;
 use crate::core::model::{Key, Member, Row, Status as PrincipalStatus, User};
 use crate::core::table::Table;
 
-use super::admin::{Admin, Planned, Reply, delete, found, update};
+use super::admin::{Admin, Reply, delete, found, update};
 use super::convert::group as convert;
 use super::fields::Fields;
 use super::paging::Page;
@@ -112,7 +112,7 @@ impl GroupService for Admin {
             group.zip(self::members(f, &members, 1))
         })?;
         let id = group.clone();
-        let plan = move |table: &Table| added(table, &id, members);
+        let plan = move |table: &Table| Ok(added(table, &id, members));
         self.write(call, plan, move |o| AddMembersResponse { revision: o.revision(), added: moved(o, &group).0 }).await
     }
 
@@ -123,7 +123,7 @@ impl GroupService for Admin {
             group.zip(self::members(f, &members, 1))
         })?;
         let id = group.clone();
-        let plan = move |table: &Table| removed(table, &id, members);
+        let plan = move |table: &Table| Ok(removed(table, &id, &members));
         self.write(call, plan, move |o| RemoveMembersResponse { revision: o.revision(), removed: moved(o, &group).1 })
             .await
     }
@@ -138,8 +138,9 @@ impl GroupService for Admin {
         let plan = move |table: &Table| {
             let mut gone = direct(table, &id)?;
             gone.retain(|(member, _)| !members.contains(member));
-            let mut changes = removed(table, &id, gone.into_iter().map(|(member, _)| member).collect())?;
-            changes.extend(added(table, &id, members)?);
+            let gone: Vec<Member> = gone.into_iter().map(|(member, _)| member).collect();
+            let mut changes = removed(table, &id, &gone);
+            changes.extend(added(table, &id, members));
             Ok(changes)
         };
         self.write(call, plan, move |o| {
@@ -211,7 +212,7 @@ fn invited(table: &Table, member: &Member) -> Option<User> {
     table.user(&found)
 }
 
-fn added(table: &Table, group: &Id, members: Vec<Member>) -> Planned {
+fn added(table: &Table, group: &Id, members: Vec<Member>) -> Vec<Change> {
     let (mut now, mut changes) = (Vec::new(), Vec::new());
     for member in members {
         match invited(table, &member) {
@@ -225,10 +226,10 @@ fn added(table: &Table, group: &Id, members: Vec<Member>) -> Planned {
     }
     // Also without members: it is what finds out whether the group is there and manual.
     changes.insert(0, Change::AddMembers { group: group.clone(), members: now });
-    Ok(changes)
+    changes
 }
 
-fn removed(table: &Table, group: &Id, members: Vec<Member>) -> Planned {
+fn removed(table: &Table, group: &Id, members: &[Member]) -> Vec<Change> {
     let pending = members.iter().filter_map(|m| invited(table, m)).filter(|u| u.pending_groups.contains(group));
     let mut changes: Vec<Change> = pending
         .map(|mut user| {
@@ -237,8 +238,8 @@ fn removed(table: &Table, group: &Id, members: Vec<Member>) -> Planned {
             Change::Update { row: Row::User(user), etag: None }
         })
         .collect();
-    changes.insert(0, Change::RemoveMembers { group: group.clone(), members });
-    Ok(changes)
+    changes.insert(0, Change::RemoveMembers { group: group.clone(), members: members.to_vec() });
+    changes
 }
 
 /// How many a write made members of a group, pending ones included, and how many it unmade.

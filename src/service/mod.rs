@@ -15,6 +15,10 @@
 //! The alternative that lost: a generic handler for every create, get, list, update and delete. The
 //! five differ in small ways for each entity, and traits for those hid more than they saved.
 
+#![allow(clippy::wildcard_imports, reason = "a service names nearly every message of its own file")]
+#![allow(clippy::option_option, reason = "the outer one: whether it is sound; the inner: whether it is given")]
+#![allow(clippy::missing_errors_doc, reason = "what cannot be is a `Refusal`, and it says why")]
+
 pub mod admin;
 mod convert;
 mod credential;

@@ -74,6 +74,7 @@ impl<'a> Report<'a> {
     }
 
     /// The revision to report.
+    #[allow(clippy::unnecessary_wraps, reason = "messages are optional fields")]
     pub fn revision(self) -> Option<proto::Revision> {
         Some(revision(&self.0.revision))
     }

@@ -370,7 +370,7 @@ fn compared(table: &Table, first: &Role, second: &Role) -> CompareRolesResponse 
 fn given(table: &Table, role: &Role) -> (BTreeSet<String>, BTreeSet<String>) {
     let wild = role.permissions.iter().filter(|p| !matches!(p.coverage(), Coverage::One(_)));
     let wild: BTreeSet<String> = wild.map(Pattern::to_string).collect();
-    let named = role.permissions.iter().filter_map(|p| match p.coverage() {
+    let one_by_one = role.permissions.iter().filter_map(|p| match p.coverage() {
         Coverage::One(name) => table.canonical(name).map(ToString::to_string),
         Coverage::All | Coverage::Prefix(_) => None,
     });
@@ -381,7 +381,7 @@ fn given(table: &Table, role: &Role) -> (BTreeSet<String>, BTreeSet<String>) {
             Coverage::One(_) => false,
         })
     };
-    let mut names: BTreeSet<String> = named.collect();
+    let mut names: BTreeSet<String> = one_by_one.collect();
     if !wild.is_empty() {
         let all = table.catalogue().map(|(_, slot)| slot.row.name.as_str());
         names.extend(all.filter(|name| covered(name)).map(ToOwned::to_owned));

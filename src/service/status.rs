@@ -1,8 +1,10 @@
 //! The one place where an error becomes a status.
 //!
-//! Every status carries an ErrorInfo with a stable reason; beside it BadRequest with all fields that
-//! are wrong, PreconditionFailure where the state refuses, ResourceInfo where something is missing,
-//! RetryInfo where waiting helps. What an error was caused by is logged, not shown to the client.
+//! Every status carries an `ErrorInfo` with a stable reason; beside it `BadRequest` with all fields that
+//! are wrong, `PreconditionFailure` where the state refuses, `ResourceInfo` where something is missing,
+//! `RetryInfo` where waiting helps. What an error was caused by is logged, not shown to the client.
+
+#![allow(clippy::needless_pass_by_value, reason = "texts are made where they are passed")]
 
 use std::collections::HashMap;
 use std::time::Duration;

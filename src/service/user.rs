@@ -223,9 +223,8 @@ enum Move {
 /// The statuses that a user of some status can become. An inactive one becomes what it was before.
 fn possible(user: &User) -> &'static [Status] {
     match (user.status, user.status_before) {
-        (Status::Invited, _) => &[Status::Active, Status::Inactive],
+        (Status::Invited | Status::Limited, _) => &[Status::Active, Status::Inactive],
         (Status::Active, _) => &[Status::Limited, Status::Inactive],
-        (Status::Limited, _) => &[Status::Active, Status::Inactive],
         (Status::Inactive, Some(Status::Active)) => &[Status::Active],
         (Status::Inactive, Some(Status::Limited)) => &[Status::Limited],
         (Status::Inactive, _) => &[],

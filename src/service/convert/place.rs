@@ -10,7 +10,7 @@ use super::value::to_timestamp;
 pub fn target(f: &mut Fields, target: Option<proto::Target>) -> Option<Target> {
     let proto::Target { account, object, record } = target.unwrap_or_default();
     f.within("target", |f| {
-        if !account.is_empty() && !(object.is_empty() && record.is_empty()) {
+        if !account.is_empty() && (!object.is_empty() || !record.is_empty()) {
             f.refuse("account", "excludes `object` and `record`");
             return None;
         }

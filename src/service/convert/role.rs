@@ -43,7 +43,7 @@ fn required_scope(f: &mut Fields, scope: i32) -> Option<Scope> {
     scope
 }
 
-fn auto_share(f: &mut Fields, relations: Vec<i32>) -> Option<Vec<Relation>> {
+fn auto_share(f: &mut Fields, relations: &[i32]) -> Option<Vec<Relation>> {
     if !relations.is_empty() {
         f.unsupported("auto_share", "sharing by relation is");
         return None;
@@ -56,7 +56,7 @@ pub fn role(f: &mut Fields, message: proto::Role) -> Option<Role> {
     let proto::Role { id, name, description, kind, scope, object, permissions, auto_share, etag: _ } = message;
     let (id, kind, scope) = (f.parse("id", &id), role_kind(f, kind), required_scope(f, scope));
     let (object, permissions) = (f.parse_optional("object", &object), f.parse_all("permissions", &permissions));
-    let auto_share = self::auto_share(f, auto_share);
+    let auto_share = self::auto_share(f, &auto_share);
     Some(Role {
         id: id?,
         name,
@@ -81,7 +81,7 @@ pub fn role_patch(f: &mut Fields, message: Option<proto::Role>, mask: Option<Fie
         let present = !permissions.is_empty();
         m.set("permissions", present, || f.parse_all("permissions", &permissions), |r, v, _| r.permissions = v);
         let present = !auto_share.is_empty();
-        m.set("auto_share", present, || self::auto_share(f, auto_share), |r, v, _| r.auto_share = v);
+        m.set("auto_share", present, || self::auto_share(f, &auto_share), |r, v, _| r.auto_share = v);
         f.parse("id", &id)
     });
     id.zip(m.finish(f))

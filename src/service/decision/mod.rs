@@ -75,8 +75,8 @@ impl DecisionService for Decisions {
         caller(&request)?;
         let (metadata, _, message) = request.into_parts();
         let mut fields = Fields::default();
-        let checked = batch::check(&mut fields, &message);
-        fields.finish(checked)?;
+        batch::check(&mut fields, &message);
+        fields.finish(Some(()))?;
         Ok(Response::new(batch::decide(&self.engine, &message, patience(&metadata)).await))
     }
 

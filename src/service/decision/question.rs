@@ -115,7 +115,9 @@ pub fn malformed(mut fields: Fields, error: Option<ReadError>, question: &Questi
         }
         Some(ReadError::OtherHistory | ReadError::NotReached { .. }) | None => Vec::new(),
     };
-    problems.into_iter().for_each(|p| fields.refuse(p.field, p.kind));
+    for Problem { field, kind } in problems {
+        fields.refuse(field, kind);
+    }
     match fields.finish::<()>(None) {
         Err(refusal) => refusal.into(),
         Ok(()) => Refusal::Internal("a malformed question without a violation").into(),

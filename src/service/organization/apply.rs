@@ -46,8 +46,14 @@ impl Admin {
         while let Some(part) = parts.next().await {
             staging.take(part?)?;
         }
-        let (call, job) = staging.finish(caller)?;
-        let sent = job.deactivate_missing.then(|| job.sent());
+        // Millions of rows are folded beside the runtime, as they are applied.
+        let finish = move || {
+            let (call, job) = staging.finish(caller)?;
+            let sent = job.deactivate_missing.then(|| job.sent());
+            Ok::<_, Refusal>((call, job, sent))
+        };
+        let finished = tokio::task::spawn_blocking(finish).await;
+        let (call, job, sent) = finished.map_err(|_| Refusal::Internal("folding rows failed"))??;
         self.write(call, move |table| job.plan(table), move |report| reply(report, sent.as_ref())).await
     }
 }

@@ -91,6 +91,16 @@ impl World {
     }
 }
 
+#[test]
+fn reflection_takes_our_descriptors_and_those_of_error_details() {
+    let builder = || {
+        let sets = super::descriptor_sets().into_iter();
+        sets.fold(tonic_reflection::server::Builder::configure(), |b, set| b.register_encoded_file_descriptor_set(set))
+    };
+    assert!(builder().build_v1().is_ok());
+    assert!(builder().build_v1alpha().is_ok());
+}
+
 fn object_target(id: &str) -> Option<Target> {
     Some(Target { object: id.into(), ..Target::default() })
 }
