@@ -1,4 +1,4 @@
-//! Who calls: a bearer token becomes a [`Caller`], or the call is refused before a message is read.
+//! Who calls: a bearer token becomes a [`Caller`](crate::service::Caller), or the call is refused before a message is read.
 //!
 //! A token is `dw_` and 43 characters of URL-safe base64 over 32 random bytes. The store keeps its
 //! SHA-256 only: tokens are random, so nothing slower is needed, and whoever reads the disk learns
@@ -23,6 +23,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::engine::{Engine, TokenHash};
+use crate::service::{Caller, DOMAIN};
 
 pub use first::{FirstTokenError, first_token};
 pub use token::{Malformed, Token, TokenFileError};
@@ -31,20 +32,11 @@ pub use token::{Malformed, Token, TokenFileError};
 pub const DEV: &str = "dev";
 /// The name that the first token stands for.
 pub const ADMIN: &str = "admin";
-/// The domain of our `ErrorInfo`.
-pub(crate) const ERROR_DOMAIN: &str = "doorward.dev";
 const REASON: &str = "UNAUTHENTICATED";
 
 /// Paths that need no credentials.
 const OPEN: [&str; 3] =
     ["/grpc.health.v1.Health/", "/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/"];
-
-/// Who calls.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    /// The token's name.
-    pub name: Arc<str>,
-}
 
 /// Decides whether a call comes in, and as whom.
 #[derive(Clone)]
@@ -78,7 +70,7 @@ pub enum ProvidedError {
     File(#[from] TokenFileError),
     /// Names tell callers apart in the log and in retries.
     #[error("two token files give the name `{0}`")]
-    SameName(Arc<str>),
+    SameName(String),
 }
 
 impl Gate {
@@ -97,10 +89,10 @@ impl Gate {
         let mut provided: Vec<(TokenHash, Caller)> = Vec::with_capacity(files.len());
         for file in files {
             let (token, name) = token::read_file(file)?;
-            if provided.iter().any(|(_, caller)| *caller.name == name) {
-                return Err(ProvidedError::SameName(name.into()));
+            if provided.iter().any(|(_, caller)| caller.name == name) {
+                return Err(ProvidedError::SameName(name));
             }
-            provided.push((token.hash(), Caller { name: name.into() }));
+            provided.push((token.hash(), Caller { name }));
         }
         Ok(Self { engine, provided: provided.into(), everyone: None })
     }
@@ -145,7 +137,7 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
-        let details = ErrorDetails::with_error_info(REASON, ERROR_DOMAIN, []);
+        let details = ErrorDetails::with_error_info(REASON, DOMAIN, []);
         Self::with_error_details(Code::Unauthenticated, refusal.to_string(), details)
     }
 }

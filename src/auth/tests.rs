@@ -113,7 +113,7 @@ fn a_token_file_names_its_caller() {
 
     let twin = token_file(folder.path(), "billing.old", token.text());
     let same = Gate::for_tokens(engine(), &[file, twin]);
-    assert!(matches!(same, Err(ProvidedError::SameName(name)) if &*name == "billing"));
+    assert!(matches!(same, Err(ProvidedError::SameName(name)) if name == "billing"));
 }
 
 #[test]

@@ -20,11 +20,14 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 use tracing::Instrument;
 
-use crate::auth::{ERROR_DOMAIN, Gate};
+use crate::auth::Gate;
+use crate::service::DOMAIN;
 use crate::telemetry::{self, Sampler, Trace};
 
 /// How long a call other than a decision may take until its answer begins.
 pub const ANSWER_DEADLINE: Duration = Duration::from_secs(300);
+
+const STATUS_DETAILS: &str = "grpc-status-details-bin";
 
 /// The service that decides.
 pub trait Decisions:
@@ -116,8 +119,32 @@ fn is_of<S: NamedService>(path: &str) -> bool {
     service.is_some_and(|rest| rest.starts_with('/'))
 }
 
+/// Errors that no handler made (a message that cannot be read or is too large, a method that is
+/// not there) say why in our way too. Those of handlers carry details already.
+fn explained(response: Response<Body>) -> Response<Body> {
+    let headers = response.headers();
+    if !headers.contains_key(Status::GRPC_STATUS) || headers.contains_key(STATUS_DETAILS) {
+        return response;
+    }
+    match Status::from_header_map(headers) {
+        Some(status) if status.code() != Code::Ok => explain(&status).into_http(),
+        _ => response,
+    }
+}
+
+fn explain(status: &Status) -> Status {
+    let (code, reason, message) = match status.code() {
+        // tonic's word for a request that is no message: it is the caller's error, not ours.
+        Code::Internal => (Code::InvalidArgument, "MALFORMED_MESSAGE", status.message()),
+        Code::OutOfRange => (Code::OutOfRange, "MESSAGE_TOO_LARGE", status.message()),
+        Code::Unimplemented => (Code::Unimplemented, "NOT_SUPPORTED", "this version does not have this method"),
+        code => (code, telemetry::code_name(code), status.message()),
+    };
+    Status::with_error_details(code, message, ErrorDetails::with_error_info(reason, DOMAIN, []))
+}
+
 fn too_late() -> Status {
-    let details = ErrorDetails::with_error_info("ANSWER_DEADLINE", ERROR_DOMAIN, []);
+    let details = ErrorDetails::with_error_info("ANSWER_DEADLINE", DOMAIN, []);
     let message = format!("the answer did not begin within {} s", ANSWER_DEADLINE.as_secs());
     Status::with_error_details(Code::DeadlineExceeded, message, details)
 }
@@ -137,7 +164,7 @@ impl Future for Answer {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut *self {
-            Self::Coming(answer) => answer.as_mut().poll(cx),
+            Self::Coming(answer) => answer.as_mut().poll(cx).map_ok(explained),
             Self::Refused(answer) => answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
         }
     }

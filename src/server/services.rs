@@ -10,7 +10,13 @@ use tonic_health::server::HealthReporter;
 use tonic_reflection::server::Builder;
 
 use crate::engine::Engine;
-use crate::service::proto;
+use crate::service::proto::credential_service_server::CredentialServiceServer;
+use crate::service::proto::decision_service_server::DecisionServiceServer;
+use crate::service::proto::group_service_server::GroupServiceServer;
+use crate::service::proto::organization_service_server::OrganizationServiceServer;
+use crate::service::proto::role_service_server::RoleServiceServer;
+use crate::service::proto::user_service_server::UserServiceServer;
+use crate::service::{self, proto};
 
 use super::ServeError;
 use super::door::Decisions;
@@ -57,12 +63,10 @@ fn reflecting(error: tonic_reflection::server::Error) -> ServeError {
     ServeError::Descriptors(error.to_string())
 }
 
-/// Besides ours: google.rpc's details, without which clients cannot print our errors, and health.
+/// What the service room has, and health.
 fn reflection() -> Builder<'static> {
-    Builder::configure()
-        .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    let sets = service::descriptor_sets().into_iter().chain([tonic_health::pb::FILE_DESCRIPTOR_SET]);
+    sets.fold(Builder::configure(), Builder::register_encoded_file_descriptor_set)
 }
 
 /// The names under which health is reported.
@@ -74,25 +78,22 @@ fn names() -> Result<Vec<String>, ServeError> {
     Ok(names.chain([String::new()]).collect())
 }
 
-/// Until the service room has its handlers: every method answers UNIMPLEMENTED.
-struct Later;
-
-macro_rules! later {
-    ($($module:ident::$name:ident)*) => { $(
-        impl proto::$module::$name for Later {}
-    )* };
+pub(super) fn decisions(engine: &Arc<Engine>) -> impl Decisions + use<> {
+    let handlers = service::Decisions::new(Arc::clone(engine));
+    DecisionServiceServer::new(handlers).max_decoding_message_size(MAX_DECISION_BYTES)
 }
 
-later! {
-    decision_service_server::DecisionService
-    organization_service_server::OrganizationService
-}
-
-pub(super) fn decisions(_: &Arc<Engine>) -> impl Decisions + use<> {
-    proto::decision_service_server::DecisionServiceServer::new(Later).max_decoding_message_size(MAX_DECISION_BYTES)
-}
-
-fn admin(_: &Arc<Engine>) -> Routes {
-    let organizations = proto::organization_service_server::OrganizationServiceServer::new(Later);
-    Routes::new(organizations.max_decoding_message_size(MAX_ADMIN_BYTES))
+/// The services that are not here yet answer UNIMPLEMENTED, like unknown ones.
+fn admin(engine: &Arc<Engine>) -> Routes {
+    let handlers = Arc::new(service::Admin::new(Arc::clone(engine)));
+    macro_rules! server {
+        ($server:ident) => {
+            $server::from_arc(Arc::clone(&handlers)).max_decoding_message_size(MAX_ADMIN_BYTES)
+        };
+    }
+    Routes::new(server!(OrganizationServiceServer))
+        .add_service(server!(UserServiceServer))
+        .add_service(server!(GroupServiceServer))
+        .add_service(server!(RoleServiceServer))
+        .add_service(server!(CredentialServiceServer))
 }

@@ -16,10 +16,13 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
+use tonic_types::StatusExt;
+
 use super::*;
-use crate::service::proto::AuthorizeRequest;
+use crate::service::proto::{AuthorizeRequest, ExplainRequest, WatchRequest};
 use crate::service::proto::decision_service_client::DecisionServiceClient;
 use crate::service::proto::organization_service_client::OrganizationServiceClient;
+use crate::service::proto::watch_service_client::WatchServiceClient;
 
 const DECISIONS: &str = "doorward.v1.DecisionService";
 
@@ -231,6 +234,60 @@ async fn a_message_past_the_limit_is_refused() {
     let server = start(dev()).await.unwrap();
     let request = AuthorizeRequest { permission: "p".repeat(MAX_DECISION_BYTES + 1), ..Default::default() };
     let refused = DecisionServiceClient::new(server.channel().await).authorize(request).await.unwrap_err();
-    assert_eq!(refused.code(), Code::OutOfRange, "{refused}");
+    assert_eq!((refused.code(), reason(&refused)), (Code::OutOfRange, "MESSAGE_TOO_LARGE".to_owned()));
     server.stop().await;
+}
+
+#[tokio::test]
+async fn errors_that_no_handler_made_have_a_reason_too() {
+    let server = start(dev()).await.unwrap();
+    let channel = server.channel().await;
+    let mut decisions = DecisionServiceClient::new(channel.clone());
+    let mut watch = WatchServiceClient::new(channel.clone());
+    for refused in [
+        decisions.explain(ExplainRequest::default()).await.unwrap_err(),
+        watch.watch(WatchRequest::default()).await.unwrap_err(),
+    ] {
+        assert_eq!((refused.code(), reason(&refused)), (Code::Unimplemented, "NOT_SUPPORTED".to_owned()), "{refused}");
+    }
+    // Field 1 of health's request is a text; here it ends too early.
+    let malformed = HealthCheckRequest { service: "x".to_owned() };
+    let mut grpc = tonic::client::Grpc::new(channel);
+    grpc.ready().await.unwrap();
+    let path = http::uri::PathAndQuery::from_static("/doorward.v1.DecisionService/Authorize");
+    let codec = tonic_prost::ProstCodec::<Truncated, HealthCheckRequest>::default();
+    let refused = grpc.unary(Request::new(Truncated(malformed)), path, codec).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused)), (Code::InvalidArgument, "MALFORMED_MESSAGE".to_owned()), "{refused}");
+    server.stop().await;
+}
+
+fn reason(status: &tonic::Status) -> String {
+    status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
+}
+
+/// A message whose text says that it goes on, and does not.
+#[derive(Debug, Default)]
+struct Truncated(HealthCheckRequest);
+
+impl prost::Message for Truncated {
+    fn encode_raw(&self, buf: &mut impl prost::bytes::BufMut) {
+        buf.put_slice(&[0x0a, 0x7f]);
+        buf.put_slice(self.0.service.as_bytes());
+    }
+
+    fn merge_field(
+        &mut self,
+        _: u32,
+        _: prost::encoding::WireType,
+        _: &mut impl prost::bytes::Buf,
+        _: prost::encoding::DecodeContext,
+    ) -> Result<(), prost::DecodeError> {
+        Ok(())
+    }
+
+    fn encoded_len(&self) -> usize {
+        2 + self.0.service.len()
+    }
+
+    fn clear(&mut self) {}
 }

@@ -26,7 +26,7 @@ use tracing_subscriber::{Layer, Registry};
 use crate::config::LogFormat;
 
 pub use sampler::{Sampler, SamplerError};
-pub use span::{Trace, answered, call_span};
+pub use span::{Trace, answered, call_span, code_name};
 
 const SERVICE_NAME: &str = "doorward";
 

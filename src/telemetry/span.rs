@@ -42,7 +42,7 @@ pub fn call_span(path: &str, trace: Trace) -> Span {
 /// Notes a call's failure. Success is not noted: a stream may still fail.
 pub fn answered<B>(span: &Span, response: &Response<B>) {
     let Some(status) = Status::from_header_map(response.headers()) else { return };
-    span.record(STATUS_CODE, name(status.code()));
+    span.record(STATUS_CODE, code_name(status.code()));
     if is_our_fault(status.code()) {
         span.record("otel.status_code", "ERROR");
     }
@@ -60,7 +60,9 @@ fn is_our_fault(code: Code) -> bool {
     )
 }
 
-fn name(code: Code) -> &'static str {
+/// A code as gRPC writes it.
+#[must_use]
+pub fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",
