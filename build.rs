@@ -11,7 +11,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={ROOT}");
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     let mut compiler = protox::Compiler::new([ROOT])?;
-    compiler.include_source_info(true).include_imports(true).open_files(files(&Path::new(ROOT).join("doorward/v1"))?)?;
+    compiler
+        .include_source_info(true)
+        .include_imports(true)
+        .open_files(files(&Path::new(ROOT).join("doorward/v1"))?)?;
     std::fs::write(out.join("doorward.bin"), compiler.encode_file_descriptor_set())?;
     // Maps are ordered, so that equal messages encode to equal bytes: retries are told apart by a
     // digest of them.

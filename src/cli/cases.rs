@@ -94,7 +94,8 @@ pub fn difference(case: &Case, given: &Given) -> Option<String> {
             let as_expected = answer == *expect && reason.as_ref().is_none_or(|r| r == because);
             let wanted = reason.as_ref().map_or_else(String::new, |r| format!(" ({r})"));
             let told = if message.is_empty() { String::new() } else { format!(": {message}") };
-            (!as_expected).then(|| format!("  expected {}{wanted}, got {} ({because}){told}", word(*expect), word(answer)))
+            (!as_expected)
+                .then(|| format!("  expected {}{wanted}, got {} ({because}){told}", word(*expect), word(answer)))
         }
         (Question::Permissions { expect, .. }, Given::Permissions(given)) => {
             let expect: BTreeSet<String> = expect.iter().cloned().collect();
@@ -140,7 +141,9 @@ pub fn describe(case: &Case) -> String {
         Question::Permissions { principal, object, record, .. } => {
             format!("what may {principal} do{}?", place(object, record))
         }
-        Question::Filter { principal, object, .. } => format!("which records may {principal} see{}?", place(object, &None)),
+        Question::Filter { principal, object, .. } => {
+            format!("which records may {principal} see{}?", place(object, &None))
+        }
     }
 }
 

@@ -14,9 +14,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::config::ServeArgs;
 use crate::core::change::{Change, ChangeError, apply};
 use crate::core::table::Table;
-use crate::config::ServeArgs;
 use crate::server;
 
 use file::{FileError, FileErrors, Known, OrganizationFile};
@@ -97,10 +97,13 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => block_on(demo::demo(args)),
         Command::Serve(args) => server::serve(args).map(|()| true).map_err(|e| CliError::Usage(remote::chain(&e))),
         Command::Schema { format } => {
-            print!("{}", match format {
-                Format::Organization => file::schema_organization(),
-                Format::DecisionTest => file::schema_cases(),
-            });
+            print!(
+                "{}",
+                match format {
+                    Format::Organization => file::schema_organization(),
+                    Format::DecisionTest => file::schema_cases(),
+                }
+            );
             Ok(true)
         }
     };

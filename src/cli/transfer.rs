@@ -8,12 +8,13 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::service::proto::apply_organization_request::Part;
 use crate::service::proto::organization_service_client::OrganizationServiceClient;
 use crate::service::proto::{
-    ApplyEnd, ApplyHeader, ApplyOrganizationRequest, ApplyOrganizationResponse, ChangeKind, ExportOrganizationRequest, RowBatch,
+    ApplyEnd, ApplyHeader, ApplyOrganizationRequest, ApplyOrganizationResponse, ChangeKind, ExportOrganizationRequest,
+    RowBatch,
 };
 use crate::service::{messages, rows};
 
-use super::remote::{ServerArgs, refused};
 use super::file::OrganizationFile;
+use super::remote::{ServerArgs, refused};
 use super::{CliError, file, organization};
 
 /// Rows in one message: with ids and names of usual length well under the server's limit.
@@ -68,7 +69,11 @@ pub struct How {
 ///
 /// # Errors
 /// The server cannot be reached, or refuses.
-pub async fn send(server: &ServerArgs, file: &OrganizationFile, how: How) -> Result<ApplyOrganizationResponse, CliError> {
+pub async fn send(
+    server: &ServerArgs,
+    file: &OrganizationFile,
+    how: How,
+) -> Result<ApplyOrganizationResponse, CliError> {
     let rows: Vec<_> = file.rows.iter().flat_map(|row| messages(&file.organization, row)).collect();
     let mut client = OrganizationServiceClient::new(server.connect().await?);
     let header = ApplyHeader {
@@ -146,7 +151,8 @@ pub async fn export(args: ExportArgs) -> Result<bool, CliError> {
     while let Some(reply) = replies.message().await.map_err(|status| refused(&status))? {
         sent.extend(reply.rows);
     }
-    let senseless = |status| CliError::Refused(format!("the server sent what makes no organization: {}", refused(&status)));
+    let senseless =
+        |status| CliError::Refused(format!("the server sent what makes no organization: {}", refused(&status)));
     let rows = rows(&args.organization, sent).map_err(senseless)?;
     let text = file::write(&args.organization, &rows);
     match args.output {

@@ -280,7 +280,14 @@ impl Draft {
     }
 
     /// Makes `id` drafted with these values, keeping its number and what it holds.
-    pub(super) fn upsert_principal(&mut self, service: bool, id: &OpaqueId, value: Principal, groups: Vec<u32>, far: Vec<u8>) {
+    pub(super) fn upsert_principal(
+        &mut self,
+        service: bool,
+        id: &OpaqueId,
+        value: Principal,
+        groups: Vec<u32>,
+        far: Vec<u8>,
+    ) {
         if let Some(draft) = self.principal(service, id.as_str()) {
             draft.value = Principal { number: draft.value.number, by_hand: draft.value.by_hand, ..value };
             draft.groups = groups;
@@ -456,8 +463,7 @@ impl Draft {
 
     /// Writes what was gathered into the version, so that it can be read whole.
     pub(super) fn settle(&mut self) {
-        let by_hand: Vec<u32> =
-            self.next.by_rule.iter().flat_map(|r| [r.default_account, r.other_account]).collect();
+        let by_hand: Vec<u32> = self.next.by_rule.iter().flat_map(|r| [r.default_account, r.other_account]).collect();
         let (mut users, mut services) = (Vec::new(), Vec::new());
         for ((service, id), mut draft) in self.principals.drain() {
             draft.edges.sort_unstable();

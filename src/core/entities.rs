@@ -8,8 +8,8 @@ use super::fault::Fault;
 use super::id::{Id, OpaqueId};
 use super::limits;
 use super::model::{
-    Account, FieldType, Group, GroupKind, InvitePolicy, Key, Object, ObjectKind, Permission, PrivateTo, Role,
-    RoleKind, Scope, ServiceAccount, Settings, Status, User, Value,
+    Account, FieldType, Group, GroupKind, InvitePolicy, Key, Object, ObjectKind, Permission, PrivateTo, Role, RoleKind,
+    Scope, ServiceAccount, Settings, Status, User, Value,
 };
 use super::pages::{Edit, EditRow, Pages};
 use super::table::{
@@ -56,10 +56,7 @@ impl Draft {
         }
         self.next.by_rule = row.preset.by_rule().and_then(|rule| {
             let role = |id| Some(self.next.roles.find(id)?.value);
-            Some(ByRuleRoles {
-                default_account: role(rule.default_account)?,
-                other_account: role(rule.other_account)?,
-            })
+            Some(ByRuleRoles { default_account: role(rule.default_account)?, other_account: role(rule.other_account)? })
         });
     }
 

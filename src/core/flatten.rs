@@ -11,8 +11,8 @@ use super::pages::{Edit, EditRow};
 use super::presets::ORG_ADMIN;
 use super::set::Set;
 use super::table::{
-    AT_ORGANIZATION, AT_RECORDS, DomainSlot, Edge, Holders, Holdings, PermissionRef, PrincipalFound, Shape, Source, Table,
-    TargetNo, edges_at,
+    AT_ORGANIZATION, AT_RECORDS, DomainSlot, Edge, Holders, Holdings, PermissionRef, PrincipalFound, Shape, Source,
+    Table, TargetNo, edges_at,
 };
 
 impl Draft {
@@ -41,7 +41,9 @@ impl Draft {
         if !self.dirty.accounts {
             return;
         }
-        let defaults = |(n, slot): (u32, &Option<Arc<super::table::AccountSlot>>)| slot.as_ref().filter(|s| s.row.default).map(|_| n);
+        let defaults = |(n, slot): (u32, &Option<Arc<super::table::AccountSlot>>)| {
+            slot.as_ref().filter(|s| s.row.default).map(|_| n)
+        };
         let defaults: Vec<u32> = (0u32..).zip(&self.next.account_slots).filter_map(defaults).collect();
         match defaults.as_slice() {
             [one] => self.next.default_account = *one,
@@ -173,7 +175,10 @@ impl Draft {
                 }
                 if !on_path.insert(current.clone()) {
                     let text: Vec<&str> = path.iter().map(OpaqueId::as_str).take(8).collect();
-                    break Some(Fault::Cycle(format!("`{current}` would be a manager of its own ({})", text.join(" → "))));
+                    break Some(Fault::Cycle(format!(
+                        "`{current}` would be a manager of its own ({})",
+                        text.join(" → ")
+                    )));
                 }
                 path.push(current.clone());
                 let Some(user) = self.stored::<User>(false, current.as_str()) else {
@@ -224,7 +229,8 @@ impl Draft {
         let Some((group, path)) = circle else { return };
         let Some(slot) = self.next.group_slot(group) else { return };
         let key = Key::Group(slot.row.id.clone());
-        let ids = path.iter().skip_while(|g| **g != group).filter_map(|g| Some(self.next.group_slot(*g)?.row.id.as_str()));
+        let ids =
+            path.iter().skip_while(|g| **g != group).filter_map(|g| Some(self.next.group_slot(*g)?.row.id.as_str()));
         let text = ids.take(8).collect::<Vec<_>>().join(" → ");
         self.violation(key, "groups", Fault::Cycle(format!("{text} → {}", slot.row.id)));
     }
@@ -295,16 +301,18 @@ impl Draft {
                     Coverage::All => numbers.extend(names.iter().map(|(_, n)| *n)),
                     Coverage::Prefix(prefix) => {
                         let start = names.partition_point(|(name, _)| &**name < prefix);
-                        let covered = names.get(start..).unwrap_or(&[]).iter().take_while(|(name, _)| name.starts_with(prefix));
+                        let covered =
+                            names.get(start..).unwrap_or(&[]).iter().take_while(|(name, _)| name.starts_with(prefix));
                         numbers.extend(covered.map(|(_, n)| *n));
                     }
                     Coverage::One(name) => numbers.extend(self.next.permission(name).map(|p| p.number)),
                 }
             }
             let set: Set = numbers.into_iter().collect();
-            let shows = set.iter().filter_map(|n| self.next.permission_slot(n)).any(|slot| {
-                slot.row.requires_visibility && slot.row.level == Level::Object
-            });
+            let shows = set
+                .iter()
+                .filter_map(|n| self.next.permission_slot(n))
+                .any(|slot| slot.row.requires_visibility && slot.row.level == Level::Object);
             if *bundle.set != set || bundle.shows != shows {
                 self.edit_bundle(number, |b| (b.set, b.shows) = (Arc::new(set), shows));
                 self.dirty.targets.extend(bundle.held.keys());

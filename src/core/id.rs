@@ -222,8 +222,7 @@ fn check_opaque(text: &str) -> Result<(), IdError> {
 }
 
 fn segment(text: &str) -> bool {
-    !text.is_empty()
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'/' | b'-'))
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'/' | b'-'))
 }
 
 fn check_permission(text: &str) -> Result<(), IdError> {
@@ -245,10 +244,7 @@ fn check_email(text: &str) -> Result<(), IdError> {
     let bad = |c: char| c.is_control() || c.is_whitespace();
     match text.split_once('@') {
         Some((local, domain))
-            if !local.is_empty()
-                && !domain.is_empty()
-                && !domain.contains('@')
-                && !text.contains(bad) =>
+            if !local.is_empty() && !domain.is_empty() && !domain.contains('@') && !text.contains(bad) =>
         {
             Ok(())
         }
@@ -258,8 +254,6 @@ fn check_email(text: &str) -> Result<(), IdError> {
 
 fn check_domain(text: &str) -> Result<(), IdError> {
     bounded(text, MAX_EMAIL_BYTES)?;
-    let label = |l: &str| {
-        !l.is_empty() && l.chars().all(|c| c == '-' || (c.is_alphanumeric() && !c.is_uppercase()))
-    };
+    let label = |l: &str| !l.is_empty() && l.chars().all(|c| c == '-' || (c.is_alphanumeric() && !c.is_uppercase()));
     if text.split('.').all(label) { Ok(()) } else { Err(IdError::Domain) }
 }

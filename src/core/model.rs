@@ -645,9 +645,7 @@ impl Row {
             Self::Group(g) => Key::Group(g.id.clone()),
             Self::User(u) => Key::User(u.id.clone()),
             Self::Service(s) => Key::Service(s.id.clone()),
-            Self::Assignment(a) => {
-                Key::Assignment(a.role.clone(), a.member.clone(), a.target.clone())
-            }
+            Self::Assignment(a) => Key::Assignment(a.role.clone(), a.member.clone(), a.target.clone()),
             Self::Grant(g) => Key::Grant(g.permission.clone(), g.member.clone(), g.target.clone()),
         }
     }

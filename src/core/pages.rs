@@ -373,9 +373,8 @@ impl Change {
         let mut rows = Vec::with_capacity(page.slots.len() + edits.len());
         let mut far_kept = true;
         let mut edits = edits.iter().peekable();
-        let mut old = (0..page.slots.len())
-            .filter_map(|at| Some((page.slots.get(at)?.hash, page.found(at)?)))
-            .peekable();
+        let mut old =
+            (0..page.slots.len()).filter_map(|at| Some((page.slots.get(at)?.hash, page.found(at)?))).peekable();
         loop {
             let order = match (old.peek(), edits.peek()) {
                 (None, None) => break,

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::id::{Id, OpaqueId};
-use super::model::{Assignment, Grant, Group, Key, Member, Object, Role, Row, ServiceAccount, Settings, Status, Target, User, UserKind, Visibility};
+use super::model::{
+    Assignment, Grant, Group, Key, Member, Object, Role, Row, ServiceAccount, Settings, Status, Target, User, UserKind,
+    Visibility,
+};
 use super::pages::{Pages, Position};
 use super::table::{
     AT_ORGANIZATION, Edge, GROUP_MEMBER, Holdings, Principal, PrincipalFound, SYSTEM_GROUPS, Source, Table, TargetNo,
@@ -38,8 +41,7 @@ impl Table {
     }
 
     fn group_ids(&self, numbers: impl Iterator<Item = u32>) -> Vec<Id> {
-        let mut ids: Vec<Id> =
-            numbers.filter_map(|n| Some(self.group_slot(n)?.row.id.clone())).collect();
+        let mut ids: Vec<Id> = numbers.filter_map(|n| Some(self.group_slot(n)?.row.id.clone())).collect();
         ids.sort();
         ids
     }
@@ -210,14 +212,17 @@ impl Table {
 
     /// What groups hold at the organization, accounts and objects.
     pub fn group_edge_rows(&self) -> impl Iterator<Item = Row> + '_ {
-        let accounts = (0u32..).zip(&self.account_slots).filter_map(|(n, s)| Some((at_account(n), &s.as_ref()?.holdings)));
+        let accounts =
+            (0u32..).zip(&self.account_slots).filter_map(|(n, s)| Some((at_account(n), &s.as_ref()?.holdings)));
         let objects = (0u32..).zip(&self.object_slots).filter_map(|(n, s)| Some((at_object(n), &s.as_ref()?.holdings)));
-        std::iter::once((AT_ORGANIZATION, &self.holdings)).chain(accounts).chain(objects).flat_map(move |(at, holdings)| {
-            holdings.edges.iter().filter_map(move |e| {
-                let group = Member::Group(self.group_slot(e.at)?.row.id.clone());
-                self.edge_row(e.bundle, group, self.target_of(at)?, e)
-            })
-        })
+        std::iter::once((AT_ORGANIZATION, &self.holdings)).chain(accounts).chain(objects).flat_map(
+            move |(at, holdings)| {
+                holdings.edges.iter().filter_map(move |e| {
+                    let group = Member::Group(self.group_slot(e.at)?.row.id.clone());
+                    self.edge_row(e.bundle, group, self.target_of(at)?, e)
+                })
+            },
+        )
     }
 
     /// What users and service accounts hold at the organization, accounts and objects.
@@ -241,9 +246,9 @@ impl Table {
         self.object_slots.iter().flatten().flat_map(move |slot| {
             slot.records.iter().flat_map(move |f| {
                 let target = OpaqueId::parse(f.id).map(|id| Target::Record(slot.row.id.clone(), id));
-                with_members(f.near, f.far).into_iter().filter_map(move |(e, member)| {
-                    self.edge_row(e.bundle, member, target.clone().ok()?, &e)
-                })
+                with_members(f.near, f.far)
+                    .into_iter()
+                    .filter_map(move |(e, member)| self.edge_row(e.bundle, member, target.clone().ok()?, &e))
             })
         })
     }

@@ -159,16 +159,23 @@ pub async fn run(
     let engine = blocking(move || open(&storage)).await?;
     let organizations = engine.organizations().len();
     tracing::info!(organizations, load_ms = engine.now() - began, "the store is loaded");
-    let served = serve_engine(&config, &engine, sampler, ready, stop).await;
+    let served = serve_with(&config, &engine, services::decisions(&engine), sampler, ready, stop).await;
     let stopping = Arc::clone(&engine);
     blocking(move || stopping.stop()).await;
     tracing::info!("stopped");
     served
 }
 
-async fn serve_engine(
+/// As [`run`], on an engine that is open (`config.storage` is not looked at, and the engine not
+/// stopped) and with the service that decides given: what a bench needs to weigh one handler
+/// against another in the same server.
+///
+/// # Errors
+/// It could not be started.
+pub async fn serve_with(
     config: &Config,
     engine: &Arc<Engine>,
+    decisions: impl Decisions,
     sampler: Sampler,
     ready: impl FnOnce(Bound) + Send,
     stop: impl Future<Output = ()> + Send,
@@ -176,7 +183,7 @@ async fn serve_engine(
     let (listeners, bound) = bind(config)?;
     let services = services::assemble(engine)?;
     let gate = gate(&config.access, engine).await?;
-    let door = Door { gate, sampler, decisions: services.decisions, rest: services.rest };
+    let door = Door { gate, sampler, decisions, rest: services.rest };
     let count = config.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
     let workers = Arc::new(Workers::start(count, &door).map_err(ServeError::Threads)?);
     drop(door);

@@ -30,8 +30,7 @@ pub const MAX_ADMIN_BYTES: usize = 64 << 20;
 const PACKAGE: &str = "doorward.v1";
 
 /// All services but the one that decides, and their health.
-pub(super) struct Services<D> {
-    pub decisions: D,
+pub(super) struct Services {
     pub rest: Routes,
     pub health: Health,
 }
@@ -51,13 +50,13 @@ impl Health {
     }
 }
 
-pub(super) fn assemble(engine: &Arc<Engine>) -> Result<Services<impl Decisions>, ServeError> {
+pub(super) fn assemble(engine: &Arc<Engine>) -> Result<Services, ServeError> {
     let (reporter, health) = tonic_health::server::health_reporter();
     let mut rest = admin(engine).add_service(health);
     rest = rest.add_service(reflection().build_v1().map_err(reflecting)?);
     rest = rest.add_service(reflection().build_v1alpha().map_err(reflecting)?);
     let health = Health { reporter, names: names()? };
-    Ok(Services { decisions: decisions(engine), rest: rest.prepare(), health })
+    Ok(Services { rest: rest.prepare(), health })
 }
 
 fn reflecting(error: tonic_reflection::server::Error) -> ServeError {
@@ -79,7 +78,7 @@ fn names() -> Result<Vec<String>, ServeError> {
     Ok(names.chain([String::new()]).collect())
 }
 
-fn decisions(engine: &Arc<Engine>) -> impl Decisions + use<> {
+pub(super) fn decisions(engine: &Arc<Engine>) -> impl Decisions + use<> {
     let handlers = service::Decisions::new(Arc::clone(engine));
     DecisionServiceServer::new(handlers).max_decoding_message_size(MAX_DECISION_BYTES)
 }

@@ -40,7 +40,10 @@ impl CredentialService for Admin {
         .await
     }
 
-    async fn get_service_account(&self, request: Request<GetServiceAccountRequest>) -> Reply<GetServiceAccountResponse> {
+    async fn get_service_account(
+        &self,
+        request: Request<GetServiceAccountRequest>,
+    ) -> Reply<GetServiceAccountResponse> {
         let (read, id) = reading(request, |f, m| {
             let GetServiceAccountRequest { organization: _, service_account, min_revision: _ } = m;
             f.parse::<OpaqueId>("service_account", &service_account)
@@ -56,7 +59,14 @@ impl CredentialService for Admin {
     ) -> Reply<ListServiceAccountsResponse> {
         let (read, (page, (account, status))) = reading(request, |f, mut m| {
             let page = Page::take(f, "ListServiceAccounts", &mut m);
-            let ListServiceAccountsRequest { organization: _, account, status, min_revision: _, page_size: _, page_token: _ } = m;
+            let ListServiceAccountsRequest {
+                organization: _,
+                account,
+                status,
+                min_revision: _,
+                page_size: _,
+                page_token: _,
+            } = m;
             let account = f.parse_optional::<Id>("account", &account);
             page.zip(account.zip(self::status(f, "status", status)))
         })?;
@@ -106,7 +116,13 @@ impl CredentialService for Admin {
         request: Request<DeactivateServiceAccountRequest>,
     ) -> Reply<DeactivateServiceAccountResponse> {
         let (call, (id, etag)) = writing(request, |f, m| {
-            let DeactivateServiceAccountRequest { organization: _, service_account, etag, request_id: _, validate_only: _ } = m;
+            let DeactivateServiceAccountRequest {
+                organization: _,
+                service_account,
+                etag,
+                request_id: _,
+                validate_only: _,
+            } = m;
             f.parse::<OpaqueId>("service_account", &service_account).zip(self::etag(f, etag))
         })?;
         let key = id.clone();
@@ -123,7 +139,13 @@ impl CredentialService for Admin {
         request: Request<ActivateServiceAccountRequest>,
     ) -> Reply<ActivateServiceAccountResponse> {
         let (call, (id, etag)) = writing(request, |f, m| {
-            let ActivateServiceAccountRequest { organization: _, service_account, etag, request_id: _, validate_only: _ } = m;
+            let ActivateServiceAccountRequest {
+                organization: _,
+                service_account,
+                etag,
+                request_id: _,
+                validate_only: _,
+            } = m;
             f.parse::<OpaqueId>("service_account", &service_account).zip(self::etag(f, etag))
         })?;
         let key = id.clone();

@@ -153,7 +153,8 @@ impl GroupService for Admin {
     async fn list_members(&self, request: Request<ListMembersRequest>) -> Reply<ListMembersResponse> {
         let (read, (page, (group, transitive))) = reading(request, |f, mut m| {
             let page = Page::take(f, "ListMembers", &mut m);
-            let ListMembersRequest { organization: _, group, transitive, min_revision: _, page_size: _, page_token: _ } = m;
+            let ListMembersRequest { organization: _, group, transitive, min_revision: _, page_size: _, page_token: _ } =
+                m;
             page.zip(f.parse::<Id>("group", &group).zip(Some(transitive)))
         })?;
         let table = self.table(&read).await?;

@@ -215,7 +215,8 @@ struct Moves {
 impl Moves {
     fn between(old: Option<&Row>, new: Option<&Row>) -> Self {
         let (old, new) = (old.map_or(&[][..], groups), new.map_or(&[][..], groups));
-        let missing = |from: &[Id], other: &[Id]| from.iter().filter(|g| other.binary_search(g).is_err()).cloned().collect();
+        let missing =
+            |from: &[Id], other: &[Id]| from.iter().filter(|g| other.binary_search(g).is_err()).cloned().collect();
         if old == new { Self::default() } else { Self { joined: missing(new, old), left: missing(old, new) } }
     }
 

@@ -51,7 +51,8 @@ impl RoleService for Admin {
     async fn list_roles(&self, request: Request<ListRolesRequest>) -> Reply<ListRolesResponse> {
         let (read, (page, (kind, scope, object))) = reading(request, |f, mut m| {
             let page = Page::take(f, "ListRoles", &mut m);
-            let ListRolesRequest { organization: _, kind, scope, object, min_revision: _, page_size: _, page_token: _ } = m;
+            let ListRolesRequest { organization: _, kind, scope, object, min_revision: _, page_size: _, page_token: _ } =
+                m;
             let (kind, scope) = (convert::role_kind(f, kind), convert::role_scope(f, scope));
             let object = f.parse_optional::<Id>("object", &object);
             Some((page?, (kind?, scope?, object?)))
@@ -61,7 +62,9 @@ impl RoleService for Admin {
         all.retain(|r| {
             kind.is_none_or(|kind| r.kind == kind)
                 && scope.is_none_or(|scope| r.scope == scope)
-                && object.as_ref().is_none_or(|o| r.scope == Scope::Object && r.object.as_ref().is_none_or(|tied| tied == o))
+                && object
+                    .as_ref()
+                    .is_none_or(|o| r.scope == Scope::Object && r.object.as_ref().is_none_or(|tied| tied == o))
         });
         let (page, next_page_token) = page.of_sorted(table.history(), all, |r| r.id.to_string())?;
         let roles = page.iter().map(convert::to_role).collect();
@@ -177,7 +180,14 @@ impl RoleService for Admin {
 
     async fn update_assignment(&self, request: Request<UpdateAssignmentRequest>) -> Reply<UpdateAssignmentResponse> {
         let (call, ((key, patch), etag)) = writing(request, |f, m| {
-            let UpdateAssignmentRequest { organization: _, assignment, update_mask, etag, request_id: _, validate_only: _ } = m;
+            let UpdateAssignmentRequest {
+                organization: _,
+                assignment,
+                update_mask,
+                etag,
+                request_id: _,
+                validate_only: _,
+            } = m;
             let patch = convert::assignment_patch(f, assignment, update_mask);
             patch.zip(self::etag(f, etag))
         })?;
@@ -198,7 +208,15 @@ impl RoleService for Admin {
 
     async fn delete_assignment(&self, request: Request<DeleteAssignmentRequest>) -> Reply<DeleteAssignmentResponse> {
         let (call, (key, etag)) = writing(request, |f, m| {
-            let DeleteAssignmentRequest { organization: _, role, member, target, etag, request_id: _, validate_only: _ } = m;
+            let DeleteAssignmentRequest {
+                organization: _,
+                role,
+                member,
+                target,
+                etag,
+                request_id: _,
+                validate_only: _,
+            } = m;
             let key = convert::assignment_key(f, &role, &member, target);
             key.zip(self::etag(f, etag))
         })?;
@@ -213,8 +231,11 @@ impl RoleService for Admin {
         })?;
         let keys = keys(&grants);
         let plan = move |table: &Table| granted(table, grants);
-        self.write(call, plan, move |o| CreateGrantsResponse { grants: listed(o.after(), &keys), revision: o.revision() })
-            .await
+        self.write(call, plan, move |o| CreateGrantsResponse {
+            grants: listed(o.after(), &keys),
+            revision: o.revision(),
+        })
+        .await
     }
 
     async fn update_grants(&self, request: Request<UpdateGrantsRequest>) -> Reply<UpdateGrantsResponse> {
@@ -229,8 +250,11 @@ impl RoleService for Admin {
             let change = |grant| Change::Update { row: Row::Grant(grant), etag: etag.clone() };
             Ok(grants.into_iter().map(change).collect())
         };
-        self.write(call, plan, move |o| UpdateGrantsResponse { grants: listed(o.after(), &keys), revision: o.revision() })
-            .await
+        self.write(call, plan, move |o| UpdateGrantsResponse {
+            grants: listed(o.after(), &keys),
+            revision: o.revision(),
+        })
+        .await
     }
 
     async fn list_grants(&self, request: Request<ListGrantsRequest>) -> Reply<ListGrantsResponse> {
@@ -267,7 +291,15 @@ impl RoleService for Admin {
 
     async fn delete_grants(&self, request: Request<DeleteGrantsRequest>) -> Reply<DeleteGrantsResponse> {
         let (call, (keys, etag)) = writing(request, |f, m| {
-            let DeleteGrantsRequest { organization: _, permissions, member, target, etag, request_id: _, validate_only: _ } = m;
+            let DeleteGrantsRequest {
+                organization: _,
+                permissions,
+                member,
+                target,
+                etag,
+                request_id: _,
+                validate_only: _,
+            } = m;
             let keys = convert::grant_keys(f, &permissions, &member, target);
             keys.zip(etag_of_one(f, etag, permissions.len()))
         })?;
@@ -336,7 +368,8 @@ impl Held {
     }
 
     fn admits(&self, member: &Member, target: &Target, period: Period, now: Millis) -> bool {
-        let in_effect = period.starts_at.is_none_or(|from| from <= now) && period.expires_at.is_none_or(|until| now < until);
+        let in_effect =
+            period.starts_at.is_none_or(|from| from <= now) && period.expires_at.is_none_or(|until| now < until);
         self.member.as_ref().is_none_or(|m| m == member)
             && self.target.as_ref().is_none_or(|t| t == target)
             && (in_effect || !self.in_effect_only)

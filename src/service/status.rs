@@ -168,9 +168,7 @@ impl From<ReadError> for Failure {
         let message = error.to_string();
         match error {
             ReadError::UnknownOrganization(id) => Self::unknown_organization(&id),
-            ReadError::OtherHistory => {
-                Self::state("REVISION_OF_OTHER_HISTORY", "min_revision".to_owned(), message)
-            }
+            ReadError::OtherHistory => Self::state("REVISION_OF_OTHER_HISTORY", "min_revision".to_owned(), message),
             ReadError::NotReached { .. } => Self::new(Code::Unavailable, "REVISION_NOT_REACHED", message),
             ReadError::Problems(problems) => problems.into(),
         }

@@ -185,7 +185,14 @@ impl UserService for Admin {
     async fn list_user_groups(&self, request: Request<ListUserGroupsRequest>) -> Reply<ListUserGroupsResponse> {
         let (read, (page, (id, transitive))) = reading(request, |f, mut m| {
             let page = Page::take(f, "ListUserGroups", &mut m);
-            let ListUserGroupsRequest { organization: _, user, transitive, min_revision: _, page_size: _, page_token: _ } = m;
+            let ListUserGroupsRequest {
+                organization: _,
+                user,
+                transitive,
+                min_revision: _,
+                page_size: _,
+                page_token: _,
+            } = m;
             page.zip(f.parse::<OpaqueId>("user", &user).zip(Some(transitive)))
         })?;
         let table = self.table(&read).await?;

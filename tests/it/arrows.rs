@@ -165,7 +165,8 @@ fn sources() -> Vec<Source> {
 /// None for `lib.rs` and `main.rs`, and for files that are tests.
 fn source(root: &Path, path: &Path) -> Option<Source> {
     let below = path.strip_prefix(root).unwrap().to_owned();
-    let parts: Vec<String> = below.iter().map(|part| part.to_string_lossy().trim_end_matches(".rs").to_owned()).collect();
+    let parts: Vec<String> =
+        below.iter().map(|part| part.to_string_lossy().trim_end_matches(".rs").to_owned()).collect();
     let is_test = parts.iter().any(|part| part == "tests" || part.ends_with("_tests"));
     let room = parts.first()?.clone();
     if is_test || room == "lib" || room == "main" {

@@ -1,5 +1,6 @@
 //! The integration tests, one binary.
 
+mod arrows;
 mod engine;
 mod generate;
 mod model;

@@ -177,9 +177,8 @@ impl Oracle {
     /// Every name of the catalogue that `authorize` would allow; the question's own permission is ignored.
     pub fn permissions(&self, question: &Question) -> Option<BTreeSet<String>> {
         self.m4_1_resource(question)?;
-        let allowed = |name: &String| {
-            self.authorize(&Question { permission: name.clone(), ..question.clone() }) == Answer::Allow
-        };
+        let allowed =
+            |name: &String| self.authorize(&Question { permission: name.clone(), ..question.clone() }) == Answer::Allow;
         Some(self.catalogue.keys().filter(|name| allowed(name)).cloned().collect())
     }
 
@@ -226,13 +225,7 @@ impl Oracle {
     }
 
     /// 4.5: some source in effect now gives it, at a place that reaches the resource and that its level admits.
-    fn m4_5_given(
-        &self,
-        members: &BTreeSet<String>,
-        asked: &Permission,
-        resource: &Resource,
-        now_ms: i64,
-    ) -> bool {
+    fn m4_5_given(&self, members: &BTreeSet<String>, asked: &Permission, resource: &Resource, now_ms: i64) -> bool {
         self.sources.iter().any(|source| {
             members.contains(&source.member)
                 && source.m3_4_in_effect(now_ms)
@@ -245,7 +238,8 @@ impl Oracle {
     /// 4.6: on what is not the principal's own another permission may be asked, once.
     fn m4_6_asked_instead<'a>(&'a self, asked: &'a Permission, question: &Question) -> &'a Permission {
         let Some(record) = &question.record else { return asked };
-        let owns = record.owner.as_deref().is_some_and(|owner| as_principal(owner) == as_principal(&question.principal));
+        let owns =
+            record.owner.as_deref().is_some_and(|owner| as_principal(owner) == as_principal(&question.principal));
         match &asked.when_not_owner {
             Some(other) if !owns => self.named(other).expect("when_not_owner names a permission"),
             _ => asked,
@@ -253,13 +247,7 @@ impl Oracle {
     }
 
     /// 6.4 without policies: what is held at that very record, any permission marked `requires_visibility`.
-    fn m6_4_visible(
-        &self,
-        members: &BTreeSet<String>,
-        resource: &Resource,
-        record: &RecordQ,
-        now_ms: i64,
-    ) -> bool {
+    fn m6_4_visible(&self, members: &BTreeSet<String>, resource: &Resource, record: &RecordQ, now_ms: i64) -> bool {
         self.sources.iter().any(|source| {
             let at_it = matches!(&source.target, Target::Record(object, id) if Some(object.as_str()) == resource.object && *id == record.id);
             let gives = |marked: &Permission| {
@@ -318,8 +306,7 @@ impl Oracle {
         let active_user = principal.is_user && principal.status == "active";
         match group {
             Group::Manual(listed) => {
-                listed.contains(name)
-                    && !(principal.status == "invited" && principal.pending_groups.contains(id))
+                listed.contains(name) && !(principal.status == "invited" && principal.pending_groups.contains(id))
             }
             Group::Dynamic(domains) => {
                 active_user
@@ -383,11 +370,7 @@ fn well_formed(id: &str) -> bool {
 
 /// 1.4: an owner is `service:ID` or a user's id, bare or as `user:ID`.
 fn as_principal(owner: &str) -> String {
-    if owner.starts_with("service:") || owner.starts_with("user:") {
-        owner.to_owned()
-    } else {
-        format!("user:{owner}")
-    }
+    if owner.starts_with("service:") || owner.starts_with("user:") { owner.to_owned() } else { format!("user:{owner}") }
 }
 
 // ---- reading the file ---------------------------------------------------------------------------------------------
@@ -400,14 +383,9 @@ impl Oracle {
         Oracle {
             aliases: catalogue
                 .iter()
-                .flat_map(|permission| {
-                    permission.aliases.iter().map(|alias| (alias.clone(), permission.name.clone()))
-                })
+                .flat_map(|permission| permission.aliases.iter().map(|alias| (alias.clone(), permission.name.clone())))
                 .collect(),
-            catalogue: catalogue
-                .into_iter()
-                .map(|permission| (permission.name.clone(), permission))
-                .collect(),
+            catalogue: catalogue.into_iter().map(|permission| (permission.name.clone(), permission)).collect(),
             objects: list(file, "objects")
                 .iter()
                 .map(|object| (text(object, "id"), Object { private_to: maybe(object, "private_to") }))
@@ -445,11 +423,9 @@ fn principals(file: &Value, default_account: &str) -> BTreeMap<String, Principal
     let status = |row: &Value| maybe(row, "status").unwrap_or("active".to_owned());
 
     let users = list(file, "users").iter().map(|user| {
-        let email_domain =
-            text(user, "email").split_once('@').expect("an e-mail has a domain").1.to_lowercase();
+        let email_domain = text(user, "email").split_once('@').expect("an e-mail has a domain").1.to_lowercase();
         // 2.1: unless given, the kind follows the domain.
-        let external =
-            maybe(user, "kind").map_or(!internal_domains.contains(&email_domain), |kind| kind == "external");
+        let external = maybe(user, "kind").map_or(!internal_domains.contains(&email_domain), |kind| kind == "external");
         let pending_groups = texts(user, "pending_groups").into_iter().collect();
         let principal = Principal {
             is_user: true,
@@ -510,9 +486,7 @@ pub fn catalogue(file: &Value) -> Vec<Permission> {
 /// What each role gives: the preset's as shipped, then the file's, which may replace what a system role gives (3.2).
 pub fn role_permissions(file: &Value) -> BTreeMap<String, Vec<String>> {
     let shipped = preset_roles(preset(file)).into_iter().map(|role| (role.id, role.permissions));
-    shipped
-        .chain(list(file, "roles").iter().map(|role| (text(role, "id"), texts(role, "permissions"))))
-        .collect()
+    shipped.chain(list(file, "roles").iter().map(|role| (text(role, "id"), texts(role, "permissions")))).collect()
 }
 
 fn sources(file: &Value, default_account: &str) -> Vec<Source> {
@@ -524,8 +498,7 @@ fn sources(file: &Value, default_account: &str) -> Vec<Source> {
         starts_at_ms: maybe(row, "starts_at").map(|at| instant_ms(&at)),
         expires_at_ms: maybe(row, "expires_at").map(|at| instant_ms(&at)),
     };
-    let assignments =
-        list(file, "assignments").iter().map(|row| source(row, roles[&text(row, "role")].clone()));
+    let assignments = list(file, "assignments").iter().map(|row| source(row, roles[&text(row, "role")].clone()));
     let grants = list(file, "grants").iter().map(|row| source(row, texts(row, "permissions")));
     assignments.chain(grants).chain(m3_6_by_rule(file, default_account, &roles)).collect()
 }
@@ -538,9 +511,7 @@ fn m3_6_by_rule(file: &Value, default_account: &str, roles: &BTreeMap<String, Ve
     }
     let by_hand = |member: &str| {
         list(file, "assignments").iter().any(|row| {
-            row["by_hand"] == true
-                && row["member"] == member
-                && (row["role"] == "org" || row["role"] == "default-user")
+            row["by_hand"] == true && row["member"] == member && (row["role"] == "org" || row["role"] == "default-user")
         })
     };
     let by_rule = |user: &Value| {
@@ -551,8 +522,7 @@ fn m3_6_by_rule(file: &Value, default_account: &str, roles: &BTreeMap<String, Ve
         } else {
             ("default-user", Target::Account(account))
         };
-        let source =
-            Source { patterns: roles[role].clone(), target, starts_at_ms: None, expires_at_ms: None, member };
+        let source = Source { patterns: roles[role].clone(), target, starts_at_ms: None, expires_at_ms: None, member };
         (!by_hand(&source.member)).then_some(source)
     };
     list(file, "users").iter().filter_map(by_rule).collect()
@@ -718,9 +688,8 @@ pub fn built_in_permissions(preset: &str) -> Vec<Permission> {
         let mut words = row.split_whitespace();
         let name = words.next().expect("a name").to_owned();
         let marks: Vec<(&str, &str)> = words.map(|word| word.split_once('=').expect("a mark")).collect();
-        let all = |key: &str| {
-            marks.iter().filter(|mark| mark.0 == key).map(|mark| mark.1.to_owned()).collect::<Vec<_>>()
-        };
+        let all =
+            |key: &str| marks.iter().filter(|mark| mark.0 == key).map(|mark| mark.1.to_owned()).collect::<Vec<_>>();
         Permission {
             name,
             aliases: all("alias"),

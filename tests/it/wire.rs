@@ -91,11 +91,8 @@ fn fields(status: &Status) -> Vec<String> {
 }
 
 async fn organization(wire: &Wire, id: &str) {
-    let organization = pb::Organization {
-        id: id.to_owned(),
-        preset: pb::Preset::Workspace.into(),
-        ..pb::Organization::default()
-    };
+    let organization =
+        pb::Organization { id: id.to_owned(), preset: pb::Preset::Workspace.into(), ..pb::Organization::default() };
     let request = pb::CreateOrganizationRequest { organization: Some(organization), ..Default::default() };
     OrganizationServiceClient::new(wire.clone()).create_organization(request).await.unwrap();
 }
@@ -170,8 +167,17 @@ async fn reflection_lists_every_service_in_both_versions_and_knows_the_error_det
     }
     for listed in [ask!(v1, ListServices, ""), ask!(v1alpha, ListServices, "")] {
         for service in [
-            "DecisionService", "OrganizationService", "UserService", "GroupService", "RoleService", "DataAccessService",
-            "RelationService", "ElementListService", "CredentialService", "ActivityService", "WatchService",
+            "DecisionService",
+            "OrganizationService",
+            "UserService",
+            "GroupService",
+            "RoleService",
+            "DataAccessService",
+            "RelationService",
+            "ElementListService",
+            "CredentialService",
+            "ActivityService",
+            "WatchService",
         ] {
             assert!(listed.contains(&format!("doorward.v1.{service}")), "{service}: {listed}");
         }
@@ -210,7 +216,11 @@ async fn malformed_input_is_refused_with_every_field_named_and_nothing_is_stored
         let group = pb::Group { id: operator_id.into(), kind: pb::GroupKind::Manual.into(), ..pb::Group::default() };
         let request = pb::CreateGroupRequest { organization: "acme".into(), group: Some(group), ..Default::default() };
         let status = GroupServiceClient::new(wire.clone()).create_group(request).await.unwrap_err();
-        assert_eq!((status.code(), fields(&status)), (Code::InvalidArgument, vec!["group.id".to_owned()]), "{operator_id}");
+        assert_eq!(
+            (status.code(), fields(&status)),
+            (Code::InvalidArgument, vec!["group.id".to_owned()]),
+            "{operator_id}"
+        );
     }
     let last = create_user(&wire, "acme", user("bo", "bo@acme.com")).await.unwrap();
     assert_eq!(last, first + odd.len() as u64 + 1, "what was refused made no revision");

@@ -51,7 +51,8 @@ fn only_a_sampled_call_makes_a_span() {
     let engine = Arc::new(engine.unwrap());
     let services = services::assemble(&engine).unwrap();
     let sampler = Sampler::from_variables(&|_| None).unwrap();
-    let door = Door { gate: Gate::open_to_all(engine), sampler, decisions: services.decisions, rest: services.rest };
+    let decisions = services::decisions(&engine);
+    let door = Door { gate: Gate::open_to_all(engine), sampler, decisions, rest: services.rest };
 
     let counting = Counting::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -40,7 +40,8 @@ fn domains(f: &mut Fields, domains: &[String]) -> Option<Vec<Domain>> {
 }
 
 fn visibility(visibility: Option<proto::Visibility>) -> Visibility {
-    let proto::Visibility { mentionable, watchable, assignable, approver, data_access } = visibility.unwrap_or_default();
+    let proto::Visibility { mentionable, watchable, assignable, approver, data_access } =
+        visibility.unwrap_or_default();
     Visibility { mentionable, watchable, assignable, approver, data_access }
 }
 
@@ -62,17 +63,26 @@ pub fn group_patch(
     let id = f.message("group", message, |f, message| {
         let proto::Group { id, name, kind, domains, photo_uri, visibility, etag: _ } = message;
         m.set("name", !name.is_empty(), || Some(name), |g: &mut Group, v, _| g.name = v);
-        m.fixed(kind != 0, || fixed_kind(f, kind), |g, v, _| {
-            if std::mem::discriminant(&g.kind) != std::mem::discriminant(&v) {
-                g.kind = v;
-            }
-        });
+        m.fixed(
+            kind != 0,
+            || fixed_kind(f, kind),
+            |g, v, _| {
+                if std::mem::discriminant(&g.kind) != std::mem::discriminant(&v) {
+                    g.kind = v;
+                }
+            },
+        );
         // Domains make a group that is not dynamic one of another kind, which the core refuses.
-        m.set("domains", !domains.is_empty(), || self::domains(f, &domains), |g, v, _| {
-            if !v.is_empty() || matches!(g.kind, GroupKind::Dynamic(_)) {
-                g.kind = GroupKind::Dynamic(v);
-            }
-        });
+        m.set(
+            "domains",
+            !domains.is_empty(),
+            || self::domains(f, &domains),
+            |g, v, _| {
+                if !v.is_empty() || matches!(g.kind, GroupKind::Dynamic(_)) {
+                    g.kind = GroupKind::Dynamic(v);
+                }
+            },
+        );
         m.set("photo_uri", !photo_uri.is_empty(), || Some(photo_uri), |g, v, _| g.photo_uri = v);
         let present = visibility.is_some();
         let Visibility { mentionable, watchable, assignable, approver, data_access } = self::visibility(visibility);

@@ -155,7 +155,12 @@ pub fn settings_patch(
             user_attributes,
             etag: _,
         } = message;
-        m.set("display_name", !display_name.is_empty(), || Some(display_name), |s: &mut Settings, v, _| s.display_name = v);
+        m.set(
+            "display_name",
+            !display_name.is_empty(),
+            || Some(display_name),
+            |s: &mut Settings, v, _| s.display_name = v,
+        );
         m.set(
             "super_organization",
             !super_organization.is_empty(),
@@ -343,12 +348,7 @@ pub fn object_patch(
         m.fixed(kind != 0, || required_object_kind(f, kind), |o: &mut Object, v, _| o.kind = v);
         m.set("display_name", !display_name.is_empty(), || Some(display_name), |o, v, _| o.display_name = v);
         m.set("fields", !fields.is_empty(), || f.map("fields", fields, field_type), |o, v, _| o.fields = v);
-        m.set(
-            "private_to",
-            !private_to.is_empty(),
-            || self::private_to(f, &private_to),
-            |o, v, _| o.private_to = v,
-        );
+        m.set("private_to", !private_to.is_empty(), || self::private_to(f, &private_to), |o, v, _| o.private_to = v);
         f.parse("id", &id)
     });
     id.zip(m.finish(f))

@@ -199,11 +199,16 @@ pub fn user_patch(
             || user_kind(f, "kind", kind),
             |u, v, table| u.kind = v.unwrap_or_else(|| Defaults::of(table).kind(&u.email)),
         );
-        m.set("account", !account.is_empty(), || f.parse_optional("account", &account), |u, v, table| {
-            if let Some(account) = Defaults::of(table).account(v) {
-                u.account = account;
-            }
-        });
+        m.set(
+            "account",
+            !account.is_empty(),
+            || f.parse_optional("account", &account),
+            |u, v, table| {
+                if let Some(account) = Defaults::of(table).account(v) {
+                    u.account = account;
+                }
+            },
+        );
         m.set("manager", !manager.is_empty(), || f.parse_optional("manager", &manager), |u, v, _| u.manager = v);
         let present = !attributes.is_empty();
         m.set("attributes", present, || self::attributes(f, attributes), |u, v, _| u.attributes = v);
@@ -302,11 +307,16 @@ pub fn service_patch(
     let id = f.message("service_account", message, |f, message| {
         let proto::ServiceAccount { id, account, status: _, attributes, etag: _ } = message;
         let present = !account.is_empty();
-        m.set("account", present, || f.parse_optional("account", &account), |s: &mut ServiceAccount, v, table| {
-            if let Some(account) = Defaults::of(table).account(v) {
-                s.account = account;
-            }
-        });
+        m.set(
+            "account",
+            present,
+            || f.parse_optional("account", &account),
+            |s: &mut ServiceAccount, v, table| {
+                if let Some(account) = Defaults::of(table).account(v) {
+                    s.account = account;
+                }
+            },
+        );
         let present = !attributes.is_empty();
         m.set("attributes", present, || self::attributes(f, attributes), |s, v, _| s.attributes = v);
         f.parse("id", &id)

@@ -61,9 +61,7 @@ pub fn to_value(value: Value) -> proto::Value {
         Value::Double(value) => Kind::DoubleValue(value),
         Value::String(text) => Kind::StringValue(text),
         Value::Timestamp(millis) => Kind::TimestampValue(to_timestamp(millis)),
-        Value::List(values) => {
-            Kind::ListValue(proto::ValueList { values: values.into_iter().map(to_value).collect() })
-        }
+        Value::List(values) => Kind::ListValue(proto::ValueList { values: values.into_iter().map(to_value).collect() }),
     };
     proto::Value { kind: Some(kind) }
 }

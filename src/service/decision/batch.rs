@@ -16,8 +16,8 @@ use super::super::proto::*;
 use super::super::report::revision_of;
 use super::super::request::at_least;
 use super::super::status::Failure;
-use super::question::{self, Asked};
 use super::outcome;
+use super::question::{self, Asked};
 
 /// Questions in one batch.
 pub const MAX_ITEMS: usize = 10_000;
@@ -42,8 +42,13 @@ struct Item<'a> {
 
 impl<'a> Item<'a> {
     fn new(batch: &'a BatchAuthorizeRequest, item: &'a AuthorizeRequest) -> Self {
-        let BatchAuthorizeRequest { organization: all, principal: everyone, context: shared, min_revision: floor, items: _ } =
-            batch;
+        let BatchAuthorizeRequest {
+            organization: all,
+            principal: everyone,
+            context: shared,
+            min_revision: floor,
+            items: _,
+        } = batch;
         let AuthorizeRequest { organization, principal, permission, resource, context, min_revision } = item;
         let organization = if organization.is_empty() { all } else { organization };
         let floor = floor.as_ref().filter(|_| organization == all);

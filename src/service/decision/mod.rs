@@ -57,9 +57,11 @@ impl DecisionService for Decisions {
             return Err(self.malformed(fields, organization, &asked.question).into());
         }
         let min_revision = min_revision.as_ref().map(at_least);
-        let decide = || self.engine.authorize(organization, min_revision, &asked.question, |decided, table| {
-            asked.admissible(table).map(|()| answer(decided, table))
-        });
+        let decide = || {
+            self.engine.authorize(organization, min_revision, &asked.question, |decided, table| {
+                asked.admissible(table).map(|()| answer(decided, table))
+            })
+        };
         let mut decided = decide();
         if let (Err(ReadError::NotReached { .. }), Some(least)) = (&decided, min_revision) {
             self.engine.wait_for(organization, least, patience(&metadata)).await?;
@@ -81,7 +83,8 @@ impl DecisionService for Decisions {
     }
 
     async fn list_permissions(&self, request: Request<ListPermissionsRequest>) -> Reply<ListPermissionsResponse> {
-        let (read, (page, message)) = reading(request, |f, mut m| Page::take(f, "ListPermissions", &mut m).zip(Some(m)))?;
+        let (read, (page, message)) =
+            reading(request, |f, mut m| Page::take(f, "ListPermissions", &mut m).zip(Some(m)))?;
         let ListPermissionsRequest {
             organization,
             principal,
@@ -100,9 +103,9 @@ impl DecisionService for Decisions {
         if let Some(least) = read.at_least() {
             self.engine.wait_for(organization, least, read.wait).await?;
         }
-        let listed = self.engine.walk(organization, read.at_least(), &asked.question, |walk, table| {
-            permissions(walk, table, &page)
-        });
+        let listed = self
+            .engine
+            .walk(organization, read.at_least(), &asked.question, |walk, table| permissions(walk, table, &page));
         match listed {
             Ok(listed) => Ok(Response::new(listed?)),
             Err(error) => Err(question::failure(error, &asked.question).into()),

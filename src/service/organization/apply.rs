@@ -23,7 +23,9 @@ use super::super::convert::principal::Defaults;
 use super::super::convert::row::{Staged, row};
 use super::super::fields::Fields;
 use super::super::proto::{self, apply_organization_request::Part};
-use super::super::proto::{ApplyEnd, ApplyHeader, ApplyOrganizationRequest, ApplyOrganizationResponse, Revision, RowBatch};
+use super::super::proto::{
+    ApplyEnd, ApplyHeader, ApplyOrganizationRequest, ApplyOrganizationResponse, Revision, RowBatch,
+};
 use super::super::refusal::Refusal;
 use super::super::report::Report;
 use super::super::request::check_request_id;

@@ -33,11 +33,7 @@ pub fn remove(table: &Table, domain: &Domain, etag: Option<String>) -> Planned {
     })
 }
 
-fn change(
-    table: &Table,
-    etag: Option<String>,
-    edit: impl FnOnce(&mut Settings) -> Result<(), Refusal>,
-) -> Planned {
+fn change(table: &Table, etag: Option<String>, edit: impl FnOnce(&mut Settings) -> Result<(), Refusal>) -> Planned {
     let mut settings = found(settings(table), || Key::Settings)?;
     edit(&mut settings)?;
     Ok(vec![Change::Update { row: Row::Settings(settings), etag }])

@@ -27,7 +27,10 @@ use super::request::{caller, etag, reading, writing};
 
 #[tonic::async_trait]
 impl OrganizationService for Admin {
-    async fn create_organization(&self, request: Request<CreateOrganizationRequest>) -> Reply<CreateOrganizationResponse> {
+    async fn create_organization(
+        &self,
+        request: Request<CreateOrganizationRequest>,
+    ) -> Reply<CreateOrganizationResponse> {
         let (mut call, settings) = writing(request, |f, m| {
             let CreateOrganizationRequest { organization, request_id: _, validate_only: _ } = m;
             f.message("organization", organization, convert::settings)
@@ -71,7 +74,10 @@ impl OrganizationService for Admin {
         Ok(Response::new(ListOrganizationsResponse { organizations, next_page_token }))
     }
 
-    async fn update_organization(&self, request: Request<UpdateOrganizationRequest>) -> Reply<UpdateOrganizationResponse> {
+    async fn update_organization(
+        &self,
+        request: Request<UpdateOrganizationRequest>,
+    ) -> Reply<UpdateOrganizationResponse> {
         let (call, (patch, etag)) = writing(request, |f, m| {
             let UpdateOrganizationRequest { organization, update_mask, etag, request_id: _, validate_only: _ } = m;
             let patch = convert::settings_patch(f, organization, update_mask);
@@ -102,7 +108,10 @@ impl OrganizationService for Admin {
         .await
     }
 
-    async fn remove_email_domain(&self, request: Request<RemoveEmailDomainRequest>) -> Reply<RemoveEmailDomainResponse> {
+    async fn remove_email_domain(
+        &self,
+        request: Request<RemoveEmailDomainRequest>,
+    ) -> Reply<RemoveEmailDomainResponse> {
         let (call, (domain, etag)) = writing(request, |f, m| {
             let RemoveEmailDomainRequest { organization: _, domain, etag, request_id: _, validate_only: _ } = m;
             let domain = convert::domain(f, "domain", &domain);
@@ -161,7 +170,8 @@ impl OrganizationService for Admin {
 
     async fn update_account(&self, request: Request<UpdateAccountRequest>) -> Reply<UpdateAccountResponse> {
         let (call, ((id, patch), etag)) = writing(request, |f, m| {
-            let UpdateAccountRequest { organization: _, account, update_mask, etag, request_id: _, validate_only: _ } = m;
+            let UpdateAccountRequest { organization: _, account, update_mask, etag, request_id: _, validate_only: _ } =
+                m;
             let patch = convert::account_patch(f, account, update_mask);
             patch.zip(self::etag(f, etag))
         })?;
@@ -302,7 +312,13 @@ impl OrganizationService for Admin {
     ) -> Reply<ListCatalogPermissionsResponse> {
         let (read, (page, own_only)) = reading(request, |f, mut m| {
             let page = Page::take(f, "ListCatalogPermissions", &mut m);
-            let ListCatalogPermissionsRequest { organization: _, own_only, min_revision: _, page_size: _, page_token: _ } = m;
+            let ListCatalogPermissionsRequest {
+                organization: _,
+                own_only,
+                min_revision: _,
+                page_size: _,
+                page_token: _,
+            } = m;
             page.zip(Some(own_only))
         })?;
         let table = self.table(&read).await?;
@@ -315,7 +331,14 @@ impl OrganizationService for Admin {
 
     async fn update_permission(&self, request: Request<UpdatePermissionRequest>) -> Reply<UpdatePermissionResponse> {
         let (call, ((name, patch), etag)) = writing(request, |f, m| {
-            let UpdatePermissionRequest { organization: _, permission, update_mask, etag, request_id: _, validate_only: _ } = m;
+            let UpdatePermissionRequest {
+                organization: _,
+                permission,
+                update_mask,
+                etag,
+                request_id: _,
+                validate_only: _,
+            } = m;
             let patch = convert::permission_patch(f, permission, update_mask);
             patch.zip(self::etag(f, etag))
         })?;
@@ -410,5 +433,7 @@ fn account(table: &Table, id: &Id) -> Option<Account> {
 fn default_moved(table: &Table, account: &Account) -> Vec<Change> {
     let old = table.default_account().filter(|old| account.default && **old != account.id);
     let old = old.and_then(|id| self::account(table, id));
-    old.map(|old| Change::Update { row: Row::Account(Account { default: false, ..old }), etag: None }).into_iter().collect()
+    old.map(|old| Change::Update { row: Row::Account(Account { default: false, ..old }), etag: None })
+        .into_iter()
+        .collect()
 }

@@ -14,7 +14,11 @@ fn header() -> ApplyHeader {
     ApplyHeader { organization: "acme".into(), create_if_missing: true, ..ApplyHeader::default() }
 }
 
-async fn apply(world: &World, header: ApplyHeader, rows: Vec<Row>) -> Result<Response<ApplyOrganizationResponse>, Status> {
+async fn apply(
+    world: &World,
+    header: ApplyHeader,
+    rows: Vec<Row>,
+) -> Result<Response<ApplyOrganizationResponse>, Status> {
     apply_cut(world, header, rows, 3).await
 }
 
@@ -51,10 +55,10 @@ fn row(kind: Kind) -> Row {
 
 fn acme() -> Vec<Row> {
     let user = |id: &str| row(Kind::User(User { id: id.into(), email: format!("{id}@acme.com"), ..User::default() }));
-    let membership = |group: &str, member: &str| {
-        row(Kind::Membership(Membership { group: group.into(), member: member.into() }))
-    };
-    let group = |id: &str| row(Kind::Group(Group { id: id.into(), kind: GroupKind::Manual.into(), ..Group::default() }));
+    let membership =
+        |group: &str, member: &str| row(Kind::Membership(Membership { group: group.into(), member: member.into() }));
+    let group =
+        |id: &str| row(Kind::Group(Group { id: id.into(), kind: GroupKind::Manual.into(), ..Group::default() }));
     let permissions = vec!["records.read".into(), "tasks.*".into()];
     vec![
         membership("risk", "user:ana"),
@@ -150,7 +154,10 @@ async fn users_without_a_row_are_an_error_or_deactivated() {
     let mut rows = acme();
     rows.retain(|r| !matches!(&r.kind, Some(Kind::User(u)) if u.id == "bo"));
     rows.retain(|r| !matches!(&r.kind, Some(Kind::Grant(_))));
-    assert_eq!(refused(apply(&world, header(), rows.clone()).await), (Code::FailedPrecondition, "NEVER_REMOVED".into()));
+    assert_eq!(
+        refused(apply(&world, header(), rows.clone()).await),
+        (Code::FailedPrecondition, "NEVER_REMOVED".into())
+    );
     let deactivate = ApplyHeader { deactivate_missing_users: true, ..header() };
     let stale = Revision { number: 7, ..first.revision.clone().unwrap() };
     let moved = ApplyHeader { expected_revision: Some(stale), ..deactivate.clone() };

@@ -46,7 +46,10 @@ async fn what_is_unknown_or_malformed_is_an_error_and_never_a_deny() {
         world.decisions.authorize(by(request))
     };
     let is = |code, reason: &str| (code, reason.to_owned());
-    assert_eq!(refused(ask(|q| q.permission = "no.such".into()).await), is(Code::InvalidArgument, "UNKNOWN_PERMISSION"));
+    assert_eq!(
+        refused(ask(|q| q.permission = "no.such".into()).await),
+        is(Code::InvalidArgument, "UNKNOWN_PERMISSION")
+    );
     assert_eq!(refused(ask(|q| q.organization = "nope".into()).await), is(Code::NotFound, "UNKNOWN_ORGANIZATION"));
     let object = |q: &mut AuthorizeRequest| q.resource.as_mut().unwrap().object = "nope".into();
     assert_eq!(refused(ask(object).await), is(Code::NotFound, "UNKNOWN_OBJECT"));
@@ -57,10 +60,7 @@ async fn what_is_unknown_or_malformed_is_an_error_and_never_a_deny() {
     let worse = |q: &mut AuthorizeRequest| {
         q.principal = String::new();
         q.permission = "a b".into();
-        q.context = Some(Context {
-            authenticated_at: Some(Timestamp { seconds: 0, nanos: -1 }),
-            ..Context::default()
-        });
+        q.context = Some(Context { authenticated_at: Some(Timestamp { seconds: 0, nanos: -1 }), ..Context::default() });
         q.resource.as_mut().unwrap().record = Some(Record::default());
     };
     assert_eq!(refused(ask(worse).await), is(Code::InvalidArgument, "INVALID_REQUEST"));
@@ -156,9 +156,7 @@ async fn a_batch_shares_what_its_items_leave_open_and_is_bounded() {
     assert_eq!(fields(world.decisions.batch_authorize(by(batch.clone())).await), ["items"]);
     batch.items.truncate(10_000);
     let reply = ok(world.decisions.batch_authorize(by(batch)).await);
-    let allowed = |r: &BatchAuthorizeResult| {
-        matches!(&r.outcome, Some(batch_authorize_result::Outcome::Decision(a)) if a.decision() == Decision::Allow)
-    };
+    let allowed = |r: &BatchAuthorizeResult| matches!(&r.outcome, Some(batch_authorize_result::Outcome::Decision(a)) if a.decision() == Decision::Allow);
     assert!(reply.results.len() == 10_000 && reply.results.iter().all(allowed));
     let empty = BatchAuthorizeRequest::default();
     assert_eq!(fields(world.decisions.batch_authorize(by(empty)).await), ["items"]);

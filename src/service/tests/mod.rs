@@ -44,12 +44,8 @@ impl World {
 
     async fn found(&self, id: &str) {
         let email_domains = vec![EmailDomain { domain: "ACME.com".into(), audience: UserKind::Internal.into() }];
-        let organization = Organization {
-            id: id.into(),
-            preset: Preset::Workspace.into(),
-            email_domains,
-            ..Organization::default()
-        };
+        let organization =
+            Organization { id: id.into(), preset: Preset::Workspace.into(), email_domains, ..Organization::default() };
         let request = CreateOrganizationRequest { organization: Some(organization), ..Default::default() };
         ok(self.admin.create_organization(by(request)).await);
     }
@@ -68,7 +64,8 @@ impl World {
 
     async fn add(&self, group: &str, members: &[&str]) -> AddMembersResponse {
         let members = members.iter().map(ToString::to_string).collect();
-        let request = AddMembersRequest { organization: "acme".into(), group: group.into(), members, ..Default::default() };
+        let request =
+            AddMembersRequest { organization: "acme".into(), group: group.into(), members, ..Default::default() };
         ok(self.admin.add_members(by(request)).await)
     }
 

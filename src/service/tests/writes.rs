@@ -169,7 +169,8 @@ async fn statuses_move_only_as_the_model_says() {
     let list = ListMembersRequest { organization: organization(), group: "risk".into(), ..Default::default() };
     let [pending] = ok(world.admin.list_members(by(list.clone())).await).members.try_into().unwrap();
     assert!(pending.pending && pending.direct);
-    let complete = CompleteRegistrationRequest { organization: organization(), user: "new".into(), ..Default::default() };
+    let complete =
+        CompleteRegistrationRequest { organization: organization(), user: "new".into(), ..Default::default() };
     let active = ok(world.admin.complete_registration(by(complete)).await).user.unwrap();
     assert_eq!((active.status(), active.pending_groups.len()), (PrincipalStatus::Active, 0));
     let [member] = ok(world.admin.list_members(by(list)).await).members.try_into().unwrap();
@@ -272,7 +273,10 @@ async fn removing_a_domain_says_what_it_empties() {
         ..Default::default()
     };
     let beforehand = ok(world.admin.remove_email_domain(by(remove.clone())).await);
-    let done = ok(world.admin.remove_email_domain(by(RemoveEmailDomainRequest { validate_only: false, ..remove.clone() })).await);
+    let done = ok(world
+        .admin
+        .remove_email_domain(by(RemoveEmailDomainRequest { validate_only: false, ..remove.clone() }))
+        .await);
     assert_eq!(beforehand.effect, done.effect);
     let [effect] = done.effect.unwrap().groups.try_into().unwrap();
     assert_eq!(effect, GroupEffect { group: "staff".into(), members_gained: 0, members_lost: 1, emptied: true });
@@ -294,7 +298,10 @@ async fn the_default_mark_moves_with_the_account() {
         update_mask: mask(&["default"]),
         ..Default::default()
     };
-    assert_eq!(refused(world.admin.update_account(by(cleared)).await), (Code::FailedPrecondition, "DEFAULT_ACCOUNTS".into()));
+    assert_eq!(
+        refused(world.admin.update_account(by(cleared)).await),
+        (Code::FailedPrecondition, "DEFAULT_ACCOUNTS".into())
+    );
 }
 
 #[tokio::test]
@@ -304,8 +311,15 @@ async fn service_accounts_are_kept_and_deactivated() {
     let create = CreateServiceAccountRequest { organization: "acme".into(), service_account, ..Default::default() };
     let created = ok(world.admin.create_service_account(by(create.clone())).await).service_account.unwrap();
     assert_eq!((created.account.as_str(), created.status()), ("main", PrincipalStatus::Active));
-    assert_eq!(refused(world.admin.create_service_account(by(create)).await), (Code::AlreadyExists, "ALREADY_EXISTS".into()));
-    let off = DeactivateServiceAccountRequest { organization: "acme".into(), service_account: "ci".into(), ..Default::default() };
+    assert_eq!(
+        refused(world.admin.create_service_account(by(create)).await),
+        (Code::AlreadyExists, "ALREADY_EXISTS".into())
+    );
+    let off = DeactivateServiceAccountRequest {
+        organization: "acme".into(),
+        service_account: "ci".into(),
+        ..Default::default()
+    };
     let off = ok(world.admin.deactivate_service_account(by(off)).await).service_account.unwrap();
     assert_eq!(off.status(), PrincipalStatus::Inactive);
 }
