@@ -156,3 +156,66 @@ fn replaying_the_deltas_gives_the_same_rows() {
         }
     }
 }
+
+/// Changes one thing in the file, if it has such a thing; what comes out need not be valid.
+fn edit(rng: &mut Rng, file: &mut serde_json::Value) {
+    let removed = ["assignments", "grants", "email_domains"];
+    match rng.u8(..8) {
+        // Two roles change what they contain: everything else that refers to them stays as it is.
+        0..3 => {
+            let Some(roles) = file["roles"].as_array_mut().filter(|roles| roles.len() > 1) else { return };
+            let (one, other) = (rng.usize(..roles.len()), rng.usize(..roles.len()));
+            let permissions = roles[one]["permissions"].take();
+            let permissions = std::mem::replace(&mut roles[other]["permissions"], permissions);
+            if one != other {
+                roles[one]["permissions"] = permissions;
+            }
+        }
+        n @ 3..6 => {
+            let Some(rows) = file[removed[usize::from(n) - 3]].as_array_mut().filter(|rows| !rows.is_empty()) else {
+                return;
+            };
+            rows.remove(rng.usize(..rows.len()));
+        }
+        6 => {
+            let groups = file["groups"].as_array_mut().into_iter().flatten();
+            let mut manual: Vec<_> =
+                groups.filter_map(|group| group["members"].as_array_mut()).filter(|m| !m.is_empty()).collect();
+            let Some(members) = rng.choice(&mut manual) else { return };
+            members.remove(rng.usize(..members.len()));
+        }
+        _ => {
+            let Some(permissions) = file["permissions"].as_array_mut().filter(|rows| !rows.is_empty()) else { return };
+            let one = rng.usize(..permissions.len());
+            permissions[one]["level"] = (*rng.choice(&["organization", "account", "object"]).unwrap()).into();
+        }
+    }
+}
+
+#[test]
+fn small_changes_leave_decisions_the_oracles() {
+    let mut changed = 0;
+    for seed in 0..organizations() / 2 {
+        let mut rng = Rng::with_seed(seed ^ 0x3C3C);
+        let mut file = generate::organization(&mut rng);
+        let mut table = table(&file);
+        for _ in 0..6 {
+            let mut next = file.clone();
+            edit(&mut rng, &mut next);
+            let parsed =
+                doorward::cli::file::OrganizationFile::parse(&next.to_string(), "f", doorward::cli::file::Known::of);
+            let Ok(parsed) = parsed else { continue };
+            let change = Change::Replace { rows: parsed.rows, deactivate_missing: false };
+            let Ok(applied) = doorward::core::change::apply(&table, vec![change]) else { continue };
+            changed += usize::from(!applied.effects.is_empty());
+            (file, table) = (next, applied.table);
+            let oracle = Oracle::new(&file);
+            for _ in 0..QUESTIONS / 3 {
+                let q = generate::question(&mut rng, &file);
+                let (got, expected) = (answer(&table, &q), oracle.authorize(&q));
+                assert!(got == expected, "seed {seed}: {got:?}, not {expected:?}: {q:#?}\n{file:#}");
+            }
+        }
+    }
+    assert!(changed as u64 > organizations(), "most edits change something: {changed}");
+}

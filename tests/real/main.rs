@@ -42,6 +42,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
+    let _copy = server::copy_binary();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut report = Report { quick: flags.iter().any(|f| f == "--quick"), passed: 0, failed: 0 };
     for name in matrix::MATRICES.into_iter().chain([matrix::CLOUD]) {
@@ -91,7 +92,10 @@ async fn check(known: &Known, folder: &Path, report: &mut Report) {
 
     let mut server = match Server::start(folder) {
         Ok(server) => server,
-        Err(error) => return drop(report.check(name, "serve", Err(error))),
+        Err(error) => {
+            report.check(name, "serve", Err(error));
+            return;
+        }
     };
     if !report.check(name, "apply", timed_apply(known, &server, &file, report.quick).await) {
         return println!("{}", server.log());
@@ -103,7 +107,7 @@ async fn check(known: &Known, folder: &Path, report: &mut Report) {
     }
     report.check(name, "export, then apply", round_trip(known, &server, folder));
 
-    report.check(name, "stopped by SIGTERM", server.terminate());
+    report.check(name, "stopped by SIGTERM", server.terminate().await);
     for (what, kill) in [("after a restart", false), ("after kill -9", true)] {
         if kill {
             server.kill();
@@ -111,7 +115,10 @@ async fn check(known: &Known, folder: &Path, report: &mut Report) {
         let started = Instant::now();
         server = match Server::start(folder) {
             Ok(server) => server,
-            Err(error) => return drop(report.check(name, &format!("serve {what}"), Err(error))),
+            Err(error) => {
+                report.check(name, &format!("serve {what}"), Err(error));
+                return;
+            }
         };
         println!(
             "       {name}: serving {what} in {} ms, {} MB resident",
@@ -129,7 +136,10 @@ async fn online(known: &Known, server: &Server, users: &[&String], when: &str, r
     let name = known.id.as_str();
     let verifier = match Verifier::connect(server, name, &known.permissions).await {
         Ok(verifier) => verifier,
-        Err(error) => return drop(report.check(name, when, Err(error))),
+        Err(error) => {
+            report.check(name, when, Err(error));
+            return;
+        }
     };
     let mut places = vec![(Place::Object, &known.on_object)];
     if known.on_organization != known.on_object {

@@ -3,18 +3,34 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use crate::measure::resident_mb_of;
 use crate::tail;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_doorward");
 const START: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(30);
 
+static BINARY: OnceLock<PathBuf> = OnceLock::new();
+
+/// Copies the built binary, so that a build beside a long run does not exchange it half way. The copy
+/// is gone when the result is dropped.
+pub fn copy_binary() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("doorward");
+    std::fs::copy(env!("CARGO_BIN_EXE_doorward"), &path).unwrap();
+    BINARY.get_or_init(|| path);
+    folder
+}
+
+fn binary() -> &'static Path {
+    BINARY.get().expect("it was copied")
+}
+
 /// Runs the binary to its end; what it said, or what went wrong.
 pub fn doorward(args: &[&str]) -> Result<String, String> {
-    let output = Command::new(BINARY).args(args).stdin(Stdio::null()).output().map_err(|e| e.to_string())?;
+    let output = Command::new(binary()).args(args).stdin(Stdio::null()).output().map_err(|e| e.to_string())?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     if output.status.success() { Ok(out) } else { Err(format!("{}\n{}{}", output.status, tail(&out), tail(&err))) }
@@ -33,7 +49,7 @@ impl Server {
         let at = folder.join("address");
         let _ = std::fs::remove_file(&at);
         let log = File::options().create(true).append(true).open(folder.join("log")).unwrap();
-        let child = Command::new(BINARY)
+        let child = Command::new(binary())
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(folder.join("data"))
             .arg("--address-file")
@@ -88,7 +104,7 @@ impl Server {
     }
 
     /// Asks it to stop, and waits until it has.
-    pub fn terminate(&mut self) -> Result<String, String> {
+    pub async fn terminate(&mut self) -> Result<String, String> {
         let started = Instant::now();
         let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         sent.map_err(|e| e.to_string())?;
@@ -96,7 +112,8 @@ impl Server {
             match self.child.try_wait() {
                 Ok(Some(status)) if status.success() => return Ok(format!("in {} ms", started.elapsed().as_millis())),
                 Ok(Some(status)) => return Err(format!("{status}\n{}", self.log())),
-                _ => std::thread::sleep(Duration::from_millis(5)),
+                // Our side of open connections goes on meanwhile, as a client's does.
+                _ => tokio::time::sleep(Duration::from_millis(5)).await,
             }
         }
         Err(format!("it still runs after {} s\n{}", STOP.as_secs(), self.log()))
