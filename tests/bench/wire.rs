@@ -230,7 +230,13 @@ impl Side {
                 .unwrap();
         });
         let address = control.block_on(bound).unwrap();
-        let worker = workers().into_iter().find(|w| !before.contains(w)).expect("a worker was started");
+        // A thread takes its name when it first runs, which may be later.
+        let worker = loop {
+            if let Some(worker) = workers().into_iter().find(|w| !before.contains(w)) {
+                break worker;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        };
         let (rates, worker_us, latencies) = Default::default();
         Self { name, address, worker, _stop: stop, rates, worker_us, latencies }
     }
