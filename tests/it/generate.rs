@@ -220,7 +220,7 @@ fn users(rng: &mut Rng, file: &mut Value, size: usize) {
             2 => row["status"] = json!("inactive"),
             3 => {
                 (row["status"], row["status_before"]) =
-                    (json!("inactive"), json!(rng.choice(["active", "limited"]).unwrap()))
+                    (json!("inactive"), json!(rng.choice(["active", "limited"]).unwrap()));
             }
             4..7 => row["status"] = json!("limited"),
             7..14 => row["status"] = json!("active"),
@@ -483,7 +483,7 @@ pub fn question(rng: &mut Rng, file: &Value) -> Question {
             question.principal = rng
                 .choice(["user:nobody", "service:nobody", "user:an a", "user:user:", "service:auth0|x"])
                 .unwrap()
-                .into()
+                .into();
         }
         55..200 => spoil(rng, file, &catalogue, &mut question),
         _ => {}

@@ -1,17 +1,10 @@
 //! The oracle is trusted: each rule it claims, on the smallest organization that shows it; and the generator's questions
 //! are spread as the property test needs them.
 
-#![allow(missing_docs, dead_code)]
-
-#[path = "generate.rs"]
-mod generate;
-#[path = "oracle.rs"]
-mod oracle;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use generate::NOW_MS;
-use oracle::{Answer, Oracle, Question, RecordQ, authorize};
+use crate::generate::{self, NOW_MS};
+use crate::oracle::{self, Answer, Oracle, Question, RecordQ, authorize};
 use serde_json::{Value, json};
 
 const DAY_MS: i64 = 86_400_000;
@@ -362,7 +355,7 @@ fn permissions_lists_what_authorize_allows() {
 fn check_valid(file: &Value) {
     let list = |key: &str| file[key].as_array().cloned().unwrap_or_default();
     let unique = |name: &str, of: Vec<String>| {
-        assert_eq!(of.iter().collect::<BTreeSet<_>>().len(), of.len(), "{name} twice: {file}")
+        assert_eq!(of.iter().collect::<BTreeSet<_>>().len(), of.len(), "{name} twice: {file}");
     };
     for key in ["accounts", "objects", "users", "service_accounts", "groups", "roles"] {
         unique(key, list(key).iter().map(|row| row["id"].to_string()).collect());
