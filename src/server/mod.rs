@@ -180,6 +180,7 @@ pub async fn serve_with(
     ready: impl FnOnce(Bound) + Send,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
+    config.check()?;
     let (listeners, bound) = bind(config)?;
     let services = services::assemble(engine)?;
     let gate = gate(&config.access, engine).await?;
@@ -282,12 +283,12 @@ fn accept(listeners: Vec<Listener>, workers: &Arc<Workers>) -> JoinSet<()> {
 
 /// In one step: whoever waits for the file never reads half of it.
 fn write_addresses(path: &Path, bound: &Bound) -> Result<(), ServeError> {
-    let unix = bound.unix.iter().map(|path| format!("unix:{}", path.display()));
-    let lines: Vec<String> = bound.tcp.iter().map(ToString::to_string).chain(unix).collect();
-    let text = lines.join("\n") + "\n";
+    let mut lines: Vec<String> = bound.tcp.iter().map(ToString::to_string).collect();
+    lines.extend(bound.unix.iter().map(|path| format!("unix:{}", path.display())));
+    lines.push(String::new());
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
-    let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
+    let written = fs::write(&beside, lines.join("\n")).and_then(|()| fs::rename(&beside, path));
     written.map_err(|source| ServeError::AddressFile { path: path.to_owned(), source })
 }
 
