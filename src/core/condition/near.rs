@@ -8,7 +8,7 @@ const FARTHEST: usize = 2;
 /// `, did you mean …?`, or nothing.
 pub(super) fn did_you_mean<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> String {
     // In a short name, two edits make anything of anything.
-    let within = if name.len() < 4 { 1 } else { FARTHEST };
+    let within = (name.len() / 3).min(FARTHEST);
     let distances = known.into_iter().filter_map(|other| {
         let distance = if name.eq_ignore_ascii_case(other) { 0 } else { distance(name.as_bytes(), other.as_bytes()) };
         (distance <= within).then_some((distance, other))
@@ -23,6 +23,8 @@ fn distance(a: &[u8], b: &[u8]) -> usize {
     if a.len().abs_diff(b.len()) > FARTHEST {
         return FARTHEST + 1;
     }
+    let same = a.iter().zip(b).take_while(|(x, y)| x == y).count();
+    let (a, b) = (a.get(same..).unwrap_or_default(), b.get(same..).unwrap_or_default());
     // `row` holds the distances of a's prefix to those prefixes of b that are at most two longer or
     // shorter: column `k` stands for the prefix of length `i + k - FARTHEST`.
     const WIDTH: usize = 2 * FARTHEST + 1;
@@ -48,6 +50,9 @@ fn distance(a: &[u8], b: &[u8]) -> usize {
             left = *cell;
         }
         row = next;
+        if row.iter().all(|distance| *distance > FARTHEST) {
+            return FARTHEST + 1;
+        }
     }
     let last = (b.len() + FARTHEST).checked_sub(a.len());
     last.and_then(|k| row.get(k)).copied().unwrap_or(FAR)
@@ -83,6 +88,7 @@ mod tests {
         assert_eq!(did_you_mean("Region", known), ", did you mean `region`?");
         assert_eq!(did_you_mean("dye", known), ", did you mean `due`?");
         assert_eq!(did_you_mean("xx", known), "");
+        assert_eq!(did_you_mean("ID", known), ", did you mean `id`?");
         assert_eq!(did_you_mean("country", known), "");
     }
 }
