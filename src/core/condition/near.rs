@@ -4,6 +4,8 @@
 //! declared names of 128 bytes cost a fraction of a millisecond, whatever they are.
 
 const FARTHEST: usize = 2;
+const WIDTH: usize = 2 * FARTHEST + 1;
+const FAR: usize = usize::MAX / 2;
 
 /// `, did you mean …?`, or nothing.
 pub(super) fn did_you_mean<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> String {
@@ -27,8 +29,6 @@ fn distance(a: &[u8], b: &[u8]) -> usize {
     let (a, b) = (a.get(same..).unwrap_or_default(), b.get(same..).unwrap_or_default());
     // `row` holds the distances of a's prefix to those prefixes of b that are at most two longer or
     // shorter: column `k` stands for the prefix of length `i + k - FARTHEST`.
-    const WIDTH: usize = 2 * FARTHEST + 1;
-    const FAR: usize = usize::MAX / 2;
     let mut row = [FAR; WIDTH];
     for (k, cell) in row.iter_mut().enumerate().skip(FARTHEST) {
         *cell = k - FARTHEST;

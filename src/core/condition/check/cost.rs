@@ -6,7 +6,7 @@
 //! estimated; its own limit is twice as high, and met only by what is far larger.
 
 use crate::core::condition::eval::{reports_steps, scan};
-use crate::core::condition::tree::{Collection, Expr, Kind, Many, Quantifier, Span};
+use crate::core::condition::tree::{Collection, Expr, Kind, Many, Quantifier, Shape, Source, Span};
 use crate::core::condition::{ASSUMED_ELEMENTS, MAX_COST, Refusal};
 
 /// The steps, or a refusal that points at the outermost `exists` or `all` that alone is too much.
@@ -27,8 +27,8 @@ pub(super) fn cost(root: &Expr) -> Result<u64, Refusal> {
 fn of(expr: &Expr, costliest: &mut Option<(Span, Quantifier)>) -> u64 {
     let mut each = |parts: &[Expr]| parts.iter().map(|part| of(part, costliest)).sum::<u64>();
     let inner = match &expr.kind {
-        Kind::Constant(_) | Kind::Now | Kind::Read(_) | Kind::Variable(_) => 0,
-        Kind::Has(_) => scan(ASSUMED_ELEMENTS, 0),
+        Kind::Has(Source { shape: Shape::Many(_), .. }) => scan(ASSUMED_ELEMENTS, 0),
+        Kind::Constant(_) | Kind::Now | Kind::Read(_) | Kind::Variable(_) | Kind::Has(_) => 0,
         Kind::Not(inner) | Kind::Negate(inner) | Kind::Length(inner) => of(inner, costliest),
         Kind::All(parts) | Kind::Any(parts) => each(parts),
         Kind::Compare(_, sides) | Kind::Text(_, sides) => each(&**sides),

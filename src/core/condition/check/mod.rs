@@ -328,15 +328,17 @@ fn fits(a: Type, b: Type) -> bool {
 
 /// The type of `left operator right`, if there is one.
 fn combined(operator: Operator, left: Type, right: Type) -> Option<Type> {
-    use Operator::{Add, Remainder, Subtract};
+    use Operator::{Add, Divide, Multiply, Remainder, Subtract};
     use Type::{Bool, Double, Duration, Dynamic, Int, String, Timestamp};
     match (operator, left, right) {
         (_, Bool, _) | (_, _, Bool) | (Subtract, String, _) | (Subtract, _, String) => None,
-        (Add | Subtract, Dynamic, _) | (Add | Subtract, _, Dynamic) => Some(Dynamic),
-        (_, Dynamic | Int, Dynamic) | (_, Dynamic, Int) => Some(Dynamic),
         (_, Int, Int) => Some(Int),
+        (Remainder, Int | Dynamic, Int | Dynamic)
+        | (Add | Subtract | Multiply | Divide, Dynamic, Dynamic | Int | Double)
+        | (Add | Subtract | Multiply | Divide, Int | Double, Dynamic)
+        | (Add | Subtract, Dynamic, _)
+        | (Add | Subtract, _, Dynamic) => Some(Dynamic),
         (Remainder, ..) => None,
-        (_, Dynamic, Double) | (_, Double, Dynamic) => Some(Dynamic),
         (_, Double, Double) => Some(Double),
         (Add, String, String) => Some(String),
         (Add | Subtract, Timestamp, Duration) | (Add, Duration, Timestamp) => Some(Timestamp),

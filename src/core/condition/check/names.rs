@@ -44,8 +44,8 @@ impl Checker<'_> {
                 let source = self.record(*field)?;
                 self.ending(source, rest)
             }
-            ("user", [(name, _), rest @ ..]) if self.user_lists(name).is_some() => {
-                let meaning = self.user_lists(name)?;
+            ("user", [(name, _), rest @ ..]) if user_list(name).is_some() => {
+                let meaning = user_list(name)?;
                 self.no_further(rest)?;
                 Some(meaning)
             }
@@ -128,13 +128,6 @@ impl Checker<'_> {
         Some(Source { attribute: Attribute::Field(slot, name.into()), shape: shape(declared) })
     }
 
-    fn user_lists(&self, name: &str) -> Option<Meaning> {
-        if name == "groups" {
-            return Some(Meaning::Groups);
-        }
-        REPORTS.into_iter().find(|reports| reports.name() == name).map(Meaning::Reports)
-    }
-
     fn user(&mut self, (name, span): (&str, Span)) -> Option<Source> {
         if let Some(part) = UserPart::ALL.into_iter().find(|part| part.name() == name) {
             return Some(Source { attribute: Attribute::User(part), shape: Shape::One(Type::String) });
@@ -146,6 +139,13 @@ impl Checker<'_> {
         }
         self.refuse(span, format!("`user` has no field `{name}`{near}"))
     }
+}
+
+fn user_list(name: &str) -> Option<Meaning> {
+    if name == "groups" {
+        return Some(Meaning::Groups);
+    }
+    REPORTS.into_iter().find(|reports| reports.name() == name).map(Meaning::Reports)
 }
 
 fn shape(declared: &FieldType) -> Shape {

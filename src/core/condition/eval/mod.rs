@@ -91,17 +91,15 @@ struct Walk<'a, F: ?Sized, W> {
 }
 
 impl<'a, F: Facts + ?Sized, W: Watch> Walk<'a, F, W> {
+    #[inline]
     fn charge(&mut self, steps: u64, span: Span) -> Evaluated<()> {
-        match u32::try_from(steps).ok().and_then(|steps| self.steps_left.checked_sub(steps)) {
-            Some(left) => {
-                self.steps_left = left;
-                Ok(())
-            }
-            None => {
-                self.steps_left = 0;
-                Err(Cause { span, failure: Failure::TooManySteps })
-            }
+        if let Some(left) = u32::try_from(steps).ok().and_then(|steps| self.steps_left.checked_sub(steps)) {
+            self.steps_left = left;
+            return Ok(());
         }
+        // Nothing after this is to be answered either: an answer would depend on the order of asking.
+        self.steps_left = 0;
+        Err(Cause { span, failure: Failure::TooManySteps })
     }
 
     fn truth(&mut self, expr: &'a Expr) -> Evaluated<bool> {
@@ -117,6 +115,7 @@ impl<'a, F: Facts + ?Sized, W: Watch> Walk<'a, F, W> {
         truth
     }
 
+    #[inline]
     fn value(&mut self, expr: &'a Expr) -> Evaluated<Val<'a>> {
         if expr.kind.is_test() {
             return self.truth(expr).map(Val::Bool);
@@ -356,6 +355,7 @@ fn fact(constant: &Constant) -> Fact<'_> {
     }
 }
 
+#[inline]
 fn compare(comparison: Comparison, left: &Val<'_>, right: &Val<'_>) -> Result<bool, Failure> {
     Ok(match comparison {
         Comparison::Equal => equal(left, right)?,

@@ -43,6 +43,7 @@ pub(in crate::core::condition) fn exact_double(number: i64) -> Option<f64> {
 }
 
 /// What a fact counts as where a single value of a type is declared (rule 6.3).
+#[inline]
 pub(super) fn scalar(fact: Fact<'_>, declared: Type) -> Result<Val<'_>, Failure> {
     Ok(match (fact, declared) {
         (Fact::Str(text), Type::String | Type::Dynamic) => Val::Text(Cow::Borrowed(text)),
@@ -92,6 +93,7 @@ pub(super) fn equal(left: &Val<'_>, right: &Val<'_>) -> Result<bool, Failure> {
 }
 
 /// Which of two values is first. Bools have no order.
+#[inline]
 pub(super) fn order(left: &Val<'_>, right: &Val<'_>) -> Result<Ordering, Failure> {
     match (left, right) {
         (Val::Text(left), Val::Text(right)) => Ok(left.as_bytes().cmp(right.as_bytes())),

@@ -69,10 +69,8 @@ fn the_deepest_that_is_allowed_fits_a_small_stack() {
 
 #[test]
 fn m6_2_what_is_too_costly_is_refused() {
-    let all = |depth: usize| {
-        let opened: String = (0..depth).map(|i| format!("record.tags.all(v{i}, ")).collect();
-        format!("{opened}true{}", ")".repeat(depth))
-    };
+    let all =
+        |depth: usize| (0..depth).rev().fold("true".to_owned(), |inner, i| format!("record.tags.all(v{i}, {inner})"));
     refused_at_once(&all(4), "1:41 `exists` and `all` nest no more than 2 deep");
     refused_at_once(&all(3), "1:41 `exists` and `all` nest no more than 2 deep");
     let costly = "record.open && record.tags.exists(a, record.tags.exists(b, a == b))";

@@ -163,6 +163,8 @@ impl Facts for World {
 /// What a condition comes to, and that an explanation says the same.
 pub(super) fn outcome(condition: &Typed, world: &World) -> Outcome {
     let outcome = evaluate(condition, world);
+    let behind_a_pointer: &dyn Facts = world;
+    assert_eq!(evaluate(condition, behind_a_pointer), outcome);
     let trace = explain(condition, world);
     assert_eq!(trace.outcome, outcome, "{condition}");
     if !trace.cut {

@@ -102,7 +102,9 @@ fn shape(typed: &Typed) -> Expr {
             Kind::Compare(_, sides) | Kind::Text(_, sides) => sides.iter_mut().for_each(strip),
             Kind::Arithmetic(first, rest) => {
                 strip(first);
-                rest.iter_mut().for_each(|(_, operand)| strip(operand));
+                for (_, operand) in rest {
+                    strip(operand);
+                }
             }
             Kind::In(element, list) => {
                 strip(element);
@@ -209,7 +211,19 @@ fn no_text_makes_trouble() {
     assert!(taken > 1_000, "{taken} were taken: too few to mean anything");
 }
 
-/// A well-typed text of a type, to a depth.
+/// A calculation to a depth.
+fn number(random: &mut Rng, depth: usize) -> String {
+    if depth == 0 {
+        return (*random.choice(["record.level", "1", "-2", "0", "size(record.tags)"].iter()).unwrap()).to_owned();
+    }
+    let (a, b) = (number(random, depth - 1), number(random, depth - 1));
+    match random.u8(0..7) {
+        0 => format!("-({a})"),
+        sign => format!("({a}) {} {b}", ["+", "-", "*", "/", "%", "+"][usize::from(sign) - 1]),
+    }
+}
+
+/// A well-typed condition to a depth.
 fn sentence(random: &mut Rng, depth: usize) -> String {
     let leaf = |random: &mut Rng| {
         let leaves = [
@@ -231,20 +245,10 @@ fn sentence(random: &mut Rng, depth: usize) -> String {
         ];
         (*random.choice(leaves.iter()).unwrap()).to_owned()
     };
-    fn number(random: &mut Rng, depth: usize) -> String {
-        if depth == 0 {
-            return (*random.choice(["record.level", "1", "-2", "0", "size(record.tags)"].iter()).unwrap()).to_owned();
-        }
-        let (a, b) = (number(random, depth - 1), number(random, depth - 1));
-        match random.u8(0..7) {
-            0 => format!("-({a})"),
-            sign => format!("({a}) {} {b}", ["+", "-", "*", "/", "%", "+"][usize::from(sign) - 1]),
-        }
-    }
     if depth == 0 {
         return leaf(random);
     }
-    let mut part = |random: &mut Rng| sentence(random, depth - 1);
+    let part = |random: &mut Rng| sentence(random, depth - 1);
     match random.u8(0..7) {
         0 => format!("!({})", part(random)),
         1 => format!("{} && ({}) && {}", part(random), part(random), part(random)),

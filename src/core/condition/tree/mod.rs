@@ -215,10 +215,22 @@ impl Kind {
     #[must_use]
     pub fn is_test(&self) -> bool {
         match self {
-            Self::Not(_) | Self::All(_) | Self::Any(_) | Self::Has(_) | Self::Compare(..) | Self::In(..) => true,
-            Self::Text(..) | Self::Quantified(..) => true,
-            Self::Constant(_) | Self::Now | Self::Read(_) | Self::Variable(_) | Self::Negate(_) => false,
-            Self::Arithmetic(..) | Self::Length(_) | Self::Count(_) => false,
+            Self::Not(_)
+            | Self::All(_)
+            | Self::Any(_)
+            | Self::Has(_)
+            | Self::Compare(..)
+            | Self::In(..)
+            | Self::Text(..)
+            | Self::Quantified(..) => true,
+            Self::Constant(_)
+            | Self::Now
+            | Self::Read(_)
+            | Self::Variable(_)
+            | Self::Negate(_)
+            | Self::Arithmetic(..)
+            | Self::Length(_)
+            | Self::Count(_) => false,
         }
     }
 }
