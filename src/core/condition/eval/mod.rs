@@ -97,7 +97,7 @@ impl<'a, F: Facts + ?Sized, W: Watch> Walk<'a, F, W> {
             self.steps_left = left;
             return Ok(());
         }
-        // Nothing after this is to be answered either: an answer would depend on the order of asking.
+        // The whole ends here: whatever is left to be asked fails at its first step.
         self.steps_left = 0;
         Err(Cause { span, failure: Failure::TooManySteps })
     }

@@ -165,6 +165,17 @@ fn long_joined_texts_and_long_work_end_in_an_error() {
 }
 
 #[test]
+fn an_evaluation_that_ran_out_of_steps_answers_nothing_more() {
+    let mut world = world();
+    world.fields.insert("region".to_owned(), Value::String("x".repeat(26_000_000)));
+    let costly = "record.region.contains('y')";
+    for text in [costly, &format!("{costly} || record.open"), &format!("!({costly} && record.f)")] {
+        assert!(answer(text, &world).ends_with("takes too many steps"), "{text}");
+    }
+    assert_eq!(answer(&format!("record.open || {costly}"), &world), "true");
+}
+
+#[test]
 fn an_evaluation_takes_no_more_steps_than_were_estimated() {
     let mut world = world();
     let names: Vec<_> = (0..1_000).map(|i| i.to_string()).collect();
