@@ -13,6 +13,9 @@ const NO_DURATION: &str = "is no duration such as `36h`, `1h30m` or `500ms`";
 const TOO_FINE: &str = "is finer than a millisecond";
 
 /// RFC 3339 with `T` and `Z` or an offset, to the millisecond.
+///
+/// # Errors
+/// What is wrong with the text, to be put after it.
 pub fn parse_timestamp(text: &str) -> Result<Millis, &'static str> {
     const SHAPE: &[u8] = b"dddd-dd-ddTdd:dd:dd";
     let matches = |text: &[u8], shape: &[u8]| {
@@ -44,7 +47,10 @@ pub fn timestamp_text(ms: Millis) -> String {
 const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// CEL's durations: numbers with `h`, `m`, `s` or `ms` (`us` and `ns` where they come out even),
-/// largest or smallest first, with fractions, and a sign before all.
+/// in any order, with fractions, and a sign before all.
+///
+/// # Errors
+/// What is wrong with the text, to be put after it.
 pub fn parse_duration(text: &str) -> Result<Millis, &'static str> {
     const NANOS_PER_MS: i128 = 1_000_000;
     let (negative, mut rest) = match text.strip_prefix('-') {

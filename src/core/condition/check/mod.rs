@@ -33,8 +33,10 @@ pub struct Schema<'s> {
     pub user_attributes: &'s BTreeMap<String, FieldType>,
 }
 
-/// Parses and checks a condition. The mistakes are in the order of their places, at least one; of
-/// what cannot be parsed, the first only.
+/// Parses and checks a condition.
+///
+/// # Errors
+/// The mistakes in the order of their places, at least one; of what cannot be parsed, the first only.
 pub fn check(text: &str, schema: &Schema<'_>) -> Result<Typed, Vec<Mistake>> {
     let ast = parse(text).map_err(|refusal| vec![refusal.in_text(text)])?;
     let mut checker = Checker { schema, text, mistakes: Vec::new(), variables: Vec::new() };

@@ -64,6 +64,7 @@ fn report_the_longest(schema: &Schema<'_>) {
 
 #[test]
 #[ignore = "a measurement, not a test"]
+#[expect(clippy::cast_precision_loss, reason = "nobody measures for a hundred days")]
 fn five_conditions_that_do_not_fold() {
     let fields: BTreeMap<String, FieldType> = [
         ("amount", FieldType::Double),
