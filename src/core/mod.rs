@@ -8,6 +8,7 @@
 //! read               a version as rows again
 //! change             what callers want changed, resolved against a version
 //! decision           the rules of ACCESS-MODEL.md section 4: one walk over a version
+//! condition          the language of data-access policies; not wired to decisions yet
 //! presets            the shipped catalogues and roles, as data
 //! ```
 
