@@ -99,7 +99,10 @@ async fn check(known: &Known, folder: &Path, report: &mut Report) {
 
     let mut server = match Server::start(folder) {
         Ok(server) => server,
-        Err(error) => return drop(report.check(name, "serve", Err(error))),
+        Err(error) => {
+            report.check(name, "serve", Err(error));
+            return;
+        }
     };
     if !report.check(name, "apply", timed_apply(known, &server, &file, report.quick).await) {
         return println!("{}", server.log());
@@ -119,7 +122,10 @@ async fn check(known: &Known, folder: &Path, report: &mut Report) {
         let started = Instant::now();
         server = match Server::start(folder) {
             Ok(server) => server,
-            Err(error) => return drop(report.check(name, &format!("serve {what}"), Err(error))),
+            Err(error) => {
+                report.check(name, &format!("serve {what}"), Err(error));
+                return;
+            }
         };
         println!(
             "       {name}: serving {what} in {} ms, {} MB resident",
@@ -137,7 +143,10 @@ async fn online(known: &Known, server: &Server, users: &[&String], when: &str, r
     let name = known.id.as_str();
     let verifier = match Verifier::connect(server, name, &known.permissions).await {
         Ok(verifier) => verifier,
-        Err(error) => return drop(report.check(name, when, Err(error))),
+        Err(error) => {
+            report.check(name, when, Err(error));
+            return;
+        }
     };
     let mut places = vec![(Place::Object, &known.on_object)];
     if known.on_organization != known.on_object {
