@@ -1,0 +1,198 @@
+//! Random questions about records: what the caller sends of them, and which of a list pass.
+
+use std::collections::BTreeMap;
+
+use super::conditions::{CONTEXT_ATTRIBUTES, KINDS, Kind, value};
+use super::oracle::conditions::Attribute;
+use super::oracle::{FilterQuestion, Question, RecordQ};
+use super::questions::{blind, owner, pointed_at, someone_in};
+use super::*;
+
+/// A question about this world; half of them about a record that some policy or relation concerns.
+pub fn world_question(rng: &mut Rng, world: &World) -> Question {
+    let file = &world.file;
+    let concerned = (rng.u8(..10) < 7).then(|| someone_concerned(rng, file)).flatten();
+    let mut question = concerned.unwrap_or_else(|| question(rng, file));
+    if let (Some(object), Some(record)) = (question.object.as_deref(), question.record.as_mut()) {
+        describe(rng, file, object, record);
+    }
+    question.context_attributes = context_attributes(rng);
+    question
+}
+
+/// Which of 1 to 8 records, all different; a third without a permission.
+pub fn filter_question(rng: &mut Rng, world: &World) -> FilterQuestion {
+    let file = &world.file;
+    let asked = world_question(rng, world);
+    let object = asked.object.clone().or_else(|| rng.choice(ids(file, "objects"))).unwrap_or("nowhere".into());
+    let mut records: Vec<RecordQ> = asked.record.clone().into_iter().collect();
+    for _ in 0..rng.usize(1..10) {
+        let (id, owner) = (record_id(rng), owner(rng, file, &asked.principal));
+        let account = rng.choice(account_ids(file)).filter(|_| rng.u8(..10) < 3);
+        if records.len() < 8 && records.iter().all(|record| record.id != id) {
+            let mut record = RecordQ { id, owner, account, ..RecordQ::default() };
+            describe(rng, file, &object, &mut record);
+            records.push(record);
+        }
+    }
+    rng.shuffle(&mut records);
+    FilterQuestion {
+        principal: asked.principal,
+        permission: Some(asked.permission).filter(|_| rng.u8(..3) > 0),
+        account: asked.account,
+        object,
+        records,
+        channel: asked.channel,
+        context_attributes: asked.context_attributes,
+        authenticated_at_ms: asked.authenticated_at_ms,
+        now_ms: asked.now_ms,
+    }
+}
+
+/// Whose status or sign-in is in the way is denied whatever there is to see: few such questions do.
+fn someone_concerned(rng: &mut Rng, file: &Value) -> Option<Question> {
+    let mut question = concerned(rng, file)?;
+    for _ in 0..3 {
+        let object = list(file, "objects").iter().find(|object| object["id"].as_str() == question.object.as_deref());
+        let private = object.is_some_and(|object| object["private_to"].is_string());
+        if (private || !is_active(file, &question.principal)) && rng.u8(..10) < 7 {
+            question = concerned(rng, file)?;
+        }
+    }
+    if !is_active(file, &question.principal) && rng.bool() {
+        question.channel = Some("email".into());
+    }
+    if rng.u8(..10) < 7 {
+        question.authenticated_at_ms = Some(question.now_ms - 1000);
+    }
+    Some(question)
+}
+
+/// Asks a member of a relation or of a policy, or who holds something at a policy's object, about a record there.
+fn concerned(rng: &mut Rng, file: &Value) -> Option<Question> {
+    let catalogue = oracle::catalogue(file);
+    let objects: BTreeSet<&str> = list(file, "data_access").iter().map(|policy| text(policy, "object")).collect();
+    let given = list(file, "assignments").iter().chain(list(file, "grants"));
+    let given: Vec<&Value> = given.filter(|row| row["object"].as_str().is_some_and(|it| objects.contains(it))).collect();
+    let mut question = match rng.u8(..10) {
+        0..3 => about_relation(rng, file, &catalogue)?,
+        3 => {
+            let policy = rng.choice(list(file, "data_access"))?;
+            let mut question = blind(rng, file, &catalogue);
+            let member = rng.choice(list(policy, "members"))?.as_str()?;
+            question.principal = someone_in(rng, file, member)?;
+            question.object = Some(text(policy, "object").to_owned());
+            question
+        }
+        _ => {
+            let row = rng.choice(given)?;
+            pointed_at(rng, file, &catalogue, row)?
+        }
+    };
+    let id = question.record.as_ref().map_or_else(|| record_id(rng), |record| record.id.clone());
+    let owner = owner(rng, file, &question.principal);
+    question.record.get_or_insert(RecordQ { id, owner, ..RecordQ::default() });
+    Some(question)
+}
+
+/// What such a relation may give: what a role shares, or what only approvers may do.
+fn about_relation(rng: &mut Rng, file: &Value, catalogue: &[oracle::Permission]) -> Option<Question> {
+    let relation = rng.choice(list(file, "relations"))?;
+    let sharing = list(file, "roles").iter().filter(|role| {
+        role["object"] == relation["object"] && list(role, "auto_share").contains(&relation["relation"])
+    });
+    let role = rng.choice(sharing.collect::<Vec<_>>());
+    let approving = catalogue.iter().filter(|permission| permission.requires_approver);
+    let mut question = match role {
+        Some(role) => {
+            let row = json!({
+                "role": role["id"], "member": relation["member"], "object": relation["object"], "record": relation["record"],
+            });
+            pointed_at(rng, file, catalogue, &row)?
+        }
+        None => {
+            let given = list(file, "assignments").iter().chain(list(file, "grants"));
+            let row = rng.choice(given.filter(|row| row["object"] == relation["object"]).collect::<Vec<_>>())?;
+            pointed_at(rng, file, catalogue, row)?
+        }
+    };
+    if relation["relation"] == "approver" && rng.bool() {
+        question.permission = rng.choice(approving.collect::<Vec<_>>())?.name.clone();
+    }
+    if role.is_some() || rng.bool() {
+        question.principal = someone_in(rng, file, text(relation, "member"))?;
+    }
+    question.object = Some(text(relation, "object").to_owned());
+    let owner = owner(rng, file, &question.principal);
+    let id = text(relation, "record").to_owned();
+    question.record = Some(RecordQ { id, owner, ..question.record.unwrap_or_default() });
+    Some(question)
+}
+
+/// Field by field: as declared as a rule, else null, of another type, or not sent.
+fn describe(rng: &mut Rng, file: &Value, object: &str, record: &mut RecordQ) {
+    let object = list(file, "objects").iter().find(|row| row["id"] == object);
+    for (name, kind) in object.and_then(|object| object["fields"].as_object()).into_iter().flatten() {
+        let kind = Kind::named(kind.as_str().unwrap());
+        let value = match rng.u8(..20) {
+            0 => Attribute::Null,
+            1 => wrong(rng, kind),
+            2 => continue,
+            3..7 if kind == Kind::Double => Attribute::Int(rng.i64(-1..4)),
+            7 if kind == Kind::Double => Attribute::Double(-0.0),
+            _ => value(rng, kind),
+        };
+        record.attributes.insert(name.clone(), value);
+    }
+    for list in ["watchers", "assignees", "mentioned", "shared_with"] {
+        let sent = match rng.u8(..20) {
+            0 => Attribute::Null,
+            1 => wrong(rng, Kind::Strings),
+            2..7 => Attribute::List(some(rng, &ids(file, "users"), 4).into_iter().map(Attribute::String).collect()),
+            _ => continue,
+        };
+        record.attributes.insert(list.to_owned(), sent);
+    }
+    if rng.u8(..8) == 0 {
+        let name = rng.choice(["undeclared", "id", "owner", "user"]).unwrap(); // nothing reads these
+        record.attributes.insert(name.into(), value(rng, Kind::String));
+    }
+}
+
+/// Of another type, or a list with one item of another type.
+fn wrong(rng: &mut Rng, kind: Kind) -> Attribute {
+    let as_well = |other: &Kind| (kind == Kind::Double && *other == Kind::Int) || *other == kind;
+    let lists = [Kind::Strings, Kind::Ints];
+    if lists.contains(&kind) && rng.bool() {
+        let odd = rng.choice([Attribute::Null, Attribute::Bool(true), Attribute::Double(1.0)]).unwrap();
+        return match value(rng, kind) {
+            Attribute::List(items) => Attribute::List(items.into_iter().chain([odd]).collect()),
+            _ => unreachable!("a list"),
+        };
+    }
+    let others: Vec<Kind> = KINDS.into_iter().filter(|other| !as_well(other)).collect();
+    let other = rng.choice(others).unwrap();
+    match value(rng, other) {
+        Attribute::List(items) if items.is_empty() => Attribute::Bool(false), // an empty list is of every list type
+        other => other,
+    }
+}
+
+/// Undeclared: of the usual type as a rule, else null, of another type, or not sent. A number may be whole or not.
+fn context_attributes(rng: &mut Rng) -> BTreeMap<String, Attribute> {
+    let mut sent = BTreeMap::new();
+    for (name, kind) in CONTEXT_ATTRIBUTES {
+        let value = match rng.u8(..20) {
+            0 => Attribute::Null,
+            1 => Attribute::Bool(true),
+            2 => Attribute::Int(2),
+            3..5 => continue,
+            5..9 if kind == Kind::Int => Attribute::Double(rng.choice([2.0, 2.5, -3.0]).unwrap()),
+            5..9 if kind == Kind::Double => Attribute::Int(rng.i64(0..3)),
+            5..9 if kind == Kind::Strings => value(rng, Kind::Ints),
+            _ => value(rng, kind),
+        };
+        sent.insert(name.to_owned(), value);
+    }
+    sent
+}
