@@ -140,6 +140,10 @@ const VISIBILITY: [&str; 5] = ["mentionable", "watchable", "assignable", "approv
 /// A valid organization file.
 pub fn organization(rng: &mut Rng) -> Value {
     let size = *rng.choice(&[0, 1, 3, 3, 6, 6, 10, 10, 10, 10, 10, 10, 10, 10]).unwrap();
+    sized(rng, size)
+}
+
+fn sized(rng: &mut Rng, size: usize) -> Value {
     let mut file = Map::new();
     file.insert("organization".into(), json!("acme"));
     match rng.u8(..10) {

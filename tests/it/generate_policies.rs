@@ -19,7 +19,8 @@ pub struct World {
 
 /// A valid organization, with everything that says which records are visible.
 pub fn world(rng: &mut Rng) -> World {
-    let mut file = organization(rng);
+    let size = rng.choice([1, 3, 3, 6, 6, 10, 10, 10, 10, 10, 10, 10, 10, 10]).unwrap();
+    let mut file = sized(rng, size);
     fields(rng, &mut file);
     attributes(rng, &mut file);
     flags(rng, &mut file);
@@ -126,7 +127,8 @@ fn flags(rng: &mut Rng, file: &mut Value) {
         }
     }
     for group in rows(file, "groups") {
-        let on: Vec<&str> = VISIBILITY.into_iter().filter(|_| rng.u8(..10) < 6).collect();
+        let often = |flag: &str| if flag == "data_access" { 8 } else { 6 };
+        let on: Vec<&str> = VISIBILITY.into_iter().filter(|flag| rng.u8(..10) < often(flag)).collect();
         if !on.is_empty() || rng.bool() {
             group["visibility"] = json!(on);
         }
@@ -180,17 +182,17 @@ fn data_access(rng: &mut Rng, file: &mut Value) -> BTreeMap<(String, String), Co
     rng.shuffle(&mut names);
     for object in list(file, "objects") {
         let readable = Readable::of(file, object);
-        let most = if rng.u8(..10) < 8 { 5 } else { 1 };
+        let most = if rng.u8(..10) < 8 { 6 } else { 1 };
         for _ in 0..rng.usize(..most) {
-            let restricts = rng.u8(..100) < 45;
+            let restricts = rng.u8(..3) == 0; // of fewer people
             let members: BTreeSet<String> =
-                (0..rng.usize(1..5)).filter_map(|_| user_or_group(rng, file)).collect();
+                (0..rng.usize(1..if restricts { 4 } else { 7 })).filter_map(|_| user_or_group(rng, file)).collect();
             let Some(id) = names.pop().filter(|_| !members.is_empty()) else { break };
             let mut row = json!({
                 "id": id, "object": text(object, "id"), "effect": if restricts { "restrict" } else { "allow" },
                 "members": members,
             });
-            if rng.u8(..10) > 0 {
+            if rng.u8(..100) < 85 {
                 let depth = rng.choice([0, 0, 1, 1, 2, 2, 3, 4]).unwrap();
                 let condition = condition(rng, &readable, depth);
                 row["condition"] = json!(condition.to_string());
@@ -214,11 +216,11 @@ fn broad_grants(rng: &mut Rng, file: &mut Value) {
     for policy in list(file, "data_access").to_vec() {
         let members = policy["members"].as_array().unwrap();
         let member = match rng.u8(..10) {
-            0..6 => rng.choice(members).unwrap().clone(),
-            6 => json!("group:all-users"),
+            0..7 => rng.choice(members).unwrap().clone(),
+            7 => json!("group:all-users"),
             _ => continue,
         };
-        let permissions = some(rng, &marked, 4);
+        let permissions = many(rng, &marked, 4);
         let object = policy["object"].clone();
         let there = |row: &Value| {
             row["member"] == member && row["object"] == object && row["record"].is_null()

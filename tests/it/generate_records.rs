@@ -11,7 +11,7 @@ use super::*;
 /// A question about this world; half of them about a record that some policy or relation concerns.
 pub fn world_question(rng: &mut Rng, world: &World) -> Question {
     let file = &world.file;
-    let concerned = (rng.u8(..10) < 7).then(|| someone_concerned(rng, file)).flatten();
+    let concerned = (rng.u8(..10) < 8).then(|| someone_concerned(rng, file)).flatten();
     let mut question = concerned.unwrap_or_else(|| question(rng, file));
     if let (Some(object), Some(record)) = (question.object.as_deref(), question.record.as_mut()) {
         describe(rng, file, object, record);
@@ -20,10 +20,28 @@ pub fn world_question(rng: &mut Rng, world: &World) -> Question {
     question
 }
 
-/// Which of 1 to 8 records, all different; a third without a permission.
+/// Which of 1 to 8 records, all different; two of five without a permission.
 pub fn filter_question(rng: &mut Rng, world: &World) -> FilterQuestion {
     let file = &world.file;
-    let asked = world_question(rng, world);
+    let mut asked = world_question(rng, world);
+    for _ in 0..2 {
+        if !is_active(file, &asked.principal) || asked.object.is_none() {
+            asked = world_question(rng, world); // as few as these are, each is 8 records not seen
+        }
+    }
+    let permission = Some(asked.permission.clone()).filter(|_| rng.u8(..5) > 1);
+    let allow = list(file, "data_access").iter().filter(|row| row["effect"] == "allow");
+    if permission.is_none()
+        && rng.u8(..10) < 8
+        && let Some(policy) = rng.choice(allow.collect::<Vec<_>>())
+    {
+        let member = rng.choice(list(policy, "members")).and_then(Value::as_str).unwrap();
+        let members = (0..4).filter_map(|_| someone_in(rng, file, member)).collect::<Vec<_>>();
+        let active = members.iter().find(|member| is_active(file, member));
+        asked.principal = active.or(members.first()).cloned().unwrap_or(asked.principal);
+        asked.object = policy["object"].as_str().map(str::to_owned);
+        asked.authenticated_at_ms = Some(asked.now_ms - 1000);
+    }
     let object = asked.object.clone().or_else(|| rng.choice(ids(file, "objects"))).unwrap_or("nowhere".into());
     let mut records: Vec<RecordQ> = asked.record.clone().into_iter().collect();
     for _ in 0..rng.usize(1..10) {
@@ -38,7 +56,7 @@ pub fn filter_question(rng: &mut Rng, world: &World) -> FilterQuestion {
     rng.shuffle(&mut records);
     FilterQuestion {
         principal: asked.principal,
-        permission: Some(asked.permission).filter(|_| rng.u8(..3) > 0),
+        permission,
         account: asked.account,
         object,
         records,
@@ -55,7 +73,7 @@ fn someone_concerned(rng: &mut Rng, file: &Value) -> Option<Question> {
     for _ in 0..3 {
         let object = list(file, "objects").iter().find(|object| object["id"].as_str() == question.object.as_deref());
         let private = object.is_some_and(|object| object["private_to"].is_string());
-        if (private || !is_active(file, &question.principal)) && rng.u8(..10) < 7 {
+        if (private || !is_active(file, &question.principal)) && rng.u8(..10) < 8 {
             question = concerned(rng, file)?;
         }
     }
@@ -72,26 +90,42 @@ fn someone_concerned(rng: &mut Rng, file: &Value) -> Option<Question> {
 fn concerned(rng: &mut Rng, file: &Value) -> Option<Question> {
     let catalogue = oracle::catalogue(file);
     let objects: BTreeSet<&str> = list(file, "data_access").iter().map(|policy| text(policy, "object")).collect();
-    let given = list(file, "assignments").iter().chain(list(file, "grants"));
-    let given: Vec<&Value> = given.filter(|row| row["object"].as_str().is_some_and(|it| objects.contains(it))).collect();
-    let mut question = match rng.u8(..10) {
-        0..3 => about_relation(rng, file, &catalogue)?,
-        3 => {
-            let policy = rng.choice(list(file, "data_access"))?;
-            let mut question = blind(rng, file, &catalogue);
-            let member = rng.choice(list(policy, "members"))?.as_str()?;
-            question.principal = someone_in(rng, file, member)?;
-            question.object = Some(text(policy, "object").to_owned());
-            question
+    let always = rng.u8(..10) < 7;
+    let given = list(file, "assignments").iter().chain(list(file, "grants")).filter(|row| {
+        row["object"].as_str().is_some_and(|object| objects.contains(object))
+            && (!always || (row["starts_at"].is_null() && row["expires_at"].is_null()))
+    });
+    let mut question = if rng.u8(..10) < 3 {
+        about_relation(rng, file, &catalogue)?
+    } else {
+        let row = rng.choice(given.collect::<Vec<_>>())?;
+        let mut question = pointed_at(rng, file, &catalogue, row)?;
+        let for_approvers = |question: &Question| {
+            catalogue.iter().any(|one| one.requires_approver && one.name == question.permission)
+        };
+        for _ in 0..3 {
+            if for_approvers(&question) {
+                question = pointed_at(rng, file, &catalogue, row)?;
+            }
         }
-        _ => {
-            let row = rng.choice(given)?;
-            pointed_at(rng, file, &catalogue, row)?
-        }
+        question
     };
+    let policies = list(file, "data_access").iter().filter(|row| row["object"].as_str() == question.object.as_deref());
+    if rng.u8(..10) < 2
+        && let Some(policy) = rng.choice(policies.collect::<Vec<_>>())
+    {
+        let member = rng.choice(list(policy, "members"))?.as_str()?;
+        question.principal = someone_in(rng, file, member)?;
+    }
+    if rng.u8(..50) == 0 {
+        question.principal = "user:nobody".into();
+    }
     let id = question.record.as_ref().map_or_else(|| record_id(rng), |record| record.id.clone());
     let owner = owner(rng, file, &question.principal);
-    question.record.get_or_insert(RecordQ { id, owner, ..RecordQ::default() });
+    let record = question.record.get_or_insert(RecordQ { id, owner, ..RecordQ::default() });
+    if rng.u8(..10) < 3 {
+        record.owner = Some(question.principal.clone());
+    }
     Some(question)
 }
 
