@@ -13,7 +13,7 @@
 //! number of users in a relation list (they may be told twice), an undeclared needle in a declared list (which may be
 //! empty), the case of an e-mail, undeclared lists with unlike items.
 
-#![allow(missing_docs, dead_code)]
+#![allow(missing_docs, dead_code, unused_imports)]
 
 #[path = "generate_conditions.rs"]
 mod conditions;
@@ -38,10 +38,8 @@ pub use records::{filter_question, world_question};
 pub const NOW_MS: i64 = 1_795_348_800_000;
 
 const ACCOUNTS: [&str; 6] = ["main", "emea", "emea.1", "m", "risk", "EMEA"];
-const DOMAINS: [&str; 6] =
-    ["acme.com", "partner.io", "sub.acme.com", "notacme.com", "gone.example", "acme.co"];
-const OBJECTS: [&str; 8] =
-    ["vendor-risk", "vendor", "vendor-risk.v2", "a", "a/b", "salesforce", "main", "Vendor"];
+const DOMAINS: [&str; 6] = ["acme.com", "partner.io", "sub.acme.com", "notacme.com", "gone.example", "acme.co"];
+const OBJECTS: [&str; 8] = ["vendor-risk", "vendor", "vendor-risk.v2", "a", "a/b", "salesforce", "main", "Vendor"];
 const GROUPS: [&str; 14] = [
     "risk",
     "risk-2",
@@ -58,10 +56,8 @@ const GROUPS: [&str; 14] = [
     "r-1",
     "zoo",
 ];
-const ROLES: [&str; 12] = [
-    "reviewer", "review", "risk", "ana", "payer", "reader", "Reader", "a.b", "a.b/c", "watch", "main",
-    "owner",
-];
+const ROLES: [&str; 12] =
+    ["reviewer", "review", "risk", "ana", "payer", "reader", "Reader", "a.b", "a.b/c", "watch", "main", "owner"];
 const RECORDS: [&str; 18] = [
     "r-1",
     "r-10",
@@ -155,7 +151,8 @@ fn sized(rng: &mut Rng, size: usize) -> Value {
     let mut file = Value::Object(file);
     email_domains(rng, &mut file);
     if rng.u8(..10) < 7 {
-        file["settings"] = json!({"external_reauthentication": {"max_age": rng.choice(["12h", "1h", "30m", "45s"]).unwrap()}});
+        file["settings"] =
+            json!({"external_reauthentication": {"max_age": rng.choice(["12h", "1h", "30m", "45s"]).unwrap()}});
     }
     accounts(rng, &mut file);
     own_permissions(rng, &mut file, size);
@@ -230,13 +227,9 @@ fn users(rng: &mut Rng, file: &mut Value, size: usize) {
     }
     let mut rows: Vec<Value> = Vec::new();
     for (at, id) in ids.iter().enumerate() {
-        let email = format!(
-            "{}{at}@{}",
-            rng.choice(["ana", "an.a", "o'neil", "a+b"]).unwrap(),
-            rng.choice(DOMAINS).unwrap()
-        );
-        let email: String =
-            email.chars().map(|c| if rng.u8(..4) == 0 { c.to_ascii_uppercase() } else { c }).collect();
+        let email =
+            format!("{}{at}@{}", rng.choice(["ana", "an.a", "o'neil", "a+b"]).unwrap(), rng.choice(DOMAINS).unwrap());
+        let email: String = email.chars().map(|c| if rng.u8(..4) == 0 { c.to_ascii_uppercase() } else { c }).collect();
         let mut row = json!({"id": id, "email": email});
         if rng.u8(..10) < 6 {
             row["account"] = json!(rng.choice(&accounts).unwrap());
@@ -288,10 +281,11 @@ fn objects(rng: &mut Rng, file: &mut Value, size: usize) {
         let mut row = json!({"id": id, "kind": kind});
         if kind == "element" && rng.u8(..10) < 5 {
             let user = rng.choice(&users).filter(|_| rng.bool());
-            row["private_to"] = json!(user.map_or_else(
-                || format!("account:{}", rng.choice(&accounts).unwrap()),
-                |user| format!("user:{user}")
-            ));
+            row["private_to"] =
+                json!(user.map_or_else(
+                    || format!("account:{}", rng.choice(&accounts).unwrap()),
+                    |user| format!("user:{user}")
+                ));
         }
         rows.push(row);
     }
@@ -337,13 +331,16 @@ fn groups(rng: &mut Rng, file: &mut Value, size: usize) {
 
 /// 2.3: an invited user may wait for manual groups, which do not list her yet.
 fn pending_groups(rng: &mut Rng, file: &mut Value, groups: &[Value]) {
-    for user in file.get_mut("users").and_then(Value::as_array_mut).into_iter().flatten().filter(|user| user["status"] == "invited")
+    for user in file
+        .get_mut("users")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+        .filter(|user| user["status"] == "invited")
     {
         let member = json!(format!("user:{}", text(user, "id")));
-        let open =
-            |group: &&Value| group["members"].as_array().is_some_and(|members| !members.contains(&member));
-        let open: Vec<String> =
-            groups.iter().filter(open).map(|group| text(group, "id").to_owned()).collect();
+        let open = |group: &&Value| group["members"].as_array().is_some_and(|members| !members.contains(&member));
+        let open: Vec<String> = groups.iter().filter(open).map(|group| text(group, "id").to_owned()).collect();
         let chosen = some(rng, &open, 2);
         if !chosen.is_empty() {
             user["pending_groups"] = json!(chosen);
@@ -356,7 +353,8 @@ fn roles(rng: &mut Rng, file: &mut Value, size: usize) {
     let mut rows = Vec::new();
     for id in many(rng, &ROLES, size) {
         let scope = rng.choice(["organization", "account", "object", "object"]).unwrap();
-        let mut row = json!({"id": id, "name": format!("Role {id}"), "scope": scope, "permissions": patterns(rng, file)});
+        let mut row =
+            json!({"id": id, "name": format!("Role {id}"), "scope": scope, "permissions": patterns(rng, file)});
         if scope == "object" && !objects.is_empty() && rng.u8(..10) < 4 {
             row["object"] = json!(rng.choice(&objects).unwrap());
         }
@@ -438,10 +436,8 @@ fn grants(rng: &mut Rng, file: &mut Value, size: usize) {
         let scope = rng.choice(["organization", "account", "object", "object"]).unwrap();
         let Some(target) = target_of_scope(rng, file, scope, None) else { continue };
         let at = format!("{member:?} {}", Value::Object(target.clone()));
-        let permissions: Vec<String> = patterns(rng, file)
-            .into_iter()
-            .filter(|pattern| seen.insert(format!("{} {at}", same(pattern))))
-            .collect();
+        let permissions: Vec<String> =
+            patterns(rng, file).into_iter().filter(|pattern| seen.insert(format!("{} {at}", same(pattern)))).collect();
         if permissions.is_empty() {
             continue;
         }
@@ -454,12 +450,7 @@ fn grants(rng: &mut Rng, file: &mut Value, size: usize) {
 }
 
 /// A target that a role of this scope may be assigned at; an object-scoped one often at a record.
-fn target_of_scope(
-    rng: &mut Rng,
-    file: &Value,
-    scope: &str,
-    tied_to: Option<&str>,
-) -> Option<Map<String, Value>> {
+fn target_of_scope(rng: &mut Rng, file: &Value, scope: &str, tied_to: Option<&str>) -> Option<Map<String, Value>> {
     let target = match scope {
         "organization" => json!({}),
         "account" => json!({"account": rng.choice(account_ids(file)).unwrap()}),
@@ -538,11 +529,8 @@ fn record_id(rng: &mut Rng) -> String {
 
 /// A member of an assignment or a grant: a user, a service account or a group of any kind.
 fn member(rng: &mut Rng, file: &Value) -> Option<String> {
-    let all = [
-        ("user:", ids(file, "users")),
-        ("service:", ids(file, "service_accounts")),
-        ("group:", ids(file, "groups")),
-    ];
+    let all =
+        [("user:", ids(file, "users")), ("service:", ids(file, "service_accounts")), ("group:", ids(file, "groups"))];
     match rng.u8(..10) {
         0..4 => rng.choice(&all[0].1).map(|id| format!("user:{id}")),
         4 => rng.choice(&all[1].1).map(|id| format!("service:{id}")),
@@ -560,11 +548,7 @@ fn roles_and_scopes(file: &Value) -> Vec<(String, String, Option<String>)> {
     let own = list(file, "roles").iter().filter(|role| role["scope"].is_string());
     shipped
         .chain(own.map(|role| {
-            (
-                text(role, "id").to_owned(),
-                text(role, "scope").to_owned(),
-                role["object"].as_str().map(str::to_owned),
-            )
+            (text(role, "id").to_owned(), text(role, "scope").to_owned(), role["object"].as_str().map(str::to_owned))
         }))
         .collect()
 }

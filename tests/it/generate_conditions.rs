@@ -141,8 +141,8 @@ impl<'f> Readable<'f> {
         let text = match path {
             Path::Record(name) | Path::User(name) => match name.as_str() {
                 "id" if matches!(path, Path::Record(_)) => Some(record_id(rng)),
-                "id" | "owner" | "manager" | "watchers" | "assignees" | "mentioned" | "shared_with" | "direct_reports"
-                | "all_reports" => Some(self.someone(rng)),
+                "id" | "owner" | "manager" | "watchers" | "assignees" | "mentioned" | "shared_with"
+                | "direct_reports" | "all_reports" => Some(self.someone(rng)),
                 "account" => rng.choice(account_ids(self.file)),
                 "kind" => rng.choice(["internal", "external", "service"]).map(str::to_owned),
                 "email" => Some(format!("{}@", rng.u8(..10))),
@@ -179,13 +179,13 @@ fn boxed(rng: &mut Rng, of: &Readable, depth: u8) -> Box<Condition> {
 
 fn leaf(rng: &mut Rng, of: &Readable, depth: u8) -> Condition {
     loop {
-        let leaf = match rng.u8(..40) {
+        let leaf = match rng.u8(..42) {
             0..9 => compared_with_literal(rng, of),
             9..12 => compared_with_each_other(rng, of),
             12..16 => Some(compared_undeclared(rng, of)),
             16..19 => in_literal(rng, of),
             19..22 => in_list(rng, of),
-            22..26 => Some(about_people(rng, of)),
+            22..26 | 40..42 => Some(about_people(rng, of)),
             26..28 => Some(has(rng, of)),
             28..31 => text_test(rng, of),
             31..33 => size(rng, of),
@@ -300,7 +300,8 @@ fn in_list(rng: &mut Rng, of: &Readable) -> Option<Condition> {
     }
     let (path, kind) = of.declared(rng, |kind| !scalar(kind))?;
     let item = kind.item().unwrap();
-    let needle = of.declared(rng, |kind| kind == item).filter(|(path, _)| rng.bool() && *path != Path::User("email".into()));
+    let needle =
+        of.declared(rng, |kind| kind == item).filter(|(path, _)| rng.bool() && *path != Path::User("email".into()));
     let needle = needle.map_or_else(|| Term::Literal(value(rng, item)), |(path, _)| Term::Read(path));
     Some(Condition::In(needle, Term::Read(path)))
 }
@@ -315,7 +316,7 @@ fn reports(rng: &mut Rng) -> Path {
 
 fn about_people(rng: &mut Rng, of: &Readable) -> Condition {
     let groups = Path::User("groups".into());
-    match rng.u8(..8) {
+    match rng.u8(..9) {
         0..2 => Condition::In(Term::Read(Path::Record("owner".into())), Term::Read(reports(rng))),
         2..4 => {
             let group = of.literal(rng, &groups, Kind::String);
@@ -334,7 +335,7 @@ fn has(rng: &mut Rng, of: &Readable) -> Condition {
     let always = ["id", "kind", "account"].map(|name| Path::User(name.into()));
     let declared = of.declared(rng, |_| true).map(|(path, _)| path);
     let may_be_missing = |path: &Path| !always.contains(path) && *path != Path::Record("id".into());
-    let path = declared.filter(|path| may_be_missing(path) && rng.u8(..4) > 0);
+    let path = declared.filter(|path| may_be_missing(path) && rng.u8(..5) > 1);
     Condition::Has(path.unwrap_or_else(|| of.undeclared(rng, |_| true).0))
 }
 
@@ -382,7 +383,9 @@ fn some_or_all(rng: &mut Rng, of: &Readable) -> Option<Condition> {
         _ => of.declared(rng, |kind| !scalar(kind)).map(|(path, kind)| (path, kind.item().unwrap()))?,
     };
     let predicate = |rng: &mut Rng| {
-        let other = of.declared(rng, |kind| kind == item).filter(|(path, _)| rng.u8(..3) == 0 && *path != Path::User("email".into()));
+        let other = of
+            .declared(rng, |kind| kind == item)
+            .filter(|(path, _)| rng.u8(..3) == 0 && *path != Path::User("email".into()));
         let other = other.map_or_else(|| Term::Literal(of.literal(rng, &path, item)), |(path, _)| Term::Read(path));
         if item == Kind::String && rng.u8(..3) == 0 {
             return Condition::Text(Term::Item, TextTest::StartsWith, other);

@@ -157,7 +157,7 @@ fn relations(rng: &mut Rng, file: &mut Value) {
     let mut seen = BTreeSet::new();
     let mut relations = Vec::new();
     for object in ids(file, "objects") {
-        for _ in 0..rng.usize(..12) {
+        for _ in 0..rng.usize(..18) {
             let Some(member) = user_or_group(rng, file) else { break };
             let relation = rng.choice(["watcher", "assignee", "mentioned", "shared", "approver", "approver"]).unwrap();
             let row = json!({"relation": relation, "member": member, "object": object, "record": record_id(rng)});
@@ -222,9 +222,7 @@ fn broad_grants(rng: &mut Rng, file: &mut Value) {
         };
         let permissions = many(rng, &marked, 4);
         let object = policy["object"].clone();
-        let there = |row: &Value| {
-            row["member"] == member && row["object"] == object && row["record"].is_null()
-        };
+        let there = |row: &Value| row["member"] == member && row["object"] == object && row["record"].is_null();
         if permissions.is_empty() || list(file, "grants").iter().any(there) {
             continue;
         }

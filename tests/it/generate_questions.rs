@@ -55,7 +55,8 @@ pub(super) fn pointed_at(
         if account.is_some() && rng.bool() {
             question.account = rng.choice(account_ids(file));
         }
-        question.record = Some(RecordQ { id, owner: owner(rng, file, &question.principal), account, ..RecordQ::default() });
+        question.record =
+            Some(RecordQ { id, owner: owner(rng, file, &question.principal), account, ..RecordQ::default() });
     } else {
         question.record = None;
     }
@@ -196,15 +197,8 @@ fn malform(rng: &mut Rng, question: &mut Question) {
     let too_long = "x".repeat(129);
     let (user_too_long, service_too_long) = (format!("user:{too_long}"), format!("service:{too_long}"));
     let mut one_of = |of: &[&str]| of[rng.usize(..of.len())].to_owned();
-    let permission = one_of(&[
-        "records.nope",
-        "admin",
-        "records.*",
-        "*",
-        "records",
-        "Organization.Admin",
-        "organization.admin ",
-    ]);
+    let permission =
+        one_of(&["records.nope", "admin", "records.*", "*", "records", "Organization.Admin", "organization.admin "]);
     let principal = one_of(&[
         "ana",
         "group:risk",
@@ -245,19 +239,12 @@ pub(super) fn owner(rng: &mut Rng, file: &Value, principal: &str) -> Option<Stri
         _ => self::principal(rng, file),
     };
     // Without its kind a user's id may read as someone else: `user:user:ana` becomes `user:ana`.
-    Some(
-        owner
-            .strip_prefix("user:")
-            .filter(|id| !id.is_empty() && rng.bool())
-            .map_or(owner.clone(), str::to_owned),
-    )
+    Some(owner.strip_prefix("user:").filter(|id| !id.is_empty() && rng.bool()).map_or(owner.clone(), str::to_owned))
 }
 
 pub(super) fn principal(rng: &mut Rng, file: &Value) -> String {
-    let service = rng
-        .choice(ids(file, "service_accounts"))
-        .filter(|_| rng.u8(..10) < 2)
-        .map(|id| format!("service:{id}"));
+    let service =
+        rng.choice(ids(file, "service_accounts")).filter(|_| rng.u8(..10) < 2).map(|id| format!("service:{id}"));
     let user = rng.choice(ids(file, "users")).map(|id| format!("user:{id}"));
     service
         .or(user)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::conditions::{CONTEXT_ATTRIBUTES, KINDS, Kind, value};
 use super::oracle::conditions::Attribute;
 use super::oracle::{FilterQuestion, Question, RecordQ};
-use super::questions::{blind, owner, pointed_at, someone_in};
+use super::questions::{owner, pointed_at, someone_in};
 use super::*;
 
 /// A question about this world; half of them about a record that some policy or relation concerns.
@@ -73,11 +73,12 @@ fn someone_concerned(rng: &mut Rng, file: &Value) -> Option<Question> {
     for _ in 0..3 {
         let object = list(file, "objects").iter().find(|object| object["id"].as_str() == question.object.as_deref());
         let private = object.is_some_and(|object| object["private_to"].is_string());
-        if (private || !is_active(file, &question.principal)) && rng.u8(..10) < 8 {
+        let limited = status(file, &question.principal) == "limited" && rng.bool();
+        if (private || !(limited || is_active(file, &question.principal))) && rng.u8(..10) < 8 {
             question = concerned(rng, file)?;
         }
     }
-    if !is_active(file, &question.principal) && rng.bool() {
+    if status(file, &question.principal) == "limited" && rng.u8(..10) < 7 {
         question.channel = Some("email".into());
     }
     if rng.u8(..10) < 7 {
@@ -100,9 +101,8 @@ fn concerned(rng: &mut Rng, file: &Value) -> Option<Question> {
     } else {
         let row = rng.choice(given.collect::<Vec<_>>())?;
         let mut question = pointed_at(rng, file, &catalogue, row)?;
-        let for_approvers = |question: &Question| {
-            catalogue.iter().any(|one| one.requires_approver && one.name == question.permission)
-        };
+        let for_approvers =
+            |question: &Question| catalogue.iter().any(|one| one.requires_approver && one.name == question.permission);
         for _ in 0..3 {
             if for_approvers(&question) {
                 question = pointed_at(rng, file, &catalogue, row)?;
@@ -127,6 +127,11 @@ fn concerned(rng: &mut Rng, file: &Value) -> Option<Question> {
         record.owner = Some(question.principal.clone());
     }
     Some(question)
+}
+
+fn status<'f>(file: &'f Value, principal: &str) -> &'f str {
+    let user = list(file, "users").iter().find(|user| principal.strip_prefix("user:") == user["id"].as_str());
+    user.and_then(|user| user["status"].as_str()).unwrap_or("active")
 }
 
 /// What such a relation may give: what a role shares, or what only approvers may do.
@@ -217,10 +222,10 @@ fn context_attributes(rng: &mut Rng) -> BTreeMap<String, Attribute> {
     let mut sent = BTreeMap::new();
     for (name, kind) in CONTEXT_ATTRIBUTES {
         let value = match rng.u8(..20) {
-            0 => Attribute::Null,
-            1 => Attribute::Bool(true),
-            2 => Attribute::Int(2),
-            3..5 => continue,
+            0..2 => Attribute::Null,
+            2 => Attribute::Bool(true),
+            3 => Attribute::Int(2),
+            4 => continue,
             5..9 if kind == Kind::Int => Attribute::Double(rng.choice([2.0, 2.5, -3.0]).unwrap()),
             5..9 if kind == Kind::Double => Attribute::Int(rng.i64(0..3)),
             5..9 if kind == Kind::Strings => value(rng, Kind::Ints),

@@ -14,7 +14,7 @@
 //! policies for her group one wants `region` to be `eu`, which was not sent: an error, so it does not allow; the other is
 //! a restrict policy and does not count: `NOT_VISIBLE` (4.7).
 
-#![allow(missing_docs, dead_code)]
+#![allow(missing_docs, dead_code, unused_imports)]
 
 #[path = "oracle_conditions.rs"]
 pub mod conditions;
@@ -253,9 +253,8 @@ impl Oracle {
     /// Every name of the catalogue that `authorize` would allow; the question's own permission is ignored.
     pub fn permissions(&self, question: &Question) -> Option<BTreeSet<String>> {
         self.m4_1_resource(question)?;
-        let allowed = |name: &String| {
-            self.authorize(&Question { permission: name.clone(), ..question.clone() }) == Answer::Allow
-        };
+        let allowed =
+            |name: &String| self.authorize(&Question { permission: name.clone(), ..question.clone() }) == Answer::Allow;
         Some(self.catalogue.keys().filter(|name| allowed(name)).cloned().collect())
     }
 
@@ -302,13 +301,7 @@ impl Oracle {
     }
 
     /// 4.5: some source in effect now gives it, at a place that reaches the resource and that its level admits.
-    fn m4_5_given(
-        &self,
-        members: &BTreeSet<String>,
-        asked: &Permission,
-        resource: &Resource,
-        now_ms: i64,
-    ) -> bool {
+    fn m4_5_given(&self, members: &BTreeSet<String>, asked: &Permission, resource: &Resource, now_ms: i64) -> bool {
         self.sources.iter().any(|source| {
             members.contains(&source.member)
                 && source.m3_4_in_effect(now_ms)
@@ -321,7 +314,8 @@ impl Oracle {
     /// 4.6: on what is not the principal's own another permission may be asked, once.
     fn m4_6_asked_instead<'a>(&'a self, asked: &'a Permission, question: &Question) -> &'a Permission {
         let Some(record) = &question.record else { return asked };
-        let owns = record.owner.as_deref().is_some_and(|owner| as_principal(owner) == as_principal(&question.principal));
+        let owns =
+            record.owner.as_deref().is_some_and(|owner| as_principal(owner) == as_principal(&question.principal));
         match &asked.when_not_owner {
             Some(other) if !owns => self.named(other).expect("when_not_owner names a permission"),
             _ => asked,
@@ -460,9 +454,5 @@ fn well_formed(id: &str) -> bool {
 
 /// 1.4: an owner is `service:ID` or a user's id, bare or as `user:ID`.
 fn as_principal(owner: &str) -> String {
-    if owner.starts_with("service:") || owner.starts_with("user:") {
-        owner.to_owned()
-    } else {
-        format!("user:{owner}")
-    }
+    if owner.starts_with("service:") || owner.starts_with("user:") { owner.to_owned() } else { format!("user:{owner}") }
 }

@@ -2,7 +2,6 @@
 
 use super::{Level, Permission, PresetRole};
 
-
 const ADMINISTRATION: &str = "
     organization.admin level=organization alias=ADMIN
     organization.read level=organization
@@ -115,9 +114,8 @@ pub fn built_in_permissions(preset: &str) -> Vec<Permission> {
         let mut words = row.split_whitespace();
         let name = words.next().expect("a name").to_owned();
         let marks: Vec<(&str, &str)> = words.map(|word| word.split_once('=').expect("a mark")).collect();
-        let all = |key: &str| {
-            marks.iter().filter(|mark| mark.0 == key).map(|mark| mark.1.to_owned()).collect::<Vec<_>>()
-        };
+        let all =
+            |key: &str| marks.iter().filter(|mark| mark.0 == key).map(|mark| mark.1.to_owned()).collect::<Vec<_>>();
         Permission {
             name,
             aliases: all("alias"),

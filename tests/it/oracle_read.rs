@@ -6,7 +6,10 @@ use serde_json::Value;
 
 use super::conditions::{Attribute, Condition};
 use super::presets::{built_in_permissions, level_named, preset_roles};
-use super::{Group, Level, Members, Object, Oracle, Permission, Policy, Principal, Relation, Source, Target, flag_of, m2_9_usable};
+use super::{
+    Group, Level, Members, Object, Oracle, Permission, Policy, Principal, Relation, Source, Target, flag_of,
+    m2_9_usable,
+};
 
 impl Oracle {
     /// Reads an organization file, which must be valid and without conditions.
@@ -25,14 +28,9 @@ impl Oracle {
         Oracle {
             aliases: catalogue
                 .iter()
-                .flat_map(|permission| {
-                    permission.aliases.iter().map(|alias| (alias.clone(), permission.name.clone()))
-                })
+                .flat_map(|permission| permission.aliases.iter().map(|alias| (alias.clone(), permission.name.clone())))
                 .collect(),
-            catalogue: catalogue
-                .into_iter()
-                .map(|permission| (permission.name.clone(), permission))
-                .collect(),
+            catalogue: catalogue.into_iter().map(|permission| (permission.name.clone(), permission)).collect(),
             objects: list(file, "objects")
                 .iter()
                 .map(|object| {
@@ -78,11 +76,9 @@ fn principals(file: &Value, default_account: &str) -> BTreeMap<String, Principal
     let declared = types(file, "user_attributes");
 
     let users = list(file, "users").iter().map(|user| {
-        let email_domain =
-            text(user, "email").split_once('@').expect("an e-mail has a domain").1.to_lowercase();
+        let email_domain = text(user, "email").split_once('@').expect("an e-mail has a domain").1.to_lowercase();
         // 2.1: unless given, the kind follows the domain.
-        let external =
-            maybe(user, "kind").map_or(!internal_domains.contains(&email_domain), |kind| kind == "external");
+        let external = maybe(user, "kind").map_or(!internal_domains.contains(&email_domain), |kind| kind == "external");
         let pending_groups = texts(user, "pending_groups").into_iter().collect();
         let principal = Principal {
             is_user: true,
@@ -204,9 +200,7 @@ pub fn catalogue(file: &Value) -> Vec<Permission> {
 /// What each role gives: the preset's as shipped, then the file's, which may replace what a system role gives (3.2).
 pub fn role_permissions(file: &Value) -> BTreeMap<String, Vec<String>> {
     let shipped = preset_roles(preset(file)).into_iter().map(|role| (role.id, role.permissions));
-    shipped
-        .chain(list(file, "roles").iter().map(|role| (text(role, "id"), texts(role, "permissions"))))
-        .collect()
+    shipped.chain(list(file, "roles").iter().map(|role| (text(role, "id"), texts(role, "permissions")))).collect()
 }
 
 fn sources(file: &Value, default_account: &str) -> Vec<Source> {
@@ -218,8 +212,7 @@ fn sources(file: &Value, default_account: &str) -> Vec<Source> {
         starts_at_ms: maybe(row, "starts_at").map(|at| instant_ms(&at)),
         expires_at_ms: maybe(row, "expires_at").map(|at| instant_ms(&at)),
     };
-    let assignments =
-        list(file, "assignments").iter().map(|row| source(row, roles[&text(row, "role")].clone()));
+    let assignments = list(file, "assignments").iter().map(|row| source(row, roles[&text(row, "role")].clone()));
     let grants = list(file, "grants").iter().map(|row| source(row, texts(row, "permissions")));
     assignments.chain(grants).chain(m3_6_by_rule(file, default_account, &roles)).collect()
 }
@@ -256,9 +249,7 @@ fn m3_6_by_rule(file: &Value, default_account: &str, roles: &BTreeMap<String, Ve
     }
     let by_hand = |member: &str| {
         list(file, "assignments").iter().any(|row| {
-            row["by_hand"] == true
-                && row["member"] == member
-                && (row["role"] == "org" || row["role"] == "default-user")
+            row["by_hand"] == true && row["member"] == member && (row["role"] == "org" || row["role"] == "default-user")
         })
     };
     let by_rule = |user: &Value| {
@@ -269,8 +260,7 @@ fn m3_6_by_rule(file: &Value, default_account: &str, roles: &BTreeMap<String, Ve
         } else {
             ("default-user", Target::Account(account))
         };
-        let source =
-            Source { patterns: roles[role].clone(), target, starts_at_ms: None, expires_at_ms: None, member };
+        let source = Source { patterns: roles[role].clone(), target, starts_at_ms: None, expires_at_ms: None, member };
         (!by_hand(&source.member)).then_some(source)
     };
     list(file, "users").iter().filter_map(by_rule).collect()

@@ -105,14 +105,20 @@ impl Oracle {
 
     /// 6.1: the policies of the object that concern the principal, each with what its condition says.
     fn m6_1_outcomes(&self, question: &Question, resource: &Resource, record: &RecordQ) -> Vec<PolicyOutcome> {
+        let concerning = self.policies.iter().filter(|policy| {
+            Some(policy.object.as_str()) == resource.object && self.m2_9_concerns(policy, &question.principal)
+        });
+        let concerning: Vec<&Policy> = concerning.collect();
+        if concerning.is_empty() {
+            return Vec::new();
+        }
         let facts = self.m6_1_facts(question, resource, record);
-        let of_object = self.policies.iter().filter(|policy| Some(policy.object.as_str()) == resource.object);
         let outcome = |policy: &Policy| PolicyOutcome {
             policy: policy.id.clone(),
             restricts: policy.restricts,
             holds: policy.condition.as_ref().map_or(Some(true), |condition| condition.holds(&facts)),
         };
-        of_object.filter(|policy| self.m2_9_concerns(policy, &question.principal)).map(outcome).collect()
+        concerning.into_iter().map(outcome).collect()
     }
 
     /// 2.9: groups let see while they are usable for it; they restrict whatever the flag, and whoever could be in them.
@@ -231,7 +237,9 @@ impl Oracle {
         relation: &str,
     ) -> Attribute {
         let mut users: BTreeSet<String> = BTreeSet::new();
-        if let Some(Attribute::List(sent)) = record.attributes.get(list).and_then(|sent| m6_3_of_type(sent, "list<string>")) {
+        if let Some(Attribute::List(sent)) =
+            record.attributes.get(list).and_then(|sent| m6_3_of_type(sent, "list<string>"))
+        {
             users.extend(sent.iter().map(|user| match user {
                 Attribute::String(user) => user.clone(),
                 _ => unreachable!("a list of strings"),

@@ -50,8 +50,12 @@ fn at(question: Question, account: Option<&str>, object: Option<&str>) -> Questi
 }
 
 fn on(question: Question, record: &str, owner: Option<&str>, account: Option<&str>) -> Question {
-    let record =
-        RecordQ { id: record.into(), owner: owner.map(Into::into), account: account.map(Into::into), ..RecordQ::default() };
+    let record = RecordQ {
+        id: record.into(),
+        owner: owner.map(Into::into),
+        account: account.map(Into::into),
+        ..RecordQ::default()
+    };
     Question { object: question.object.or(Some("app".into())), record: Some(record), ..question }
 }
 
@@ -142,23 +146,13 @@ fn m4_2_status_decides_before_permission() {
 fn m4_3_an_external_user_signs_in_again_in_time() {
     let file = acme(json!({"settings": {"external_reauthentication": {"max_age": "12h"}}}));
     let signed_in = |who: &str, ago: Option<i64>| {
-        authorize(
-            &file,
-            &Question { authenticated_at_ms: ago.map(|ago| NOW_MS - ago), ..ask(who, "records.create") },
-        )
+        authorize(&file, &Question { authenticated_at_ms: ago.map(|ago| NOW_MS - ago), ..ask(who, "records.create") })
     };
-    for (ago, again) in [
-        (None, true),
-        (Some(0), false),
-        (Some(-1), true),
-        (Some(DAY_MS / 2), false),
-        (Some(DAY_MS / 2 + 1), true),
-    ] {
+    for (ago, again) in
+        [(None, true), (Some(0), false), (Some(-1), true), (Some(DAY_MS / 2), false), (Some(DAY_MS / 2 + 1), true)]
+    {
         assert_eq!(signed_in("user:ext", ago) == Deny("REAUTHENTICATION_REQUIRED"), again, "{ago:?}");
-        assert_eq!(
-            (signed_in("user:ana", ago), signed_in("service:ci", ago)),
-            (NO_PERMISSION, NO_PERMISSION)
-        );
+        assert_eq!((signed_in("user:ana", ago), signed_in("service:ci", ago)), (NO_PERMISSION, NO_PERMISSION));
     }
 }
 
@@ -167,8 +161,7 @@ fn m4_4_a_private_element_is_its_owners() {
     let mut file = acme(
         json!({"grants": [{"permissions": ["*"], "member": "group:all-users"}, {"permissions": ["*"], "member": "service:ci"}]}),
     );
-    let opens =
-        |file: &Value, who: &str| authorize(file, &at(ask(who, "records.create"), Some("emea"), Some("sf")));
+    let opens = |file: &Value, who: &str| authorize(file, &at(ask(who, "records.create"), Some("emea"), Some("sf")));
     assert_eq!(
         (opens(&file, "user:bo"), opens(&file, "user:ana"), opens(&file, "service:ci")),
         (Allow, Deny("ELEMENT_NOT_LISTED"), Deny("ELEMENT_NOT_LISTED"))
@@ -196,8 +189,7 @@ fn m2_6_dynamic_and_system_groups_follow_status_domain_and_kind() {
             .unwrap()
             .push(json!({"id": "gone", "email": "g@gone.io", "kind": "internal", "status": "limited"}));
         for who in ["ana", "bo", "ext", "lim", "gone"] {
-            let question =
-                Question { channel: Some("email".into()), ..ask(&format!("user:{who}"), "records.create") };
+            let question = Question { channel: Some("email".into()), ..ask(&format!("user:{who}"), "records.create") };
             assert_eq!(
                 authorize(&file, &question) == Allow,
                 inside.split(' ').any(|one| one == who),
@@ -228,8 +220,7 @@ fn m3_1_a_permission_takes_effect_from_its_level_and_above() {
             {"permissions": ["*"], "member": "user:ana"}, {"permissions": ["*"], "member": "user:bo", "account": "emea"},
             {"permissions": ["*"], "member": "user:ext", "object": "app"}, {"permissions": ["AP", "b.*"], "member": "service:ci"}]}));
     let allowed = |who: &str| {
-        ["o.p", "a.p", "b.q"]
-            .map(|name| authorize(&file, &at(ask(who, name), Some("emea"), Some("app"))) == Allow)
+        ["o.p", "a.p", "b.q"].map(|name| authorize(&file, &at(ask(who, name), Some("emea"), Some("app"))) == Allow)
     };
     assert_eq!(allowed("user:ana"), [true, true, true]);
     assert_eq!(allowed("user:bo"), [false, true, true]);
@@ -252,16 +243,12 @@ fn m3_3_an_account_reaches_what_is_in_it_and_the_records_account_counts() {
         "roles": [{"id": "r", "name": "R", "scope": "account", "permissions": ["records.create"]}],
         "assignments": [{"role": "r", "member": "user:ana", "account": "emea"}]}));
     let question = ask("user:ana", "records.create");
-    let answer = |account, record_account| {
-        authorize(&file, &on(at(question.clone(), account, None), "r", None, record_account))
-    };
+    let answer =
+        |account, record_account| authorize(&file, &on(at(question.clone(), account, None), "r", None, record_account));
     assert_eq!(authorize(&file, &question), NO_PERMISSION);
     assert_eq!(authorize(&file, &at(question.clone(), Some("emea"), None)), Allow);
     assert_eq!((answer(Some("emea"), None), answer(None, Some("emea"))), (Allow, Allow));
-    assert_eq!(
-        (answer(Some("emea"), Some("main")), answer(Some("main"), Some("emea"))),
-        (NO_PERMISSION, Allow)
-    );
+    assert_eq!((answer(Some("emea"), Some("main")), answer(Some("main"), Some("emea"))), (NO_PERMISSION, Allow));
 }
 
 #[test]
@@ -274,11 +261,7 @@ fn m3_3_an_object_reaches_its_records_and_a_record_only_itself() {
     };
     assert_eq!((answer("user:ana", "app", None), answer("user:ana", "app", Some("r2"))), (Allow, Allow));
     assert_eq!(
-        (
-            answer("user:bo", "app", Some("r")),
-            answer("user:bo", "app", Some("r2")),
-            answer("user:bo", "app", None)
-        ),
+        (answer("user:bo", "app", Some("r")), answer("user:bo", "app", Some("r2")), answer("user:bo", "app", None)),
         (Allow, NO_PERMISSION, NO_PERMISSION)
     );
     assert_eq!(authorize(&file, &ask("user:ana", "tasks.read")), NO_PERMISSION);
@@ -297,12 +280,9 @@ fn m3_4_a_period_has_its_beginning_and_not_its_end() {
 
 #[test]
 fn m3_6_roles_by_rule_follow_the_account_unless_given_by_hand() {
-    let by_hand =
-        json!({"role": "org", "member": "user:bo", "by_hand": true, "expires_at": "2020-01-01T00:00:00Z"});
-    let mut file =
-        acme(json!({"preset": "integration", "roles": [{"id": "org", "permissions": ["elements.read"]}]}));
-    let answer =
-        |file: &Value, who: &str, account| authorize(file, &at(ask(who, "elements.read"), account, None));
+    let by_hand = json!({"role": "org", "member": "user:bo", "by_hand": true, "expires_at": "2020-01-01T00:00:00Z"});
+    let mut file = acme(json!({"preset": "integration", "roles": [{"id": "org", "permissions": ["elements.read"]}]}));
+    let answer = |file: &Value, who: &str, account| authorize(file, &at(ask(who, "elements.read"), account, None));
     assert_eq!((answer(&file, "user:ana", None), answer(&file, "service:ci", None)), (Allow, NO_PERMISSION));
     assert_eq!(
         (answer(&file, "user:bo", Some("emea")), answer(&file, "user:bo", Some("main"))),
@@ -310,10 +290,7 @@ fn m3_6_roles_by_rule_follow_the_account_unless_given_by_hand() {
     );
     assert_eq!(authorize(&file, &ask("user:ana", "formula_templates.run")), NO_PERMISSION); // the file changed what `org` gives
     file["assignments"] = json!([by_hand]);
-    assert_eq!(
-        (answer(&file, "user:ana", None), answer(&file, "user:bo", Some("emea"))),
-        (Allow, NO_PERMISSION)
-    );
+    assert_eq!((answer(&file, "user:ana", None), answer(&file, "user:bo", Some("emea"))), (Allow, NO_PERMISSION));
 }
 
 #[test]
@@ -323,10 +300,7 @@ fn m4_6_on_what_is_not_ones_own_the_twin_is_asked() {
     file["assignments"] =
         json!([{"role": "org", "member": "user:ana", "by_hand": true, "expires_at": "2020-01-01T00:00:00Z"}]);
     let answer = |file: &Value, owner| {
-        authorize(
-            file,
-            &on(at(ask("user:ana", "element_instances.view"), Some("main"), None), "r", owner, None),
-        )
+        authorize(file, &on(at(ask("user:ana", "element_instances.view"), Some("main"), None), "r", owner, None))
     };
     let (own, foreign) =
         ([Some("ana"), Some("user:ana")], [None, Some("bo"), Some("service:ana"), Some("user:user:ana")]);
@@ -335,8 +309,7 @@ fn m4_6_on_what_is_not_ones_own_the_twin_is_asked() {
             && foreign.iter().all(|owner| answer(&file, *owner) == NO_PERMISSION)
     );
     assert_eq!(authorize(&file, &at(ask("user:ana", "element_instances.view"), None, Some("app"))), Allow); // no record, nobody's question
-    file["grants"] =
-        json!([{"permissions": ["viewAccountElementInstances"], "member": "user:ana", "account": "main"}]);
+    file["grants"] = json!([{"permissions": ["viewAccountElementInstances"], "member": "user:ana", "account": "main"}]);
     assert!(
         own.iter().all(|owner| answer(&file, *owner) == NO_PERMISSION)
             && foreign.iter().all(|owner| answer(&file, *owner) == Allow)
@@ -372,18 +345,14 @@ fn m4_7_a_record_is_visible_by_what_is_held_at_it() {
         (Deny("NOT_APPROVER"), Deny("NOT_VISIBLE"))
     );
     assert_eq!(
-        (
-            answer("user:ana", "records.create", "other"),
-            authorize(&file, &ask("user:ana", "records.approve"))
-        ),
+        (answer("user:ana", "records.create", "other"), authorize(&file, &ask("user:ana", "records.approve"))),
         (Allow, Allow)
     );
 }
 
 #[test]
 fn permissions_lists_what_authorize_allows() {
-    let file =
-        acme(json!({"assignments": [{"role": "content-viewer", "member": "user:ana", "object": "app"}]}));
+    let file = acme(json!({"assignments": [{"role": "content-viewer", "member": "user:ana", "object": "app"}]}));
     let names = oracle::permissions(&file, &at(ask("user:ana", "no.such"), None, Some("app"))).unwrap();
     assert_eq!(
         names.into_iter().collect::<Vec<_>>(),

@@ -232,7 +232,8 @@ fn seen_by_nobody(relation: &str) -> Seen {
 fn m6_1_a_policy_concerns_its_object_and_its_members() {
     let mut seen = Seen::by(&[("allow", &["user:ana"], None)]);
     seen.file["objects"].as_array_mut().unwrap().push(json!({"id": "app2", "kind": "app"}));
-    let elsewhere = |seen: &Seen| seen.answer(&on(at(ask("user:ana", "records.read"), None, Some("app2")), "r", None, None));
+    let elsewhere =
+        |seen: &Seen| seen.answer(&on(at(ask("user:ana", "records.read"), None, Some("app2")), "r", None, None));
     assert_eq!((seen.read("user:ana", r(&[])), elsewhere(&seen)), (Allow, NOT_VISIBLE));
     seen.file["data_access"][0]["object"] = json!("app2");
     assert_eq!((seen.read("user:ana", r(&[])), elsewhere(&seen)), (NOT_VISIBLE, Allow));
@@ -263,7 +264,8 @@ fn says(condition: &Condition, record: RecordQ) -> Option<bool> {
 }
 
 fn says_to(who: &str, condition: &Condition, change: impl Fn(&mut Value), record: RecordQ) -> Option<bool> {
-    let context_attributes = BTreeMap::from([("two".to_owned(), Attribute::Int(2)), ("nothing".to_owned(), Attribute::Null)]);
+    let context_attributes =
+        BTreeMap::from([("two".to_owned(), Attribute::Int(2)), ("nothing".to_owned(), Attribute::Null)]);
     let question = Question { context_attributes, ..ask(who, "records.read") };
     said(condition, change, &Question { object: Some("app".into()), record: Some(record), ..question })
 }
@@ -298,7 +300,11 @@ fn m6_1_users_and_services_look_like_this() {
         (lists("groups", "all-users"), Some(true), Some(false)),
         (lists("groups", "external-users"), Some(false), Some(false)),
     ] {
-        assert_eq!((says("user:ana", condition.clone()), says("service:ci", condition.clone())), (of_ana, of_ci), "{condition}");
+        assert_eq!(
+            (says("user:ana", condition.clone()), says("service:ci", condition.clone())),
+            (of_ana, of_ci),
+            "{condition}"
+        );
     }
 }
 
@@ -313,7 +319,10 @@ fn m6_1_records_have_an_owner_an_account_and_an_id() {
     let own = equal(record("owner"), user("id"));
     assert_eq!(says(&own, record_of(Some("ana"), None)), Some(true));
     assert_eq!(says(&own, record_of(Some("user:ana"), None)), Some(true));
-    assert_eq!((says(&own, record_of(Some("service:ana"), None)), says(&own, record_of(None, None))), (Some(false), None));
+    assert_eq!(
+        (says(&own, record_of(Some("service:ana"), None)), says(&own, record_of(None, None))),
+        (Some(false), None)
+    );
     let near = equal(record("account"), user("account"));
     assert_eq!((says(&near, record_of(None, Some("main"))), says(&near, record_of(None, None))), (Some(true), None));
     assert_eq!(says(&equal(record("id"), literal(text("r"))), record_of(None, None)), Some(true));
@@ -363,10 +372,17 @@ fn m6_3_errors_combine_as_cel_combines_them() {
         (Condition::Text(record("region"), TextTest::Contains, literal(text(""))), None),
         (Condition::In(record("region"), literal(Attribute::List(vec![text("eu")]))), None),
         (Condition::In(literal(text("eu")), record("tags")), None),
-        (Condition::Compare(Term::Size(Path::Record("tags".into())), Comparison::Equal, literal(Attribute::Int(0))), None),
+        (
+            Condition::Compare(Term::Size(Path::Record("tags".into())), Comparison::Equal, literal(Attribute::Int(0))),
+            None,
+        ),
     ] {
         assert_eq!(says(&condition, r(&[])), says_so, "{condition}");
-        assert_eq!(says(&condition, r(&[("region", Attribute::Null), ("tags", Attribute::Null)])), says_so, "{condition}");
+        assert_eq!(
+            says(&condition, r(&[("region", Attribute::Null), ("tags", Attribute::Null)])),
+            says_so,
+            "{condition}"
+        );
         assert_eq!(says(&condition, r(&[("region", Attribute::Int(1)), ("tags", text("eu"))])), says_so, "{condition}");
     }
 }
@@ -385,10 +401,14 @@ fn m6_3_an_error_never_opens_a_record() {
 fn m6_3_what_is_not_of_the_declared_type_is_missing_and_undeclared_mismatches_are_errors() {
     let more = |left: Term, right: Attribute| Condition::Compare(left, Comparison::Greater, literal(right));
     let amount = |value: Attribute| says(&more(record("amount"), Attribute::Double(1.5)), r(&[("amount", value)]));
-    assert_eq!((amount(Attribute::Double(2.0)), amount(Attribute::Int(2)), amount(text("2"))), (Some(true), Some(true), None));
+    assert_eq!(
+        (amount(Attribute::Double(2.0)), amount(Attribute::Int(2)), amount(text("2"))),
+        (Some(true), Some(true), None)
+    );
     let level = |value: Attribute| says(&more(record("level"), Attribute::Int(1)), r(&[("level", value)]));
     assert_eq!((level(Attribute::Int(2)), level(Attribute::Double(2.0))), (Some(true), None));
-    let tags = |of: Vec<Attribute>| says(&Condition::Has(Path::Record("tags".into())), r(&[("tags", Attribute::List(of))]));
+    let tags =
+        |of: Vec<Attribute>| says(&Condition::Has(Path::Record("tags".into())), r(&[("tags", Attribute::List(of))]));
     assert_eq!((tags(vec![]), tags(vec![text("a")])), (Some(true), Some(true)));
     assert_eq!((tags(vec![text("a"), Attribute::Int(1)]), tags(vec![Attribute::Null])), (Some(false), Some(false)));
     for (condition, says_so) in [
@@ -419,9 +439,15 @@ fn m6_3_attributes_of_users_are_declared_or_not() {
     let risk = equal(attribute("team"), literal(text("risk")));
     let says = |condition: &Condition, attributes: Value| says_to("user:ana", condition, set(attributes), r(&[]));
     assert_eq!(says(&risk, json!({"team": "risk"})), Some(true));
-    assert_eq!((says(&risk, json!({"team": 3})), says(&risk, json!({})), says(&risk, json!({"team": null}))), (None, None, None));
+    assert_eq!(
+        (says(&risk, json!({"team": 3})), says(&risk, json!({})), says(&risk, json!({"team": null}))),
+        (None, None, None)
+    );
     let has = |name: &str| Condition::Has(Path::UserAttribute(name.into()));
-    assert_eq!((says(&has("team"), json!({"team": 3})), says(&has("other"), json!({"other": 3}))), (Some(false), Some(true)));
+    assert_eq!(
+        (says(&has("team"), json!({"team": 3})), says(&has("other"), json!({"other": 3}))),
+        (Some(false), Some(true))
+    );
     assert_eq!(says(&equal(attribute("level"), literal(Attribute::Double(3.0))), json!({"level": 3})), Some(true));
     assert_eq!(says(&equal(attribute("other"), literal(Attribute::Double(3.0))), json!({"other": 3})), Some(true));
 }
@@ -453,7 +479,10 @@ fn m6_3_exists_and_all_are_many_ors_and_ands() {
 fn m6_3_now_is_the_question_s() {
     let due = |at: i64| r(&[("due", Attribute::Timestamp(at))]);
     let later = |than: Term| Condition::Compare(record("due"), Comparison::Greater, than);
-    assert_eq!((says(&later(Term::Now(0)), due(NOW_MS)), says(&later(Term::Now(0)), due(NOW_MS + 1))), (Some(false), Some(true)));
+    assert_eq!(
+        (says(&later(Term::Now(0)), due(NOW_MS)), says(&later(Term::Now(0)), due(NOW_MS + 1))),
+        (Some(false), Some(true))
+    );
     assert_eq!(says(&later(Term::Now(-3_600_000)), due(NOW_MS - 3_599_999)), Some(true));
     assert_eq!(says(&later(literal(Attribute::Timestamp(NOW_MS))), due(NOW_MS + 1)), Some(true));
 }
@@ -462,13 +491,17 @@ fn m6_3_now_is_the_question_s() {
 fn m6_4_visible_is_shown_or_held_and_not_restricted() {
     let eu = || Some(equal(record("region"), literal(text("eu"))));
     let here = |region: &str| r(&[("region", text(region))]);
-    let seen = Seen::by(&[("allow", &["user:bo"], None), ("allow", &["user:ana"], eu()), ("restrict", &["user:ana"], eu())]);
+    let seen =
+        Seen::by(&[("allow", &["user:bo"], None), ("allow", &["user:ana"], eu()), ("restrict", &["user:ana"], eu())]);
     assert_eq!((seen.read("user:ana", here("eu")), seen.read("user:ana", here("us"))), (RESTRICTED, NOT_VISIBLE));
     // What is held at the record itself shows it; what is held at the object does not.
     let held = |seen: Seen, record: Value, permission: &str| {
-        seen.with("grants", json!([
+        seen.with(
+            "grants",
+            json!([
             {"permissions": ["records.*"], "member": "group:everyone"},
-            {"permissions": [permission], "member": "user:ana", "object": "app", "record": record}]))
+            {"permissions": [permission], "member": "user:ana", "object": "app", "record": record}]),
+        )
     };
     let restricts = || Seen::by(&[("restrict", &["user:ana"], eu())]);
     let seen = held(restricts(), json!("r"), "records.delete");
@@ -481,7 +514,8 @@ fn m6_4_visible_is_shown_or_held_and_not_restricted() {
 #[test]
 fn m6_5_a_filter_is_authorize_record_by_record() {
     let eu = equal(record("region"), literal(text("eu")));
-    let seen = Seen::by(&[("allow", &["group:everyone"], Some(eu))]).change(|file| file["grants"][0]["member"] = json!("user:ana"));
+    let seen = Seen::by(&[("allow", &["group:everyone"], Some(eu))])
+        .change(|file| file["grants"][0]["member"] = json!("user:ana"));
     let oracle = Oracle::with_conditions(&seen.file, &seen.conditions);
     let record = |id: &str, region: &str| RecordQ { id: id.into(), ..r(&[("region", text(region))]) };
     let filter = |who: &str, permission: Option<&str>, records: Vec<RecordQ>| {
@@ -518,11 +552,24 @@ fn conditions_are_written_as_cel() {
     );
     let one = Condition::In(Term::Item, literal(Attribute::List(vec![text("a\\\"b"), text("'")])));
     for (condition, written) in [
-        (and(or(region(), not(region())), not(soon)), r#"(record.region == "it's" || !(record.region == "it's")) && !(record.due <= now - duration("90s"))"#),
-        (or(and(since, Condition::Always(true)), not(not(Condition::Has(Path::Channel)))), r#"timestamp("2026-11-22T12:00:00.001Z") < user.attributes.since && true || !!has(context.channel)"#),
+        (
+            and(or(region(), not(region())), not(soon)),
+            r#"(record.region == "it's" || !(record.region == "it's")) && !(record.due <= now - duration("90s"))"#,
+        ),
+        (
+            or(and(since, Condition::Always(true)), not(not(Condition::Has(Path::Channel)))),
+            r#"timestamp("2026-11-22T12:00:00.001Z") < user.attributes.since && true || !!has(context.channel)"#,
+        ),
         (Condition::All(record("tags"), Box::new(one)), r#"record.tags.all(x, x in ['a\\"b', "'"])"#),
         (equal(record("amount"), literal(Attribute::Double(2.0))), "record.amount == 2.0"),
-        (Condition::Compare(Term::Size(Path::Record("tags".into())), Comparison::Greater, literal(Attribute::Int(-3))), "size(record.tags) > -3"),
+        (
+            Condition::Compare(
+                Term::Size(Path::Record("tags".into())),
+                Comparison::Greater,
+                literal(Attribute::Int(-3)),
+            ),
+            "size(record.tags) > -3",
+        ),
     ] {
         assert_eq!(condition.to_string(), written);
     }

@@ -14,10 +14,7 @@ fn check_valid(file: &Value) {
     for key in ["accounts", "objects", "users", "service_accounts", "groups", "roles"] {
         unique(key, list(key).iter().map(|row| row["id"].to_string()).collect());
     }
-    unique(
-        "e-mail",
-        list("users").iter().map(|user| user["email"].as_str().unwrap().to_lowercase()).collect(),
-    );
+    unique("e-mail", list("users").iter().map(|user| user["email"].as_str().unwrap().to_lowercase()).collect());
     unique(
         "name",
         oracle::catalogue(file).into_iter().flat_map(|one| [one.aliases, vec![one.name]].concat()).collect(),
@@ -66,6 +63,11 @@ fn check_world(world: &World) {
     for role in list("roles").iter().filter(|role| role["auto_share"].is_array()) {
         assert!(role["scope"] == "object" && role["object"].is_string());
     }
+    let before = generate::all_flags_on(file);
+    assert!(
+        before["groups"].as_array().unwrap().iter().all(|group| group["visibility"].as_array().unwrap().len() == 5)
+    );
+    check_valid(&before);
     assert_eq!(world.conditions.len(), list("data_access").iter().filter(|row| row["condition"].is_string()).count());
     for condition in world.conditions.values() {
         assert!(condition.to_string().len() < 6_000 && depth(condition) <= 4);
