@@ -179,13 +179,13 @@ fn boxed(rng: &mut Rng, of: &Readable, depth: u8) -> Box<Condition> {
 
 fn leaf(rng: &mut Rng, of: &Readable, depth: u8) -> Condition {
     loop {
-        let leaf = match rng.u8(..42) {
+        let leaf = match rng.u8(..44) {
             0..9 => compared_with_literal(rng, of),
             9..12 => compared_with_each_other(rng, of),
             12..16 => Some(compared_undeclared(rng, of)),
             16..19 => in_literal(rng, of),
             19..22 => in_list(rng, of),
-            22..26 | 40..42 => Some(about_people(rng, of)),
+            22..26 | 40..44 => Some(about_people(rng, of)),
             26..28 => Some(has(rng, of)),
             28..31 => text_test(rng, of),
             31..33 => size(rng, of),
@@ -316,8 +316,14 @@ fn reports(rng: &mut Rng) -> Path {
 
 fn about_people(rng: &mut Rng, of: &Readable) -> Condition {
     let groups = Path::User("groups".into());
-    match rng.u8(..9) {
-        0..2 => Condition::In(Term::Read(Path::Record("owner".into())), Term::Read(reports(rng))),
+    let user = |name: &str| Path::User(name.into());
+    match rng.u8(..14) {
+        9..11 => {
+            let kind = of.literal(rng, &user("kind"), Kind::String);
+            Condition::Compare(Term::Read(user("kind")), comparison(rng, false), Term::Literal(kind))
+        }
+        11 => Condition::Has(rng.choice([user("email"), user("manager"), Path::Channel]).unwrap()),
+        0..2 | 12..14 => Condition::In(Term::Read(Path::Record("owner".into())), Term::Read(reports(rng))),
         2..4 => {
             let group = of.literal(rng, &groups, Kind::String);
             Condition::In(Term::Literal(group), Term::Read(groups))

@@ -24,6 +24,7 @@ pub fn world(rng: &mut Rng) -> World {
     fields(rng, &mut file);
     attributes(rng, &mut file);
     flags(rng, &mut file);
+    more_people(rng, &mut file);
     auto_share(rng, &mut file);
     relations(rng, &mut file);
     let conditions = data_access(rng, &mut file);
@@ -131,6 +132,25 @@ fn flags(rng: &mut Rng, file: &mut Value) {
         let on: Vec<&str> = VISIBILITY.into_iter().filter(|flag| rng.u8(..10) < often(flag)).collect();
         if !on.is_empty() || rng.bool() {
             group["visibility"] = json!(on);
+        }
+    }
+}
+
+/// Service accounts in groups, and managers of managers: policies are about both.
+fn more_people(rng: &mut Rng, file: &mut Value) {
+    let (services, users) = (ids(file, "service_accounts"), ids(file, "users"));
+    for group in rows(file, "groups") {
+        let Some(members) = group.get_mut("members").and_then(Value::as_array_mut) else { continue };
+        if let Some(service) = rng.choice(&services).map(|id| json!(format!("service:{id}")))
+            && !members.contains(&service)
+            && rng.bool()
+        {
+            members.push(service);
+        }
+    }
+    for (at, user) in rows(file, "users").enumerate().skip(1) {
+        if rng.u8(..10) < 6 {
+            user["manager"] = json!(users[rng.usize(at.saturating_sub(3)..at)]); // an earlier one, so that no cycle arises
         }
     }
 }

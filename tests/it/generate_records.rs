@@ -125,8 +125,20 @@ fn concerned(rng: &mut Rng, file: &Value) -> Option<Question> {
     let record = question.record.get_or_insert(RecordQ { id, owner, ..RecordQ::default() });
     if rng.u8(..10) < 3 {
         record.owner = Some(question.principal.clone());
+    } else if rng.u8(..10) < 3 {
+        record.owner = report(rng, file, &question.principal).or(record.owner.clone());
     }
     Some(question)
+}
+
+/// Someone whose manager, or manager's manager and so on, the principal is.
+fn report(rng: &mut Rng, file: &Value, principal: &str) -> Option<String> {
+    let managed =
+        |user: &&Value| user["manager"].is_string() && user["manager"].as_str() == principal.strip_prefix("user:");
+    let report = rng.choice(list(file, "users").iter().filter(managed).collect::<Vec<_>>())?;
+    let report = format!("user:{}", text(report, "id"));
+    let further = if rng.bool() { self::report(rng, file, &report) } else { None };
+    Some(further.unwrap_or(report))
 }
 
 fn status<'f>(file: &'f Value, principal: &str) -> &'f str {
