@@ -11,7 +11,7 @@ use crate::core::table::Table;
 use crate::engine::ReadError;
 use crate::service::proto;
 use crate::service::proto::decision_service_client::DecisionServiceClient;
-use crate::service::status::Failure;
+use crate::service::{to_timestamp, to_value};
 
 use super::file::{Case, CaseContext, CaseFile, CaseRecord, Expected, Question};
 use super::remote::{Connection, ServerArgs, code_name};
@@ -32,7 +32,7 @@ pub struct TestArgs {
 
 /// What came of a case.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Given {
+pub enum Given {
     Allowed,
     Denied(String),
     Error { code: String, message: String },
@@ -40,7 +40,7 @@ enum Given {
 }
 
 /// Who answers.
-enum Judge {
+pub enum Judge {
     Offline(HashMap<String, Table>),
     Server(Box<DecisionServiceClient<Connection>>),
 }
@@ -82,7 +82,7 @@ pub async fn test(args: TestArgs) -> Result<bool, CliError> {
 }
 
 /// How a case came out differently, if it did.
-fn difference(case: &Case, given: &Given) -> Option<String> {
+pub fn difference(case: &Case, given: &Given) -> Option<String> {
     match (&case.question, given) {
         (Question::Authorize { expect, reason, .. }, given) => {
             let (answer, because, message) = match given {
@@ -94,7 +94,8 @@ fn difference(case: &Case, given: &Given) -> Option<String> {
             let as_expected = answer == *expect && reason.as_ref().is_none_or(|r| r == because);
             let wanted = reason.as_ref().map_or_else(String::new, |r| format!(" ({r})"));
             let told = if message.is_empty() { String::new() } else { format!(": {message}") };
-            (!as_expected).then(|| format!("  expected {}{wanted}, got {} ({because}){told}", word(*expect), word(answer)))
+            (!as_expected)
+                .then(|| format!("  expected {}{wanted}, got {} ({because}){told}", word(*expect), word(answer)))
         }
         (Question::Permissions { expect, .. }, Given::Permissions(given)) => {
             let expect: BTreeSet<String> = expect.iter().cloned().collect();
@@ -117,6 +118,35 @@ fn difference(case: &Case, given: &Given) -> Option<String> {
     }
 }
 
+/// What came of a case, for people.
+pub fn show(given: &Given) -> String {
+    match given {
+        Given::Allowed => "allow".to_owned(),
+        Given::Denied(reason) => format!("deny ({reason})"),
+        Given::Error { code, message } => format!("error ({code}): {message}"),
+        Given::Permissions(all) => all.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// What a case asks, for people.
+pub fn describe(case: &Case) -> String {
+    let place = |object: &Option<String>, record: &Option<CaseRecord>| {
+        let record = record.as_ref().map(|r| format!(", record {}", r.id)).unwrap_or_default();
+        object.as_ref().map_or_else(String::new, |o| format!(" on {o}{record}"))
+    };
+    match &case.question {
+        Question::Authorize { principal, permission, object, record, .. } => {
+            format!("may {principal} do {permission}{}?", place(object, record))
+        }
+        Question::Permissions { principal, object, record, .. } => {
+            format!("what may {principal} do{}?", place(object, record))
+        }
+        Question::Filter { principal, object, .. } => {
+            format!("which records may {principal} see{}?", place(object, &None))
+        }
+    }
+}
+
 fn word(expected: Expected) -> &'static str {
     match expected {
         Expected::Allow => "allow",
@@ -126,7 +156,11 @@ fn word(expected: Expected) -> &'static str {
 }
 
 impl Judge {
-    async fn ask(&mut self, name: &str, file: &CaseFile, case: &Case) -> Result<Given, CliError> {
+    /// What comes of a case of `file`, which is called `name`.
+    ///
+    /// # Errors
+    /// The case cannot be asked here, or the server is in trouble.
+    pub async fn ask(&mut self, name: &str, file: &CaseFile, case: &Case) -> Result<Given, CliError> {
         if let Question::Filter { .. } = case.question {
             let line = case.place.line;
             return Err(CliError::Usage(format!("{name}:{line}: `filter` cases are not supported by this version")));
@@ -148,7 +182,7 @@ impl Judge {
 }
 
 fn error(problem: ReadError) -> Given {
-    let status = tonic::Status::from(Failure::from(problem));
+    let status = tonic::Status::from(problem);
     Given::Error { code: code_name(status.code()), message: status.message().to_owned() }
 }
 
@@ -227,10 +261,10 @@ async fn remote(
                 resource: Some(resource(account.as_ref(), object.as_ref(), record.as_ref())),
                 context: Some(sent(context)),
                 min_revision: None,
+                page_size: 1_000,
+                page_token: String::new(),
             };
-            client.list_permissions(request).await.map(|reply| {
-                Given::Permissions(reply.into_inner().permissions.into_iter().collect())
-            })
+            permissions(client, request).await
         }
         Question::Filter { .. } => Ok(Given::Permissions(BTreeSet::new())),
     };
@@ -246,6 +280,22 @@ async fn remote(
     }
 }
 
+/// The whole list, page by page.
+async fn permissions(
+    client: &mut DecisionServiceClient<Connection>,
+    mut request: proto::ListPermissionsRequest,
+) -> Result<Given, tonic::Status> {
+    let mut all = BTreeSet::new();
+    loop {
+        let reply = client.list_permissions(request.clone()).await?.into_inner();
+        all.extend(reply.permissions);
+        if reply.next_page_token.is_empty() {
+            return Ok(Given::Permissions(all));
+        }
+        request.page_token = reply.next_page_token;
+    }
+}
+
 fn resource(account: Option<&String>, object: Option<&String>, record: Option<&CaseRecord>) -> proto::Resource {
     proto::Resource {
         account: account.cloned().unwrap_or_default(),
@@ -254,7 +304,7 @@ fn resource(account: Option<&String>, object: Option<&String>, record: Option<&C
             id: r.id.clone(),
             owner: r.owner.clone().unwrap_or_default(),
             account: r.account.clone().unwrap_or_default(),
-            attributes: r.attributes.iter().map(|(n, v)| (n.clone(), v.clone().into())).collect(),
+            attributes: r.attributes.iter().map(|(n, v)| (n.clone(), to_value(v.clone()))).collect(),
         }),
     }
 }
@@ -262,8 +312,8 @@ fn resource(account: Option<&String>, object: Option<&String>, record: Option<&C
 fn sent(context: &CaseContext) -> proto::Context {
     proto::Context {
         channel: context.channel.clone().unwrap_or_default(),
-        authenticated_at: context.authenticated_at.map(crate::service::timestamp),
+        authenticated_at: context.authenticated_at.map(to_timestamp),
         invitee_email: context.invitee_email.clone().unwrap_or_default(),
-        attributes: context.attributes.iter().map(|(n, v)| (n.clone(), v.clone().into())).collect(),
+        attributes: context.attributes.iter().map(|(n, v)| (n.clone(), to_value(v.clone()))).collect(),
     }
 }

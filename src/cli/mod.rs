@@ -4,6 +4,7 @@
 //! command, a file or the server's answer.
 
 mod cases;
+mod demo;
 pub mod file;
 mod remote;
 mod transfer;
@@ -13,8 +14,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::config::ServeArgs;
 use crate::core::change::{Change, ChangeError, apply};
 use crate::core::table::Table;
+use crate::server;
 
 use file::{FileError, FileErrors, Known, OrganizationFile};
 
@@ -28,12 +31,16 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serve decisions and administration over gRPC.
+    Serve(ServeArgs),
     /// Make a running server's organization equal to a file, in one revision.
     Apply(transfer::ApplyArgs),
     /// Write a running server's organization as a file that applies to nothing changed.
     Export(transfer::ExportArgs),
     /// Ask the cases of decision-test files, offline or of a running server.
     Test(cases::TestArgs),
+    /// Show the whole path on a sample organization: serve it, apply it, ask it.
+    Demo(demo::DemoArgs),
     /// Print the JSON Schema of a file format.
     Schema {
         /// Which format.
@@ -87,11 +94,16 @@ pub fn main() -> ExitCode {
         Command::Apply(args) => block_on(transfer::apply(args)),
         Command::Export(args) => block_on(transfer::export(args)),
         Command::Test(args) => block_on(cases::test(args)),
+        Command::Demo(args) => block_on(demo::demo(args)),
+        Command::Serve(args) => server::serve(args).map(|()| true).map_err(|e| CliError::Usage(remote::chain(&e))),
         Command::Schema { format } => {
-            print!("{}", match format {
-                Format::Organization => file::schema_organization(),
-                Format::DecisionTest => file::schema_cases(),
-            });
+            print!(
+                "{}",
+                match format {
+                    Format::Organization => file::schema_organization(),
+                    Format::DecisionTest => file::schema_cases(),
+                }
+            );
             Ok(true)
         }
     };

@@ -67,7 +67,8 @@ impl ServerArgs {
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+/// An error and what caused it, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

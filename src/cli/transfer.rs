@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::core::model::Row;
 use crate::service::proto::apply_organization_request::Part;
 use crate::service::proto::organization_service_client::OrganizationServiceClient;
 use crate::service::proto::{
-    ApplyEnd, ApplyHeader, ApplyOrganizationRequest, ChangeKind, ExportOrganizationRequest, RowBatch,
+    ApplyEnd, ApplyHeader, ApplyOrganizationRequest, ApplyOrganizationResponse, ChangeKind, ExportOrganizationRequest,
+    RowBatch,
 };
-use crate::service::rows::{Assembler, messages};
+use crate::service::{messages, rows};
 
+use super::file::OrganizationFile;
 use super::remote::{ServerArgs, refused};
 use super::{CliError, file, organization};
 
@@ -53,19 +54,35 @@ pub struct ExportArgs {
     organization: crate::core::id::Id,
 }
 
-/// Applies a file.
-pub async fn apply(args: ApplyArgs) -> Result<bool, CliError> {
-    let (file, _) = organization(&args.file)?;
-    let rows: Vec<_> = file.rows.iter().flat_map(messages).collect();
-    let connection = args.server.connect().await?;
-    let mut client = OrganizationServiceClient::new(connection);
+/// How a file is applied.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct How {
+    /// Only say what would change.
+    pub dry_run: bool,
+    /// See [`ApplyArgs`].
+    pub deactivate_missing: bool,
+    /// See [`ApplyArgs`].
+    pub must_exist: bool,
+}
+
+/// Applies a file to a server, and returns the server's reply.
+///
+/// # Errors
+/// The server cannot be reached, or refuses.
+pub async fn send(
+    server: &ServerArgs,
+    file: &OrganizationFile,
+    how: How,
+) -> Result<ApplyOrganizationResponse, CliError> {
+    let rows: Vec<_> = file.rows.iter().flat_map(|row| messages(&file.organization, row)).collect();
+    let mut client = OrganizationServiceClient::new(server.connect().await?);
     let header = ApplyHeader {
         organization: file.organization.to_string(),
-        create_if_missing: !args.must_exist,
-        deactivate_missing_users: args.deactivate_missing,
+        create_if_missing: !how.must_exist,
+        deactivate_missing_users: how.deactivate_missing,
         expected_revision: None,
         request_id: String::new(),
-        validate_only: args.dry_run,
+        validate_only: how.dry_run,
     };
     let row_count = rows.len() as u64;
     let bar = progress(row_count);
@@ -79,7 +96,14 @@ pub async fn apply(args: ApplyArgs) -> Result<bool, CliError> {
     let requests = parts.map(|part| ApplyOrganizationRequest { part: Some(part) });
     let reply = client.apply_organization(tokio_stream::iter(requests)).await;
     bar.finish_and_clear();
-    let reply = reply.map_err(|status| refused(&status))?.into_inner();
+    Ok(reply.map_err(|status| refused(&status))?.into_inner())
+}
+
+/// Applies a file, and says what changed.
+pub async fn apply(args: ApplyArgs) -> Result<bool, CliError> {
+    let (file, _) = organization(&args.file)?;
+    let how = How { dry_run: args.dry_run, deactivate_missing: args.deactivate_missing, must_exist: args.must_exist };
+    let reply = send(&args.server, &file, how).await?;
     let shown = reply.changes.len() as u64;
     for change in &reply.changes {
         let sign = match change.kind() {
@@ -123,14 +147,13 @@ pub async fn export(args: ExportArgs) -> Result<bool, CliError> {
     let mut client = OrganizationServiceClient::new(connection).max_decoding_message_size(MAX_REPLY_BYTES);
     let request = ExportOrganizationRequest { organization: args.organization.to_string(), min_revision: None };
     let mut replies = client.export_organization(request).await.map_err(|s| refused(&s))?.into_inner();
-    let mut assembler = Assembler::default();
+    let mut sent = Vec::new();
     while let Some(reply) = replies.message().await.map_err(|status| refused(&status))? {
-        for row in reply.rows {
-            assembler.add(row).map_err(|e| CliError::Refused(format!("the server sent a row that makes no sense: {e}")))?;
-        }
+        sent.extend(reply.rows);
     }
-    let rows: Result<Vec<Row>, _> = assembler.finish();
-    let rows = rows.map_err(|e| CliError::Refused(format!("the server sent rows that make no sense: {e}")))?;
+    let senseless =
+        |status| CliError::Refused(format!("the server sent what makes no organization: {}", refused(&status)));
+    let rows = rows(&args.organization, sent).map_err(senseless)?;
     let text = file::write(&args.organization, &rows);
     match args.output {
         None => print!("{text}"),

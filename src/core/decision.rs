@@ -13,8 +13,8 @@
 use super::id::{IdError, OpaqueId};
 use super::model::{Millis, Status, UserKind};
 use super::table::{
-    AT_ORGANIZATION, Edge, GROUP_MEMBER, ObjectSlot, PermissionRef, PermissionSlot, PrincipalFound, Private, Table, at_account,
-    at_object, edges, edges_at,
+    AT_ORGANIZATION, Edge, GROUP_MEMBER, ObjectSlot, PermissionRef, PermissionSlot, PrincipalFound, Private, Table,
+    at_account, at_object, edges, edges_at,
 };
 
 /// What is asked. Texts are borrowed from the request as they came.
@@ -146,8 +146,7 @@ pub type Problems = Vec<Problem>;
 /// Rule 4.1: everything that is wrong with the question, not the first thing only.
 #[inline]
 pub fn decide(table: &Table, question: &Question<'_>, now: Millis) -> Result<Reason, Problems> {
-    let (Some(permission), Some(walk)) =
-        (table.permission(question.permission), Walk::new(table, question, now))
+    let (Some(permission), Some(walk)) = (table.permission(question.permission), Walk::new(table, question, now))
     else {
         return Err(problems(table, question, true));
     };
@@ -209,10 +208,7 @@ impl<'a> Walk<'a> {
                     account = Some(table.accounts.find(record.account)?.value);
                 }
                 let held = if slot.records.is_empty() { None } else { slot.records.find(record.id) };
-                Some(FoundRecord {
-                    owned: owns(record.owner, service, id)?,
-                    edges: held.map_or(&[], |f| f.near),
-                })
+                Some(FoundRecord { owned: owns(record.owner, service, id)?, edges: held.map_or(&[], |f| f.near) })
             }
         };
         let principal = found.ok_or(Reason::PrincipalUnknown);
@@ -327,8 +323,7 @@ impl<'a> Walk<'a> {
 
     #[inline]
     fn holds_directly(&self, found: &PrincipalFound<'a>, target: u32, permission: u32) -> bool {
-        edges_at(Table::edges_of(found), target)
-            .any(|e| e.in_effect(self.now) && self.contains(e.bundle, permission))
+        edges_at(Table::edges_of(found), target).any(|e| e.in_effect(self.now) && self.contains(e.bundle, permission))
     }
 
     fn contains(&self, bundle: u32, permission: u32) -> bool {
@@ -393,10 +388,13 @@ fn problems(table: &Table, question: &Question<'_>, permission: bool) -> Problem
         add("principal", error.into());
     }
     if permission && table.permission(question.permission).is_none() {
-        add("permission", match super::id::PermissionName::parse(question.permission) {
-            Err(error) => error.into(),
-            Ok(name) => ProblemKind::UnknownPermission(name.to_string()),
-        });
+        add(
+            "permission",
+            match super::id::PermissionName::parse(question.permission) {
+                Err(error) => error.into(),
+                Ok(name) => ProblemKind::UnknownPermission(name.to_string()),
+            },
+        );
     }
     let unknown = |text: &str, kind: fn(String) -> ProblemKind| match super::id::Id::parse(text) {
         Err(error) => error.into(),

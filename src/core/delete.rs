@@ -29,7 +29,8 @@ impl Draft {
             }
         }
         if doomed.iter().any(|k| !matches!(k, Key::Assignment(..) | Key::Grant(..))) {
-            let edges: Vec<Key> = self.next.edge_rows().map(|row| row.key()).filter(|k| refers(&doomed, &self.next, k)).collect();
+            let edges: Vec<Key> =
+                self.next.edge_rows().map(|row| row.key()).filter(|k| refers(&doomed, &self.next, k)).collect();
             for edge in &edges {
                 self.delete_edge(edge);
             }
@@ -116,9 +117,13 @@ impl Draft {
             }
         }
         // A pending membership in a deleted group is dropped too.
-        let pending: Vec<_> = self.next.users.iter().filter_map(|f| self.next.user(&f)).filter(|u| {
-            u.pending_groups.iter().any(|g| doomed.contains(&Key::Group(g.clone())))
-        }).collect();
+        let pending: Vec<_> = self
+            .next
+            .users
+            .iter()
+            .filter_map(|f| self.next.user(&f))
+            .filter(|u| u.pending_groups.iter().any(|g| doomed.contains(&Key::Group(g.clone()))))
+            .collect();
         for mut user in pending {
             user.pending_groups.retain(|g| !doomed.contains(&Key::Group(g.clone())));
             user.groups.retain(|g| !doomed.contains(&Key::Group(g.clone())));
@@ -143,7 +148,9 @@ impl Draft {
     fn cut_permissions(&mut self, doomed: &BTreeSet<Key>) {
         let gone: BTreeSet<u32> = doomed
             .iter()
-            .filter_map(|k| if let Key::Permission(n) = k { Some(self.next.permission(n.as_str())?.number) } else { None })
+            .filter_map(
+                |k| if let Key::Permission(n) = k { Some(self.next.permission(n.as_str())?.number) } else { None },
+            )
             .collect();
         if gone.is_empty() {
             return;
@@ -175,7 +182,8 @@ impl Draft {
             let uses = slot.row.when_not_owner.as_ref().is_some_and(|q| {
                 self.next.canonical(q.as_str()).is_some_and(|q| doomed.contains(&Key::Permission(q.clone())))
             });
-            if uses && !doomed.contains(&Key::Permission(slot.row.name.clone()))
+            if uses
+                && !doomed.contains(&Key::Permission(slot.row.name.clone()))
                 && let Some(q) = slot.row.when_not_owner.as_ref().and_then(|q| self.next.canonical(q.as_str()))
             {
                 found.push((Key::Permission(q.clone()), format!("permission `{}`", slot.row.name)));
@@ -237,9 +245,7 @@ impl Draft {
             }
             Key::Role(id) => {
                 let Ok(n) = self.role(id) else { return };
-                let shipped = self.settings().and_then(|s| {
-                    s.preset.roles().iter().find(|r| r.id == id.as_str())
-                });
+                let shipped = self.settings().and_then(|s| s.preset.roles().iter().find(|r| r.id == id.as_str()));
                 if let Some(shipped) = shipped {
                     // A system role goes back to what its preset says.
                     if let Ok(row) = shipped.row() {

@@ -26,7 +26,7 @@ pub struct Draft {
     /// By (is service, id).
     pub(super) principals: HashMap<(bool, Box<str>), PrincipalDraft>,
     /// By object number and record id.
-    pub(super) records: HashMap<(u32, Box<str>), Vec<(Edge, Member)>>,
+    pub(super) records: HashMap<(u32, Box<str>), Vec<HeldBy>>,
     /// By target, then bundle and group.
     pub(super) holdings: HashMap<TargetNo, BTreeMap<(u32, u32), Edge>>,
     pub(super) dirty: Dirty,
@@ -36,6 +36,9 @@ pub struct Draft {
     pub(super) emails: HashMap<OpaqueId, (Option<String>, String)>,
 }
 
+/// Something held at a record, and by whom.
+pub(super) type HeldBy = (Edge, Member);
+
 /// What must be flattened again.
 #[derive(Default)]
 pub(super) struct Dirty {
@@ -43,6 +46,8 @@ pub(super) struct Dirty {
     pub(super) domains: bool,
     pub(super) accounts: bool,
     pub(super) managers: Vec<OpaqueId>,
+    /// Users put with another account than before.
+    pub(super) moved: Vec<OpaqueId>,
     /// Elements private to a user, to be looked for once all users are put.
     pub(super) private: Vec<(Key, OpaqueId)>,
     /// Groups that were named but not put yet.
@@ -278,7 +283,14 @@ impl Draft {
     }
 
     /// Makes `id` drafted with these values, keeping its number and what it holds.
-    pub(super) fn upsert_principal(&mut self, service: bool, id: &OpaqueId, value: Principal, groups: Vec<u32>, far: Vec<u8>) {
+    pub(super) fn upsert_principal(
+        &mut self,
+        service: bool,
+        id: &OpaqueId,
+        value: Principal,
+        groups: Vec<u32>,
+        far: Vec<u8>,
+    ) {
         if let Some(draft) = self.principal(service, id.as_str()) {
             draft.value = Principal { number: draft.value.number, by_hand: draft.value.by_hand, ..value };
             draft.groups = groups;
@@ -454,8 +466,7 @@ impl Draft {
 
     /// Writes what was gathered into the version, so that it can be read whole.
     pub(super) fn settle(&mut self) {
-        let by_hand: Vec<u32> =
-            self.next.by_rule.iter().flat_map(|r| [r.default_account, r.other_account]).collect();
+        let by_hand: Vec<u32> = self.next.by_rule.iter().flat_map(|r| [r.default_account, r.other_account]).collect();
         let (mut users, mut services) = (Vec::new(), Vec::new());
         for ((service, id), mut draft) in self.principals.drain() {
             draft.edges.sort_unstable();

@@ -8,8 +8,8 @@ use super::fault::Fault;
 use super::id::{Id, OpaqueId};
 use super::limits;
 use super::model::{
-    Account, FieldType, Group, GroupKind, InvitePolicy, Key, Object, ObjectKind, Permission, PrivateTo, Role,
-    RoleKind, Scope, ServiceAccount, Settings, Status, User, Value,
+    Account, FieldType, Group, GroupKind, InvitePolicy, Key, Object, ObjectKind, Permission, PrivateTo, Role, RoleKind,
+    Scope, ServiceAccount, Settings, Status, User, Value,
 };
 use super::pages::{Edit, EditRow, Pages};
 use super::table::{
@@ -56,10 +56,7 @@ impl Draft {
         }
         self.next.by_rule = row.preset.by_rule().and_then(|rule| {
             let role = |id| Some(self.next.roles.find(id)?.value);
-            Some(ByRuleRoles {
-                default_account: role(rule.default_account)?,
-                other_account: role(rule.other_account)?,
-            })
+            Some(ByRuleRoles { default_account: role(rule.default_account)?, other_account: role(rule.other_account)? })
         });
     }
 
@@ -251,7 +248,7 @@ impl Draft {
         let Ok(number) = self.group(&row.id) else { return };
         let Some(old) = self.next.group_slot(number).cloned() else { return };
         self.text(key, "name", &row.name, limits::MAX_NAME_BYTES);
-        self.text(key, "photo_uri", &row.photo_uri, limits::MAX_NAME_BYTES);
+        self.text(key, "photo_uri", &row.photo_uri, limits::MAX_URI_BYTES);
         if let GroupKind::Dynamic(domains) = &row.kind {
             self.list(key, "domains", domains, limits::MAX_DOMAINS, "domains");
         }
@@ -339,6 +336,9 @@ impl Draft {
             self.dirty.managers.push(row.id.clone());
         }
         let old = self.stored::<User>(false, row.id.as_str());
+        if old.as_ref().is_some_and(|u| u.account != row.account) {
+            self.dirty.moved.push(row.id.clone());
+        }
         self.claim_email(&row.id, old.as_ref().map(|u| &u.email), &row.email);
         let value = Principal {
             number: 0,

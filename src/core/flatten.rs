@@ -3,13 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::draft::Draft;
+use super::draft::{Draft, remove_id};
 use super::fault::Fault;
-use super::id::{Coverage, OpaqueId};
+use super::id::{Coverage, OpaqueId, Pattern};
 use super::model::{GroupKind, Key, Level, User};
 use super::pages::{Edit, EditRow};
+use super::presets::ORG_ADMIN;
 use super::set::Set;
-use super::table::{AT_RECORDS, DomainSlot, Edge, Holders, Holdings, PermissionRef, Shape, Source, TargetNo};
+use super::table::{
+    AT_ORGANIZATION, AT_RECORDS, DomainSlot, Edge, Holders, Holdings, PermissionRef, PrincipalFound, Shape, Source,
+    Table, TargetNo, edges_at,
+};
 
 impl Draft {
     /// What spans rows.
@@ -25,6 +29,8 @@ impl Draft {
         }
         self.check_accounts();
         self.check_twins();
+        self.check_patterns();
+        self.check_org_admins();
         self.check_emails();
         self.check_managers();
         self.check_nesting();
@@ -35,7 +41,9 @@ impl Draft {
         if !self.dirty.accounts {
             return;
         }
-        let defaults = |(n, slot): (u32, &Option<Arc<super::table::AccountSlot>>)| slot.as_ref().filter(|s| s.row.default).map(|_| n);
+        let defaults = |(n, slot): (u32, &Option<Arc<super::table::AccountSlot>>)| {
+            slot.as_ref().filter(|s| s.row.default).map(|_| n)
+        };
         let defaults: Vec<u32> = (0u32..).zip(&self.next.account_slots).filter_map(defaults).collect();
         match defaults.as_slice() {
             [one] => self.next.default_account = *one,
@@ -59,6 +67,64 @@ impl Draft {
             .collect();
         for (key, id) in missing {
             self.violation(key, "when_not_owner", Fault::Unknown { what: "permission", id });
+        }
+    }
+
+    /// Rule 3.1: a name or alias that roles and grants still use cannot go.
+    fn check_patterns(&mut self) {
+        if !self.dirty.catalogue {
+            return;
+        }
+        let mut unused: Vec<(u32, Pattern)> = Vec::new();
+        let mut missing: Vec<(Key, Fault)> = Vec::new();
+        for (number, bundle) in (0u32..).zip(&self.next.bundles) {
+            match bundle.as_ref().map(|b| &b.source) {
+                Some(Source::Role { row, .. }) => {
+                    let faults = row.permissions.iter().filter_map(|p| self.known(p).err());
+                    missing.extend(faults.map(|fault| (Key::Role(row.id.clone()), fault)));
+                }
+                Some(Source::Grant(pattern)) if self.known(pattern).is_err() => unused.push((number, pattern.clone())),
+                Some(Source::Grant(_)) | None => {}
+            }
+        }
+        if !unused.is_empty() {
+            let gone = |p: &Pattern| unused.iter().any(|(_, u)| u == p);
+            for row in self.next.edge_rows() {
+                if let (Key::Grant(pattern, ..), key) = (row.key(), row.key())
+                    && gone(&pattern)
+                {
+                    missing.push((key, Fault::Unknown { what: "permission", id: pattern.to_string() }));
+                }
+            }
+        }
+        for (number, pattern) in unused {
+            remove_id(&mut self.next.patterns, pattern.as_str());
+            self.next.bundles.set(number as usize, None);
+        }
+        for (key, fault) in missing {
+            self.violation(key, "permissions", fault);
+        }
+    }
+
+    /// Rule 3.6: holders of `org-admin` belong to the default account; they are not moved out of it,
+    /// nor it from under them.
+    fn check_org_admins(&mut self) {
+        let moved = std::mem::take(&mut self.dirty.moved);
+        let preset = self.settings().map(|s| s.preset);
+        let shipped = preset.is_some_and(|p| p.roles().iter().any(|r| r.id == ORG_ADMIN));
+        let (true, Some(role)) = (shipped, self.next.roles.find(ORG_ADMIN).map(|f| f.value)) else { return };
+        let default = self.next.default_account;
+        let astray = |f: &PrincipalFound<'_>| {
+            f.value.account != default && edges_at(Table::edges_of(f), AT_ORGANIZATION).any(|e| e.bundle == role)
+        };
+        let found: Vec<OpaqueId> = if self.dirty.accounts {
+            self.next.users.iter().filter(astray).filter_map(|f| OpaqueId::parse(f.id).ok()).collect()
+        } else {
+            moved.into_iter().filter(|id| self.next.users.find(id.as_str()).is_some_and(|f| astray(&f))).collect()
+        };
+        for id in found {
+            let fault = Fault::Misplaced("role `org-admin` goes only to users of the default account");
+            self.violation(Key::User(id), "account", fault);
         }
     }
 
@@ -105,7 +171,10 @@ impl Draft {
                 }
                 if !on_path.insert(current.clone()) {
                     let text: Vec<&str> = path.iter().map(OpaqueId::as_str).take(8).collect();
-                    break Some(Fault::Cycle(format!("`{current}` would be a manager of its own ({})", text.join(" → "))));
+                    break Some(Fault::Cycle(format!(
+                        "`{current}` would be a manager of its own ({})",
+                        text.join(" → ")
+                    )));
                 }
                 path.push(current.clone());
                 let Some(user) = self.stored::<User>(false, current.as_str()) else {
@@ -156,7 +225,8 @@ impl Draft {
         let Some((group, path)) = circle else { return };
         let Some(slot) = self.next.group_slot(group) else { return };
         let key = Key::Group(slot.row.id.clone());
-        let ids = path.iter().skip_while(|g| **g != group).filter_map(|g| Some(self.next.group_slot(*g)?.row.id.as_str()));
+        let ids =
+            path.iter().skip_while(|g| **g != group).filter_map(|g| Some(self.next.group_slot(*g)?.row.id.as_str()));
         let text = ids.take(8).collect::<Vec<_>>().join(" → ");
         self.violation(key, "groups", Fault::Cycle(format!("{text} → {}", slot.row.id)));
     }
@@ -227,16 +297,18 @@ impl Draft {
                     Coverage::All => numbers.extend(names.iter().map(|(_, n)| *n)),
                     Coverage::Prefix(prefix) => {
                         let start = names.partition_point(|(name, _)| &**name < prefix);
-                        let covered = names.get(start..).unwrap_or(&[]).iter().take_while(|(name, _)| name.starts_with(prefix));
+                        let covered =
+                            names.get(start..).unwrap_or(&[]).iter().take_while(|(name, _)| name.starts_with(prefix));
                         numbers.extend(covered.map(|(_, n)| *n));
                     }
                     Coverage::One(name) => numbers.extend(self.next.permission(name).map(|p| p.number)),
                 }
             }
             let set: Set = numbers.into_iter().collect();
-            let shows = set.iter().filter_map(|n| self.next.permission_slot(n)).any(|slot| {
-                slot.row.requires_visibility && slot.row.level == Level::Object
-            });
+            let shows = set
+                .iter()
+                .filter_map(|n| self.next.permission_slot(n))
+                .any(|slot| slot.row.requires_visibility && slot.row.level == Level::Object);
             if *bundle.set != set || bundle.shows != shows {
                 self.edit_bundle(number, |b| (b.set, b.shows) = (Arc::new(set), shows));
                 self.dirty.targets.extend(bundle.held.keys());

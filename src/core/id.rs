@@ -54,12 +54,18 @@ macro_rules! text_newtype {
 
         impl $name {
             /// Parses `text`, refusing what the type does not allow.
+            ///
+            /// # Errors
+            /// See [`IdError`].
             pub fn parse(text: &str) -> Result<Self, IdError> {
                 $check(text)?;
                 Ok(Self(text.into()))
             }
 
             /// Whether `text` would parse, without making anything of it.
+            ///
+            /// # Errors
+            /// See [`IdError`].
             #[inline]
             pub fn check(text: &str) -> Result<(), IdError> {
                 $check(text)
@@ -164,6 +170,9 @@ impl Email {
 
 impl PermissionName {
     /// Refuses the single-segment form that only aliases may have.
+    ///
+    /// # Errors
+    /// See [`IdError`].
     pub fn parse_name(text: &str) -> Result<Self, IdError> {
         if !text.contains('.') {
             return Err(if text.is_empty() { IdError::Empty } else { IdError::PermissionName });
@@ -222,8 +231,7 @@ fn check_opaque(text: &str) -> Result<(), IdError> {
 }
 
 fn segment(text: &str) -> bool {
-    !text.is_empty()
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'/' | b'-'))
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'/' | b'-'))
 }
 
 fn check_permission(text: &str) -> Result<(), IdError> {
@@ -245,10 +253,7 @@ fn check_email(text: &str) -> Result<(), IdError> {
     let bad = |c: char| c.is_control() || c.is_whitespace();
     match text.split_once('@') {
         Some((local, domain))
-            if !local.is_empty()
-                && !domain.is_empty()
-                && !domain.contains('@')
-                && !text.contains(bad) =>
+            if !local.is_empty() && !domain.is_empty() && !domain.contains('@') && !text.contains(bad) =>
         {
             Ok(())
         }
@@ -258,8 +263,6 @@ fn check_email(text: &str) -> Result<(), IdError> {
 
 fn check_domain(text: &str) -> Result<(), IdError> {
     bounded(text, MAX_EMAIL_BYTES)?;
-    let label = |l: &str| {
-        !l.is_empty() && l.chars().all(|c| c == '-' || (c.is_alphanumeric() && !c.is_uppercase()))
-    };
+    let label = |l: &str| !l.is_empty() && l.chars().all(|c| c == '-' || (c.is_alphanumeric() && !c.is_uppercase()));
     if text.split('.').all(label) { Ok(()) } else { Err(IdError::Domain) }
 }

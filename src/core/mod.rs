@@ -19,6 +19,7 @@ mod flatten;
 mod read;
 
 pub mod change;
+pub mod condition;
 pub mod decision;
 pub mod id;
 pub mod limits;

@@ -401,6 +401,7 @@ pub enum GroupKind {
 }
 
 /// What a group may be used for (rule 2.9). All off until set.
+#[allow(clippy::struct_excessive_bools, reason = "five independent marks, as the file has them")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Visibility {
     /// As the member of a `mentioned` relation.
@@ -645,9 +646,7 @@ impl Row {
             Self::Group(g) => Key::Group(g.id.clone()),
             Self::User(u) => Key::User(u.id.clone()),
             Self::Service(s) => Key::Service(s.id.clone()),
-            Self::Assignment(a) => {
-                Key::Assignment(a.role.clone(), a.member.clone(), a.target.clone())
-            }
+            Self::Assignment(a) => Key::Assignment(a.role.clone(), a.member.clone(), a.target.clone()),
             Self::Grant(g) => Key::Grant(g.permission.clone(), g.member.clone(), g.target.clone()),
         }
     }

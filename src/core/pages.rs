@@ -213,6 +213,7 @@ fn offset(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
+#[allow(clippy::cast_possible_truncation, reason = "four bits are left")]
 fn nibble(hash: u64, depth: u32) -> usize {
     (hash >> (60 - depth * 4)) as usize & (FAN - 1)
 }
@@ -373,9 +374,8 @@ impl Change {
         let mut rows = Vec::with_capacity(page.slots.len() + edits.len());
         let mut far_kept = true;
         let mut edits = edits.iter().peekable();
-        let mut old = (0..page.slots.len())
-            .filter_map(|at| Some((page.slots.get(at)?.hash, page.found(at)?)))
-            .peekable();
+        let mut old =
+            (0..page.slots.len()).filter_map(|at| Some((page.slots.get(at)?.hash, page.found(at)?))).peekable();
         loop {
             let order = match (old.peek(), edits.peek()) {
                 (None, None) => break,

@@ -1,9 +1,13 @@
 //! The table as rows: what an administrator reads, what is exported and what is stored.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::id::{Id, OpaqueId};
-use super::model::{Assignment, Grant, Group, Key, Member, Object, Role, Row, ServiceAccount, Settings, Target, User, Visibility};
+use super::model::{
+    Assignment, Grant, Group, Key, Member, Object, Role, Row, ServiceAccount, Settings, Status, Target, User, UserKind,
+    Visibility,
+};
 use super::pages::{Pages, Position};
 use super::table::{
     AT_ORGANIZATION, Edge, GROUP_MEMBER, Holdings, Principal, PrincipalFound, SYSTEM_GROUPS, Source, Table, TargetNo,
@@ -37,8 +41,7 @@ impl Table {
     }
 
     fn group_ids(&self, numbers: impl Iterator<Item = u32>) -> Vec<Id> {
-        let mut ids: Vec<Id> =
-            numbers.filter_map(|n| Some(self.group_slot(n)?.row.id.clone())).collect();
+        let mut ids: Vec<Id> = numbers.filter_map(|n| Some(self.group_slot(n)?.row.id.clone())).collect();
         ids.sort();
         ids
     }
@@ -209,14 +212,17 @@ impl Table {
 
     /// What groups hold at the organization, accounts and objects.
     pub fn group_edge_rows(&self) -> impl Iterator<Item = Row> + '_ {
-        let accounts = (0u32..).zip(&self.account_slots).filter_map(|(n, s)| Some((at_account(n), &s.as_ref()?.holdings)));
+        let accounts =
+            (0u32..).zip(&self.account_slots).filter_map(|(n, s)| Some((at_account(n), &s.as_ref()?.holdings)));
         let objects = (0u32..).zip(&self.object_slots).filter_map(|(n, s)| Some((at_object(n), &s.as_ref()?.holdings)));
-        std::iter::once((AT_ORGANIZATION, &self.holdings)).chain(accounts).chain(objects).flat_map(move |(at, holdings)| {
-            holdings.edges.iter().filter_map(move |e| {
-                let group = Member::Group(self.group_slot(e.at)?.row.id.clone());
-                self.edge_row(e.bundle, group, self.target_of(at)?, e)
-            })
-        })
+        std::iter::once((AT_ORGANIZATION, &self.holdings)).chain(accounts).chain(objects).flat_map(
+            move |(at, holdings)| {
+                holdings.edges.iter().filter_map(move |e| {
+                    let group = Member::Group(self.group_slot(e.at)?.row.id.clone());
+                    self.edge_row(e.bundle, group, self.target_of(at)?, e)
+                })
+            },
+        )
     }
 
     /// What users and service accounts hold at the organization, accounts and objects.
@@ -240,9 +246,9 @@ impl Table {
         self.object_slots.iter().flatten().flat_map(move |slot| {
             slot.records.iter().flat_map(move |f| {
                 let target = OpaqueId::parse(f.id).map(|id| Target::Record(slot.row.id.clone(), id));
-                with_members(f.near, f.far).into_iter().filter_map(move |(e, member)| {
-                    self.edge_row(e.bundle, member, target.clone().ok()?, &e)
-                })
+                with_members(f.near, f.far)
+                    .into_iter()
+                    .filter_map(move |(e, member)| self.edge_row(e.bundle, member, target.clone().ok()?, &e))
             })
         })
     }
@@ -330,6 +336,7 @@ impl Table {
 
     /// The direct members of a group: users, service accounts and groups whose row names it, or for
     /// a dynamic or system group whoever it covers now.
+    #[must_use]
     pub fn members_of<'a>(&'a self, group: &Id) -> Option<impl Iterator<Item = Member> + 'a> {
         let number = self.groups.find(group.as_str())?.value;
         let slot = self.group_slot(number)?;
@@ -346,13 +353,49 @@ impl Table {
     #[must_use]
     pub fn groups_of_principal(&self, found: &PrincipalFound<'_>) -> (Vec<Id>, Vec<Id>) {
         let direct: Vec<u32> = self.groups_of(found).collect();
-        let mut seen: std::collections::BTreeSet<u32> = direct.iter().copied().collect();
+        let mut seen: BTreeSet<u32> = direct.iter().copied().collect();
         let mut open = direct.clone();
         while let Some(slot) = open.pop().and_then(|n| self.group_slot(n)) {
             open.extend(slot.parents.iter().copied().filter(|p| seen.insert(*p)));
         }
         let all = self.group_ids(seen.into_iter());
         (self.group_ids(direct.into_iter()), all)
+    }
+
+    /// The users and service accounts that are members of a group by any path (rule 2.7), and
+    /// whether one of the paths is direct.
+    pub fn members_below<'a>(&'a self, group: &Id) -> Option<impl Iterator<Item = (Member, bool)> + 'a> {
+        let top = self.groups.find(group.as_str())?.value;
+        let mut below: BTreeSet<u32> = BTreeSet::from([top]);
+        let mut open = vec![top];
+        while let Some(slot) = open.pop().and_then(|n| self.group_slot(n)) {
+            open.extend(slot.children.iter().copied().filter(|c| below.insert(*c)));
+        }
+        let of = |pages: &'a Pages<Principal>, below: BTreeSet<u32>, member: fn(OpaqueId) -> Member| {
+            pages.iter().filter_map(move |f| {
+                let direct = self.groups_of(&f).any(|g| g == top);
+                let inside = direct || self.groups_of(&f).any(|g| below.contains(&g));
+                if inside { Some((member(OpaqueId::parse(f.id).ok()?), direct)) } else { None }
+            })
+        };
+        Some(of(&self.users, below.clone(), Member::User).chain(of(&self.services, below, Member::Service)))
+    }
+
+    /// How many active users have an address in each domain.
+    #[must_use]
+    pub fn active_users_by_domain(&self) -> BTreeMap<String, u64> {
+        let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
+        for found in self.users.iter().filter(|f| f.value.status == Status::Active) {
+            *counts.entry(found.value.domain).or_default() += 1;
+        }
+        let counted = self.domains.iter().filter_map(|f| Some((f.id.to_owned(), *counts.get(&f.value)?)));
+        counted.collect()
+    }
+
+    /// The account that a principal belongs to.
+    #[must_use]
+    pub fn account_of(&self, found: &PrincipalFound<'_>) -> Option<&Id> {
+        Some(&self.account_slot(found.value.account)?.row.id)
     }
 
     /// The row of a user.
@@ -365,6 +408,20 @@ impl Table {
     #[must_use]
     pub fn find_service(&self, id: &OpaqueId) -> Option<PrincipalFound<'_>> {
         self.services.find(id.as_str())
+    }
+}
+
+impl Principal {
+    /// The current status.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// What kind of user it is; none for a service account.
+    #[must_use]
+    pub fn user_kind(&self) -> Option<UserKind> {
+        self.kind
     }
 }
 

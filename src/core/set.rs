@@ -57,9 +57,9 @@ impl Set {
             Self::Sorted(sorted) => (sorted, &[]),
             Self::Bits(bits) => (&[], bits),
         };
-        let dense = (0u32..).zip(bits).flat_map(|(i, word)| {
-            (0..64).filter(move |b| word >> b & 1 == 1).map(move |b| i * 64 + b)
-        });
+        let dense = (0u32..)
+            .zip(bits)
+            .flat_map(|(i, word)| (0..64).filter(move |b| word >> b & 1 == 1).map(move |b| i * 64 + b));
         sorted.iter().copied().chain(dense)
     }
 

@@ -20,8 +20,8 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, Vector};
 
-use super::id::{Id, PermissionName};
 use super::id::Pattern;
+use super::id::{Id, PermissionName};
 use super::model::{Account, Group, GroupKind, Level, Object, Period, Permission, Role, Settings, Status, UserKind};
 use super::pages::{Found, Pages};
 use super::set::Set;

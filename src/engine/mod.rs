@@ -200,12 +200,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::table`].
-    pub async fn wait_for(
-        &self,
-        organization: &str,
-        at_least: AtLeast<'_>,
-        wait: Duration,
-    ) -> Result<(), ReadError> {
+    pub async fn wait_for(&self, organization: &str, at_least: AtLeast<'_>, wait: Duration) -> Result<(), ReadError> {
         let published = self.published(organization)?;
         self.reach(&published, at_least, wait).await
     }
@@ -352,10 +347,11 @@ fn load(store: &dyn PolicyStore, scope: &str) -> Result<Head, OpenError> {
     })?;
     let id = Id::parse(scope).map_err(|e| damaged(e.to_string()))?;
     let birth = birth.ok_or_else(|| damaged("it has no birth record".to_owned()))?;
-    let table = Table::load(id, birth.history.as_str().into(), birth.seed, revision, contents).map_err(|violations| {
-        let first = violations.first().map_or_else(String::new, |v| format!("{}: {}", v.key.describe(), v.fault));
-        damaged(first)
-    })?;
+    let table =
+        Table::load(id, birth.history.as_str().into(), birth.seed, revision, contents).map_err(|violations| {
+            let first = violations.first().map_or_else(String::new, |v| format!("{}: {}", v.key.describe(), v.fault));
+            damaged(first)
+        })?;
     Ok(Head::new(Arc::new(table), answered))
 }
 

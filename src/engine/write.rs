@@ -302,8 +302,7 @@ impl Engine {
         let mut stored: Vec<_> = writes.iter().map(rows::of_write).collect();
         stored.extend(gone.iter().map(|id| rows::forget_answered(id)));
         stored.extend(head.birth.iter().map(rows::of_birth));
-        let answered =
-            id.map(|id| Answered { id, body: call.body.to_vec(), at: now, reply: reply.clone(), revision });
+        let answered = id.map(|id| Answered { id, body: call.body.to_vec(), at: now, reply: reply.clone(), revision });
         stored.extend(answered.iter().map(rows::of_answered));
         let logged = Logged { at: now, caller: call.caller.clone(), method: call.method.to_owned(), writes };
         let scope = call.organization.to_string();

@@ -39,10 +39,7 @@ pub struct CommitterOptions {
 
 impl Default for CommitterOptions {
     fn default() -> Self {
-        Self {
-            queue_commits: 4096,
-            queue_bytes: 64 << 20,
-        }
+        Self { queue_commits: 4096, queue_bytes: 64 << 20 }
     }
 }
 
@@ -106,14 +103,7 @@ impl<T: Send + 'static> Committer<T> {
             source,
         })?;
         let (queue, thread) = (Mutex::new(Some(queue)), Mutex::new(Some(thread)));
-        Ok(Self {
-            store,
-            options,
-            queue,
-            bytes,
-            stopped,
-            thread,
-        })
+        Ok(Self { store, options, queue, bytes, stopped, thread })
     }
 
     /// Takes a commit to be written after all that were submitted before. Does not wait. The order
@@ -132,25 +122,18 @@ impl<T: Send + 'static> Committer<T> {
             return Err(StoreError::Stopped);
         };
         let waiting = self.bytes.load(Ordering::Acquire);
-        self.store
-            .room_for(u64::try_from(waiting.saturating_add(bytes)).unwrap_or(u64::MAX))?;
+        self.store.room_for(u64::try_from(waiting.saturating_add(bytes)).unwrap_or(u64::MAX))?;
         if waiting > 0 && waiting.saturating_add(bytes) > self.options.queue_bytes {
             return Err(StoreError::Busy);
         }
         self.bytes.fetch_add(bytes, Ordering::AcqRel);
-        queue
-            .try_send(Waiting {
-                commit,
-                bytes,
-                payload,
-            })
-            .map_err(|error| {
-                self.bytes.fetch_sub(bytes, Ordering::AcqRel);
-                match error {
-                    TrySendError::Full(_) => StoreError::Busy,
-                    TrySendError::Disconnected(_) => StoreError::Stopped,
-                }
-            })
+        queue.try_send(Waiting { commit, bytes, payload }).map_err(|error| {
+            self.bytes.fetch_sub(bytes, Ordering::AcqRel);
+            match error {
+                TrySendError::Full(_) => StoreError::Busy,
+                TrySendError::Disconnected(_) => StoreError::Stopped,
+            }
+        })
     }
 
     /// Takes no more, writes what waits, and returns when the thread has ended. Again and again is

@@ -6,12 +6,7 @@ use super::super::{LogVisitor, MemoryStore, RowVisitor};
 use super::*;
 
 fn commit(revision: u64) -> Commit {
-    Commit {
-        scope: "o".to_owned(),
-        revision,
-        log: vec![1],
-        rows: Vec::new(),
-    }
+    Commit { scope: "o".to_owned(), revision, log: vec![1], rows: Vec::new() }
 }
 
 /// A memory store whose writes wait for a permit each, and fail when told so.
@@ -47,14 +42,7 @@ impl PolicyStore for Gated {
 fn gated() -> (std::sync::mpsc::Sender<bool>, Arc<Gated>) {
     let (permit, permits) = channel();
     let (permits, sizes) = (Mutex::new(permits), Mutex::default());
-    (
-        permit,
-        Arc::new(Gated {
-            inner: MemoryStore::new(),
-            permits,
-            sizes,
-        }),
-    )
+    (permit, Arc::new(Gated { inner: MemoryStore::new(), permits, sizes }))
 }
 
 fn wait_for(condition: impl Fn() -> bool) {
@@ -71,12 +59,8 @@ fn wait_for(condition: impl Fn() -> bool) {
 fn what_waits_shares_a_write_and_comes_back_in_order() {
     let (permit, store) = gated();
     let (sender, receiver) = channel();
-    let on_durable =
-        move |payloads: Vec<u64>| payloads.into_iter().for_each(|p| sender.send(p).unwrap());
-    let options = CommitterOptions {
-        queue_commits: 100,
-        ..CommitterOptions::default()
-    };
+    let on_durable = move |payloads: Vec<u64>| payloads.into_iter().for_each(|p| sender.send(p).unwrap());
+    let options = CommitterOptions { queue_commits: 100, ..CommitterOptions::default() };
     let dynamic: Arc<dyn PolicyStore> = store.clone();
     let committer = Committer::spawn(dynamic, options, on_durable, |e| panic!("{e}")).unwrap();
     committer.submit(commit(1), 1).unwrap();
@@ -84,41 +68,23 @@ fn what_waits_shares_a_write_and_comes_back_in_order() {
     for revision in 2..=101 {
         committer.submit(commit(revision), revision).unwrap();
     }
-    assert!(matches!(
-        committer.submit(commit(102), 102),
-        Err(StoreError::Busy)
-    ));
+    assert!(matches!(committer.submit(commit(102), 102), Err(StoreError::Busy)));
     permit.send(true).unwrap();
     permit.send(true).unwrap();
     committer.stop();
-    assert_eq!(
-        receiver.iter().collect::<Vec<_>>(),
-        (1..=101).collect::<Vec<_>>()
-    );
+    assert_eq!(receiver.iter().collect::<Vec<_>>(), (1..=101).collect::<Vec<_>>());
     assert_eq!(*store.sizes.lock().unwrap(), [1, 100]);
-    assert!(matches!(
-        committer.submit(commit(102), 102),
-        Err(StoreError::Stopped)
-    ));
+    assert!(matches!(committer.submit(commit(102), 102), Err(StoreError::Stopped)));
 }
 
 #[test]
 fn too_many_bytes_are_busy_unless_nothing_else_waits() {
     let (permit, store) = gated();
-    let options = CommitterOptions {
-        queue_bytes: 10,
-        ..CommitterOptions::default()
-    };
+    let options = CommitterOptions { queue_bytes: 10, ..CommitterOptions::default() };
     let committer = Committer::spawn(store.clone(), options, |_| {}, |e| panic!("{e}")).unwrap();
-    let large = |revision| Commit {
-        log: vec![0; 20],
-        ..commit(revision)
-    };
+    let large = |revision| Commit { log: vec![0; 20], ..commit(revision) };
     committer.submit(large(1), ()).unwrap();
-    assert!(matches!(
-        committer.submit(large(2), ()),
-        Err(StoreError::Busy)
-    ));
+    assert!(matches!(committer.submit(large(2), ()), Err(StoreError::Busy)));
     permit.send(true).unwrap();
     permit.send(true).unwrap();
     wait_for(|| committer.submit(large(2), ()).is_ok());

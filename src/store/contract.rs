@@ -12,27 +12,16 @@ pub(super) trait Backend {
 }
 
 pub(super) fn row(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> RowWrite {
-    RowWrite {
-        key: key.into(),
-        value: Some(value.into()),
-    }
+    RowWrite { key: key.into(), value: Some(value.into()) }
 }
 
 pub(super) fn gone(key: impl Into<Vec<u8>>) -> RowWrite {
-    RowWrite {
-        key: key.into(),
-        value: None,
-    }
+    RowWrite { key: key.into(), value: None }
 }
 
 pub(super) fn commit(scope: &str, revision: u64, rows: Vec<RowWrite>) -> Commit {
     let log = format!("{scope}@{revision}").into_bytes();
-    Commit {
-        scope: scope.to_owned(),
-        revision,
-        log,
-        rows,
-    }
+    Commit { scope: scope.to_owned(), revision, log, rows }
 }
 
 pub(super) fn rows_of(store: &dyn PolicyStore, scope: &str) -> (u64, Vec<(Vec<u8>, Vec<u8>)>) {
@@ -59,17 +48,11 @@ pub(super) fn log_of(store: &dyn PolicyStore, scope: &str, from: u64) -> Vec<(u6
 
 /// Bytes that differ from part to part and from value to value.
 pub(super) fn filler(seed: usize, length: usize) -> Vec<u8> {
-    (0..length)
-        .map(|n| u8::try_from((n / 251 + n * 7 + seed) % 256).unwrap())
-        .collect()
+    (0..length).map(|n| u8::try_from((n / 251 + n * 7 + seed) % 256).unwrap()).collect()
 }
 
 /// What is asked after the writes is asked again of a store that was opened anew.
-pub(super) fn now_and_reopened(
-    backend: &dyn Backend,
-    store: Box<dyn PolicyStore>,
-    ask: &dyn Fn(&dyn PolicyStore),
-) {
+pub(super) fn now_and_reopened(backend: &dyn Backend, store: Box<dyn PolicyStore>, ask: &dyn Fn(&dyn PolicyStore)) {
     ask(&*store);
     drop(store);
     if backend.keeps() {
@@ -89,40 +72,17 @@ pub(super) fn an_empty_store_has_nothing(backend: &dyn Backend) {
 
 pub(super) fn commits_are_seen_in_rows_and_log(backend: &dyn Backend) {
     let store = backend.open();
-    store
-        .write(&[commit(
-            "o",
-            1,
-            vec![row("b", "1"), row("a", "2"), row("c", "")],
-        )])
-        .unwrap();
-    store
-        .write(&[commit(
-            "o",
-            2,
-            vec![row("b", "3"), gone("a"), gone("never")],
-        )])
-        .unwrap();
+    store.write(&[commit("o", 1, vec![row("b", "1"), row("a", "2"), row("c", "")])]).unwrap();
+    store.write(&[commit("o", 2, vec![row("b", "3"), gone("a"), gone("never")])]).unwrap();
     store.write(&[commit("o", 3, vec![])]).unwrap();
-    store
-        .write(&[commit(
-            "",
-            1,
-            vec![row("t", "s"), gone("t"), row("u", "1"), row("u", "2")],
-        )])
-        .unwrap();
+    store.write(&[commit("", 1, vec![row("t", "s"), gone("t"), row("u", "1"), row("u", "2")])]).unwrap();
     now_and_reopened(backend, store, &|store| {
         let heads = [(String::new(), 1), ("o".to_owned(), 3)];
         assert_eq!(store.scopes().unwrap(), heads);
         let rows = vec![(b"b".to_vec(), b"3".to_vec()), (b"c".to_vec(), vec![])];
         assert_eq!(rows_of(store, "o"), (3, rows));
-        assert_eq!(
-            rows_of(store, ""),
-            (1, vec![(b"u".to_vec(), b"2".to_vec())])
-        );
-        let log: Vec<_> = (1..=3)
-            .map(|n| (n, format!("o@{n}").into_bytes()))
-            .collect();
+        assert_eq!(rows_of(store, ""), (1, vec![(b"u".to_vec(), b"2".to_vec())]));
+        let log: Vec<_> = (1..=3).map(|n| (n, format!("o@{n}").into_bytes())).collect();
         assert_eq!(log_of(store, "o", 0), log);
     });
 }
@@ -135,29 +95,18 @@ pub(super) fn a_wrong_revision_is_refused_and_nothing_written(backend: &dyn Back
         (vec![commit("o", 3, vec![])], 1),
         (vec![commit("o", 0, vec![])], 1),
         (vec![commit("p", 2, vec![])], 0),
-        (
-            vec![commit("o", 2, vec![row("a", "2")]), commit("o", 2, vec![])],
-            2,
-        ),
-        (
-            vec![commit("p", 1, vec![]), commit("o", u64::MAX, vec![])],
-            1,
-        ),
+        (vec![commit("o", 2, vec![row("a", "2")]), commit("o", 2, vec![])], 2),
+        (vec![commit("p", 1, vec![]), commit("o", u64::MAX, vec![])], 1),
     ] {
         let found = wrong.last().unwrap().revision;
         match store.write(&wrong).unwrap_err() {
-            StoreError::Revision {
-                head: h, found: f, ..
-            } => assert_eq!((h, f), (head, found)),
+            StoreError::Revision { head: h, found: f, .. } => assert_eq!((h, f), (head, found)),
             other => panic!("{other}"),
         }
     }
     store.write(&[commit("o", 2, vec![])]).unwrap();
     now_and_reopened(backend, store, &|store| {
-        assert_eq!(
-            rows_of(store, "o"),
-            (2, vec![(b"a".to_vec(), b"1".to_vec())])
-        );
+        assert_eq!(rows_of(store, "o"), (2, vec![(b"a".to_vec(), b"1".to_vec())]));
         assert_eq!(store.scopes().unwrap(), [("o".to_owned(), 2)]);
     });
 }
@@ -167,18 +116,8 @@ pub(super) fn limits_are_errors_and_nothing_is_written(backend: &dyn Backend) {
     let longest = "s".repeat(MAX_SCOPE_BYTES);
     let too_long = [
         ("scope", commit(&"s".repeat(MAX_SCOPE_BYTES + 1), 1, vec![])),
-        (
-            "key",
-            commit(
-                "o",
-                1,
-                vec![row("a", "1"), gone(vec![0; MAX_KEY_BYTES + 1])],
-            ),
-        ),
-        (
-            "value",
-            commit("o", 1, vec![row("a", vec![0; MAX_VALUE_BYTES + 1])]),
-        ),
+        ("key", commit("o", 1, vec![row("a", "1"), gone(vec![0; MAX_KEY_BYTES + 1])])),
+        ("value", commit("o", 1, vec![row("a", vec![0; MAX_VALUE_BYTES + 1])])),
     ];
     for (name, commit) in too_long {
         match store.write(&[commit]).unwrap_err() {
@@ -188,9 +127,7 @@ pub(super) fn limits_are_errors_and_nothing_is_written(backend: &dyn Backend) {
     }
     assert_eq!(store.scopes().unwrap(), []);
     let (key, value) = (vec![0; MAX_KEY_BYTES], filler(1, MAX_VALUE_BYTES));
-    store
-        .write(&[commit(&longest, 1, vec![row(key.clone(), value.clone())])])
-        .unwrap();
+    store.write(&[commit(&longest, 1, vec![row(key.clone(), value.clone())])]).unwrap();
     now_and_reopened(backend, store, &|store| {
         assert!(rows_of(store, &longest) == (1, vec![(key.clone(), value.clone())]));
     });
@@ -202,22 +139,10 @@ pub(super) fn logs_are_read_from_anywhere_and_stopped(backend: &dyn Backend) {
     store.write(&commits).unwrap();
     store.write(&[commit("oo", 1, vec![])]).unwrap();
     now_and_reopened(backend, store, &|store| {
-        for (from, count) in [
-            (0, 300),
-            (1, 300),
-            (2, 299),
-            (256, 45),
-            (300, 1),
-            (301, 0),
-            (u64::MAX, 0),
-        ] {
+        for (from, count) in [(0, 300), (1, 300), (2, 299), (256, 45), (300, 1), (301, 0), (u64::MAX, 0)] {
             let log = log_of(store, "o", from);
             assert_eq!(log.len(), count);
-            assert!(
-                log.iter()
-                    .map(|entry| entry.0)
-                    .eq(from.max(1)..from.max(1).saturating_add(log.len() as u64))
-            );
+            assert!(log.iter().map(|entry| entry.0).eq(from.max(1)..from.max(1).saturating_add(log.len() as u64)));
         }
         let mut seen = 0;
         let count = &mut |_: u64, _: &[u8]| {
@@ -236,29 +161,10 @@ pub(super) fn logs_are_read_from_anywhere_and_stopped(backend: &dyn Backend) {
 pub(super) fn scopes_with_hostile_names_are_apart(backend: &dyn Backend) {
     let store = backend.open();
     let long = "\u{10ffff}".repeat(32);
-    let names = [
-        "",
-        "a",
-        "a\0",
-        "a\u{1}",
-        "aR",
-        "ab",
-        "\0",
-        "\u{1}a",
-        "\u{7f}",
-        "\u{fffd}format",
-        &long,
-    ];
+    let names = ["", "a", "a\0", "a\u{1}", "aR", "ab", "\0", "\u{1}a", "\u{7f}", "\u{fffd}format", &long];
     for (n, name) in names.iter().enumerate() {
-        let rows = vec![
-            row(*name, [u8::try_from(n).unwrap()]),
-            row("", "empty"),
-            row("x", "x"),
-            row([0xff; 9], "y"),
-        ];
-        store
-            .write(&[commit(name, 1, rows), commit(name, 2, vec![gone("x")])])
-            .unwrap();
+        let rows = vec![row(*name, [u8::try_from(n).unwrap()]), row("", "empty"), row("x", "x"), row([0xff; 9], "y")];
+        store.write(&[commit(name, 1, rows), commit(name, 2, vec![gone("x")])]).unwrap();
     }
     now_and_reopened(backend, store, &|store| {
         let mut sorted: Vec<_> = names.iter().map(|name| ((*name).to_owned(), 2)).collect();
@@ -271,47 +177,21 @@ pub(super) fn scopes_with_hostile_names_are_apart(backend: &dyn Backend) {
             let own = rows.iter().find(|row| row.0 == name.as_bytes()).unwrap();
             assert_eq!((head, rows.len()), (2, if name.is_empty() { 2 } else { 3 }));
             assert!(name.is_empty() || own.1 == [u8::try_from(n).unwrap()]);
-            assert_eq!(
-                log_of(store, name, 2),
-                [(2, format!("{name}@2").into_bytes())]
-            );
+            assert_eq!(log_of(store, name, 2), [(2, format!("{name}@2").into_bytes())]);
         }
     });
 }
 
 pub(super) fn rows_are_loaded_in_the_order_of_their_keys(backend: &dyn Backend) {
     let store = backend.open();
-    let mut keys: Vec<Vec<u8>> = vec![
-        vec![],
-        vec![0],
-        vec![0, 0],
-        vec![0, 0, 0],
-        vec![0, 0xff],
-        vec![0, 1],
-    ];
-    keys.extend([
-        b"a".to_vec(),
-        b"a\0".to_vec(),
-        b"a\0b".to_vec(),
-        b"a\x01".to_vec(),
-        b"ab".to_vec(),
-    ]);
+    let mut keys: Vec<Vec<u8>> = vec![vec![], vec![0], vec![0, 0], vec![0, 0, 0], vec![0, 0xff], vec![0, 1]];
+    keys.extend([b"a".to_vec(), b"a\0".to_vec(), b"a\0b".to_vec(), b"a\x01".to_vec(), b"ab".to_vec()]);
     keys.extend([vec![0xff], vec![0xff, 0], vec![0xff, 0xff], vec![1]]);
-    let rows = keys
-        .iter()
-        .rev()
-        .map(|key| row(key.clone(), filler(key.len(), 40_000)))
-        .collect();
+    let rows = keys.iter().rev().map(|key| row(key.clone(), filler(key.len(), 40_000))).collect();
     store.write(&[commit("o", 1, rows)]).unwrap();
     keys.sort();
     now_and_reopened(backend, store, &|store| {
-        assert!(
-            rows_of(store, "o")
-                .1
-                .into_iter()
-                .map(|row| row.0)
-                .eq(keys.iter().cloned())
-        );
+        assert!(rows_of(store, "o").1.into_iter().map(|row| row.0).eq(keys.iter().cloned()));
     });
 }
 
@@ -326,19 +206,11 @@ pub(super) fn any_commits_come_to_what_they_say(backend: &dyn Backend) {
             let name = ["", "o", "o\0"][random.usize(0..3)].to_owned();
             let scope = expected.entry(name.clone()).or_default();
             scope.0 += 1;
-            let count = if random.u8(0..5) == 0 {
-                random.usize(50..200)
-            } else {
-                random.usize(0..5)
-            };
+            let count = if random.u8(0..5) == 0 { random.usize(50..200) } else { random.usize(0..5) };
             let mut rows = Vec::new();
             for _ in 0..count {
                 let key = vec![random.u8(0..3); random.usize(0..12)];
-                let size = if random.u8(0..8) == 0 {
-                    random.usize(0..120_000)
-                } else {
-                    random.usize(0..40)
-                };
+                let size = if random.u8(0..8) == 0 { random.usize(0..120_000) } else { random.usize(0..40) };
                 let value = (random.u8(0..4) > 0).then(|| filler(round, size));
                 match &value {
                     Some(value) => drop(scope.1.insert(key.clone(), value.clone())),
@@ -356,10 +228,7 @@ pub(super) fn any_commits_come_to_what_they_say(backend: &dyn Backend) {
         for (name, (head, rows)) in &expected {
             let (found_head, found) = rows_of(&*store, name);
             assert_eq!(found_head, *head);
-            assert!(
-                found.iter().map(|row| (&row.0, &row.1)).eq(rows),
-                "round {round}"
-            );
+            assert!(found.iter().map(|row| (&row.0, &row.1)).eq(rows), "round {round}");
             assert_eq!(log_of(&*store, name, 0).len() as u64, *head);
         }
     }

@@ -16,11 +16,7 @@ const ASK_EVERY: Duration = Duration::from_millis(100);
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.to_path_buf();
-    move |source| StoreError::Io {
-        action,
-        path,
-        source,
-    }
+    move |source| StoreError::Io { action, path, source }
 }
 
 /// Creates the directory (mode 0700, parents too) if it is not there, durably.
@@ -29,14 +25,8 @@ pub(super) fn create_dir(path: &Path) -> Result<(), StoreError> {
         return Ok(());
     }
     let mut builder = DirBuilder::new();
-    builder
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(failed("create", path))?;
-    path.parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .map_or(Ok(()), sync)
+    builder.recursive(true).mode(0o700).create(path).map_err(failed("create", path))?;
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), sync)
 }
 
 /// Syncs a file or directory by its path.
@@ -47,11 +37,7 @@ pub(super) fn sync(path: &Path) -> Result<(), StoreError> {
 
 /// Opens an existing file for a second descriptor.
 pub(super) fn open(path: &Path) -> Result<File, StoreError> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(path)
-        .map_err(failed("open", path))
+    OpenOptions::new().read(true).write(true).open(path).map_err(failed("open", path))
 }
 
 /// Takes the store's lock; it is held as long as the file is open, and by no dead process.
@@ -76,9 +62,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, StoreError> {
 pub(super) fn remove_unfinished_snapshots(dir: &Path) -> Result<(), StoreError> {
     for entry in fs::read_dir(dir).map_err(failed("read", dir))? {
         let path = entry.map_err(failed("read", dir))?.path();
-        let name = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned());
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         if name.is_some_and(|name| name.starts_with("snap.") && name.ends_with(".generating")) {
             tracing::warn!(path = %path.display(), "removing an unfinished snapshot");
             fs::remove_file(&path).map_err(failed("remove", &path))?;
@@ -95,10 +79,7 @@ pub(super) struct FreeSpace {
 
 impl FreeSpace {
     pub(super) fn of(dir: &Path) -> Self {
-        Self {
-            dir: dir.to_path_buf(),
-            last: Mutex::new(None),
-        }
+        Self { dir: dir.to_path_buf(), last: Mutex::new(None) }
     }
 
     /// Refuses when fewer than `needed` bytes are free.
@@ -119,8 +100,8 @@ impl FreeSpace {
         {
             return Ok(free);
         }
-        let stat = rustix::fs::statvfs(&self.dir)
-            .map_err(|error| failed("ask for free space at", &self.dir)(error.into()))?;
+        let stat =
+            rustix::fs::statvfs(&self.dir).map_err(|error| failed("ask for free space at", &self.dir)(error.into()))?;
         let free = stat.f_bavail.saturating_mul(stat.f_frsize);
         *last = Some((now, free));
         Ok(free)

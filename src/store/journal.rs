@@ -65,10 +65,7 @@ impl Head {
 
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (revision, rest) = bytes.split_first_chunk::<8>()?;
-        Some(Self {
-            revision: u64::from_be_bytes(*revision),
-            pending: u32::from_be_bytes(rest.try_into().ok()?),
-        })
+        Some(Self { revision: u64::from_be_bytes(*revision), pending: u32::from_be_bytes(rest.try_into().ok()?) })
     }
 }
 
@@ -81,11 +78,7 @@ struct Batch<'t, T: Tree> {
 
 impl<'t, T: Tree> Batch<'t, T> {
     fn new(tree: &'t T) -> Self {
-        Self {
-            tree,
-            ops: Ops::new(),
-            unsynced: 0,
-        }
+        Self { tree, ops: Ops::new(), unsynced: 0 }
     }
 
     /// One operation that need not share a batch with any other.
@@ -111,9 +104,7 @@ impl<'t, T: Tree> Batch<'t, T> {
             return Ok(());
         }
         let ops = std::mem::take(&mut self.ops);
-        let size = |(key, value): (&Vec<u8>, &Option<Vec<u8>>)| {
-            key.len() + value.as_ref().map_or(0, Vec::len)
-        };
+        let size = |(key, value): (&Vec<u8>, &Option<Vec<u8>>)| key.len() + value.as_ref().map_or(0, Vec::len);
         self.unsynced += ops.iter().map(size).sum::<usize>();
         self.tree.apply(ops)?;
         if self.unsynced >= SYNC_EVERY_BYTES {
@@ -142,18 +133,14 @@ impl<'t, T: Tree> Batch<'t, T> {
     fn row(&mut self, keys: &ScopeKeys, row: &RowWrite) -> Result<(), StoreError> {
         let base = keys.row(&row.key);
         let old = self.stored_parts(&base)?;
-        parts::row_steps(&base, old, row.value.as_deref(), &mut |key, value| {
-            self.put(key, value)
-        })
+        parts::row_steps(&base, old, row.value.as_deref(), &mut |key, value| self.put(key, value))
     }
 }
 
 fn parts_of(first: Option<&[u8]>) -> Result<u16, StoreError> {
     let Some(first) = first else { return Ok(0) };
     let Some((count, _)) = parts::stored_count(first) else {
-        return Err(StoreError::Damaged(
-            "a value without the number of its parts",
-        ));
+        return Err(StoreError::Damaged("a value without the number of its parts"));
     };
     Ok(count)
 }
@@ -172,22 +159,14 @@ pub(super) fn write<T: Tree>(tree: &T, commits: &[Commit]) -> Result<(), StoreEr
 }
 
 /// The operations of a commit that fits in one batch.
-fn small<T: Tree>(
-    batch: &Batch<'_, T>,
-    keys: &ScopeKeys,
-    commit: &Commit,
-) -> Result<Option<Ops>, StoreError> {
+fn small<T: Tree>(batch: &Batch<'_, T>, keys: &ScopeKeys, commit: &Commit) -> Result<Option<Ops>, StoreError> {
     let log_parts = parts::count(commit.log.len());
     if usize::from(log_parts) + commit.rows.len() >= MAX_BATCH_OPS {
         return Ok(None);
     }
     let mut ops = Ops::new();
     for row in &commit.rows {
-        if row
-            .value
-            .as_ref()
-            .is_some_and(|value| value.len() > parts::PART_BYTES * MAX_BATCH_OPS)
-        {
+        if row.value.as_ref().is_some_and(|value| value.len() > parts::PART_BYTES * MAX_BATCH_OPS) {
             return Ok(None);
         }
         let base = keys.row(&row.key);
@@ -202,24 +181,14 @@ fn small<T: Tree>(
     }
     let base = keys.log(commit.revision);
     for number in 0..log_parts {
-        ops.insert(
-            keys::with_part(&base, number),
-            Some(parts::part(&commit.log, number)),
-        );
+        ops.insert(keys::with_part(&base, number), Some(parts::part(&commit.log, number)));
     }
-    let head = Head {
-        revision: commit.revision,
-        pending: 0,
-    };
+    let head = Head { revision: commit.revision, pending: 0 };
     ops.insert(keys.head(), Some(head.encode()));
     Ok((ops.len() <= MAX_BATCH_OPS).then_some(ops))
 }
 
-fn large<T: Tree>(
-    batch: &mut Batch<'_, T>,
-    keys: &ScopeKeys,
-    commit: &Commit,
-) -> Result<(), StoreError> {
+fn large<T: Tree>(batch: &mut Batch<'_, T>, keys: &ScopeKeys, commit: &Commit) -> Result<(), StoreError> {
     let mut pending = 0;
     let mut writer = RedoWriter::default();
     for row in &commit.rows {
@@ -234,16 +203,10 @@ fn large<T: Tree>(
     }
     let base = keys.log(commit.revision);
     for number in 0..parts::count(commit.log.len()) {
-        batch.put(
-            keys::with_part(&base, number),
-            Some(parts::part(&commit.log, number)),
-        )?;
+        batch.put(keys::with_part(&base, number), Some(parts::part(&commit.log, number)))?;
     }
     batch.sync()?;
-    let head = Head {
-        revision: commit.revision,
-        pending,
-    };
+    let head = Head { revision: commit.revision, pending };
     batch.put(keys.head(), Some(head.encode()))?;
     batch.sync()?;
     for row in &commit.rows {
@@ -253,11 +216,7 @@ fn large<T: Tree>(
 }
 
 /// The rows of a large commit are written: nothing is pending any more.
-fn settle<T: Tree>(
-    batch: &mut Batch<'_, T>,
-    keys: &ScopeKeys,
-    head: Head,
-) -> Result<(), StoreError> {
+fn settle<T: Tree>(batch: &mut Batch<'_, T>, keys: &ScopeKeys, head: Head) -> Result<(), StoreError> {
     // In this order: a redo log may lack parts only when nothing says that it is pending.
     batch.put(keys.head(), Some(Head { pending: 0, ..head }.encode()))?;
     for number in 0..head.pending {
@@ -300,10 +259,7 @@ fn next_scope<T: Tree>(tree: &T, from: &[u8]) -> Result<Option<String>, StoreErr
 fn heal_scope<T: Tree>(batch: &mut Batch<'_, T>, keys: &ScopeKeys) -> Result<u64, StoreError> {
     let head = match batch.tree.get(&keys.head())? {
         Some(bytes) => Head::decode(&bytes).ok_or(StoreError::Damaged("a head that is no head"))?,
-        None => Head {
-            revision: 0,
-            pending: 0,
-        },
+        None => Head { revision: 0, pending: 0 },
     };
     if head.pending > 0 {
         let mut reader = RedoReader::default();

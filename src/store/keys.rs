@@ -163,10 +163,7 @@ mod tests {
         }
         keys.sort();
         let scope = ScopeKeys::of("o").unwrap();
-        let stored: Vec<Vec<u8>> = keys
-            .iter()
-            .map(|key| with_part(&scope.row(key), 7))
-            .collect();
+        let stored: Vec<Vec<u8>> = keys.iter().map(|key| with_part(&scope.row(key), 7)).collect();
         assert!(stored.is_sorted());
         let mut back = Vec::new();
         for (key, stored) in keys.iter().zip(&stored) {
@@ -182,12 +179,7 @@ mod tests {
         let names = ["", "a", "aH", "a\0", "a\u{1}", "\u{1}a", "aRb"];
         for name in names {
             let own = ScopeKeys::of(name).unwrap();
-            let all = [
-                own.head(),
-                own.log(u64::MAX),
-                own.row(b"\xff\xff"),
-                own.redo(u32::MAX),
-            ];
+            let all = [own.head(), own.log(u64::MAX), own.row(b"\xff\xff"), own.redo(u32::MAX)];
             for key in &all {
                 assert_eq!(scope_of(key), Some(name));
                 assert!(*key < own.end());

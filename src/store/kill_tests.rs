@@ -21,12 +21,7 @@ const ROUNDS: u64 = 8;
 const LARGE_ROWS: u32 = 700;
 
 fn head_of(store: &dyn PolicyStore, scope: &str) -> u64 {
-    store
-        .scopes()
-        .unwrap()
-        .iter()
-        .find(|known| known.0 == scope)
-        .map_or(0, |known| known.1)
+    store.scopes().unwrap().iter().find(|known| known.0 == scope).map_or(0, |known| known.1)
 }
 
 /// Row `n` holds the number of the last revision that wrote it; a small commit writes three rows.
@@ -38,13 +33,7 @@ fn small(revision: u64) -> Commit {
 /// Every row holds the revision: two revisions in one state mean a commit in part.
 fn large(revision: u64) -> Commit {
     let value = revision.to_be_bytes().repeat(50);
-    commit(
-        "large",
-        revision,
-        (0..LARGE_ROWS)
-            .map(|n| row(n.to_be_bytes(), value.clone()))
-            .collect(),
-    )
+    commit("large", revision, (0..LARGE_ROWS).map(|n| row(n.to_be_bytes(), value.clone())).collect())
 }
 
 /// The child: writes until it is killed. A test by itself only because that is how it is started.
@@ -53,8 +42,7 @@ fn child_that_writes_until_it_is_killed() {
     let Ok(directory) = std::env::var(DIRECTORY) else {
         return;
     };
-    let store: Arc<dyn PolicyStore> =
-        Arc::new(SledStore::open(directory, Options::default()).unwrap());
+    let store: Arc<dyn PolicyStore> = Arc::new(SledStore::open(directory, Options::default()).unwrap());
     let (mut next_small, mut next_large) = (head_of(&*store, "small"), head_of(&*store, "large"));
     let say = |payloads: Vec<(&str, u64)>| {
         let mut out = std::io::stderr().lock();
@@ -62,10 +50,7 @@ fn child_that_writes_until_it_is_killed() {
             writeln!(out, "durable {scope} {revision}").unwrap();
         }
     };
-    let options = CommitterOptions {
-        queue_commits: 64,
-        ..CommitterOptions::default()
-    };
+    let options = CommitterOptions { queue_commits: 64, ..CommitterOptions::default() };
     let committer = Committer::spawn(store, options, say, |error| panic!("{error}")).unwrap();
     let submit = |commit: Commit, scope: &'static str| {
         let revision = commit.revision;
@@ -96,19 +81,10 @@ fn a_killed_process_loses_nothing_it_called_durable_and_leaves_nothing_in_part()
         let store = SledStore::open(dir.path(), Options::default()).unwrap();
         for (scope, said) in [("small", said.0), ("large", said.1)] {
             let (head, rows) = rows_of(&store, scope);
-            assert!(
-                head >= said,
-                "round {round}: {scope} {said} was durable, {head} is there"
-            );
-            let whole = rows
-                .iter()
-                .all(|row| row.1.starts_with(&head.to_be_bytes()));
+            assert!(head >= said, "round {round}: {scope} {said} was durable, {head} is there");
+            let whole = rows.iter().all(|row| row.1.starts_with(&head.to_be_bytes()));
             assert!(whole, "round {round}: {scope} {head} is there in part");
-            let expected = if scope == "small" {
-                3
-            } else {
-                LARGE_ROWS as usize
-            };
+            let expected = if scope == "small" { 3 } else { LARGE_ROWS as usize };
             assert_eq!(rows.len(), if head == 0 { 0 } else { expected });
             let log = log_of(&store, scope, 0);
             assert!(log.iter().map(|entry| entry.0).eq(1..=head));
@@ -133,11 +109,7 @@ fn kill_a_child(directory: &Path, after: Duration) -> (u64, u64) {
         let (mut said, mut other) = ((0, 0), Vec::new());
         for line in lines.map(Result::unwrap) {
             let mut words = line.split(' ');
-            match (
-                words.next(),
-                words.next(),
-                words.next().and_then(|n| n.parse().ok()),
-            ) {
+            match (words.next(), words.next(), words.next().and_then(|n| n.parse().ok())) {
                 (Some("durable"), Some("small"), Some(n)) => said.0 = n,
                 (Some("durable"), Some("large"), Some(n)) => said.1 = n,
                 _ => other.push(line),

@@ -9,24 +9,13 @@ use super::*;
 
 fn resident_mib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap();
-    line.split_whitespace()
-        .nth(1)
-        .unwrap()
-        .parse::<u64>()
-        .unwrap()
-        / 1024
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
 }
 
 fn cache_options() -> Options {
     let mib = std::env::var("CACHE_MIB").map_or(4, |n| n.parse::<u64>().unwrap());
-    Options {
-        cache_bytes: mib << 20,
-        ..Options::default()
-    }
+    Options { cache_bytes: mib << 20, ..Options::default() }
 }
 
 fn disk_mib(path: &Path) -> u64 {
@@ -37,21 +26,15 @@ fn disk_mib(path: &Path) -> u64 {
 #[ignore = "a measurement"]
 fn transactions_a_second_by_waiters() {
     for waiters in [1_usize, 32, 256] {
-        let dir =
-            tempfile::tempdir_in(std::env::var("MEASURE_IN").unwrap_or_else(|_| "/tmp".into()))
-                .unwrap();
-        let store: Arc<dyn PolicyStore> =
-            Arc::new(SledStore::open(dir.path(), Options::default()).unwrap());
+        let dir = tempfile::tempdir_in(std::env::var("MEASURE_IN").unwrap_or_else(|_| "/tmp".into())).unwrap();
+        let store: Arc<dyn PolicyStore> = Arc::new(SledStore::open(dir.path(), Options::default()).unwrap());
         let free = Arc::new((Mutex::new(waiters), Condvar::new()));
         let done = Arc::clone(&free);
         let on_durable = move |payloads: Vec<()>| {
             *done.0.lock().unwrap() += payloads.len();
             done.1.notify_one();
         };
-        let committer = Committer::spawn(store, CommitterOptions::default(), on_durable, |e| {
-            panic!("{e}")
-        })
-        .unwrap();
+        let committer = Committer::spawn(store, CommitterOptions::default(), on_durable, |e| panic!("{e}")).unwrap();
         let (begin, mut revision) = (Instant::now(), 0);
         while begin.elapsed().as_secs() < 5 {
             let mut waiting = free.0.lock().unwrap();
@@ -63,9 +46,7 @@ fn transactions_a_second_by_waiters() {
             for _ in 0..take {
                 revision += 1;
                 let key = (revision % 10_000_u64).to_be_bytes();
-                committer
-                    .submit(commit("o", revision, vec![row(key, filler(0, 200))]), ())
-                    .unwrap();
+                committer.submit(commit("o", revision, vec![row(key, filler(0, 200))]), ()).unwrap();
             }
         }
         committer.stop();
@@ -90,30 +71,15 @@ fn memory_and_time_of_a_large_commit() {
     let (count, cache_bytes) = (number("ROWS", 10_000), number("CACHE_MIB", 4) << 20);
     let before = resident_mib();
     let begin = Instant::now();
-    let store = SledStore::open(
-        &path,
-        Options {
-            cache_bytes,
-            ..Options::default()
-        },
-    )
-    .unwrap();
-    println!(
-        "{before} MiB before, opened in {:?}, {} MiB",
-        begin.elapsed(),
-        resident_mib()
-    );
+    let store = SledStore::open(&path, Options { cache_bytes, ..Options::default() }).unwrap();
+    println!("{before} MiB before, opened in {:?}, {} MiB", begin.elapsed(), resident_mib());
     if store.scopes().unwrap().is_empty() {
-        let rows = (0..count)
-            .map(|n| row(n.to_be_bytes(), filler(0, 200)))
-            .collect();
+        let rows = (0..count).map(|n| row(n.to_be_bytes(), filler(0, 200))).collect();
         let all = commit("o", 1, rows);
         let (held, begin) = (resident_mib(), Instant::now());
         store.write(&[all]).unwrap();
         let (wrote, after, disk) = (begin.elapsed(), resident_mib(), disk_mib(&path));
-        println!(
-            "{count} rows: {held} MiB with the commit, {after} after, {wrote:?}, {disk} MiB on disk"
-        );
+        println!("{count} rows: {held} MiB with the commit, {after} after, {wrote:?}, {disk} MiB on disk");
     }
     for _ in 0..number("IDLE_SECONDS", 0) {
         std::thread::sleep(std::time::Duration::from_secs(1));
@@ -125,11 +91,7 @@ fn memory_and_time_of_a_large_commit() {
         Ok(())
     };
     store.load("o", count).unwrap();
-    println!(
-        "{n} rows loaded in {:?}, {} MiB resident",
-        begin.elapsed(),
-        resident_mib()
-    );
+    println!("{n} rows loaded in {:?}, {} MiB resident", begin.elapsed(), resident_mib());
 }
 
 #[test]
@@ -139,11 +101,7 @@ fn disk_after_churn() {
     let dir = std::env::var("IN").map_or(temporary.path().to_path_buf(), Into::into);
     let store = SledStore::open(&dir, cache_options()).unwrap();
     let mut revision = store.scopes().unwrap().first().map_or(0, |scope| scope.1);
-    println!(
-        "opened at {revision}: {} MiB on disk, {} MiB resident",
-        disk_mib(&dir),
-        resident_mib()
-    );
+    println!("opened at {revision}: {} MiB on disk, {} MiB resident", disk_mib(&dir), resident_mib());
     let mut random = fastrand::Rng::with_seed(1);
     for round in 0..std::env::var("ROUNDS").map_or(10, |n| n.parse().unwrap()) {
         let begin = Instant::now();
@@ -153,11 +111,7 @@ fn disk_after_churn() {
                     revision += 1;
                     Commit {
                         log: vec![1],
-                        ..commit(
-                            "o",
-                            revision,
-                            vec![row(random.u64(0..10_000).to_be_bytes(), filler(0, 300))],
-                        )
+                        ..commit("o", revision, vec![row(random.u64(0..10_000).to_be_bytes(), filler(0, 300))])
                     }
                 })
                 .collect();

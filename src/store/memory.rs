@@ -33,11 +33,7 @@ impl MemoryStore {
 
 impl PolicyStore for MemoryStore {
     fn scopes(&self) -> Result<Vec<(String, u64)>, StoreError> {
-        Ok(self
-            .locked()
-            .iter()
-            .map(|(name, scope)| (name.clone(), scope.head))
-            .collect())
+        Ok(self.locked().iter().map(|(name, scope)| (name.clone(), scope.head)).collect())
     }
 
     fn load(&self, scope: &str, visit: &mut RowVisitor<'_>) -> Result<u64, StoreError> {
@@ -51,12 +47,7 @@ impl PolicyStore for MemoryStore {
         Ok(scope.head)
     }
 
-    fn log(
-        &self,
-        scope: &str,
-        from_revision: u64,
-        visit: &mut LogVisitor<'_>,
-    ) -> Result<(), StoreError> {
+    fn log(&self, scope: &str, from_revision: u64, visit: &mut LogVisitor<'_>) -> Result<(), StoreError> {
         let scopes = self.locked();
         let Some(scope) = scopes.get(scope) else {
             return Ok(());
@@ -75,9 +66,7 @@ impl PolicyStore for MemoryStore {
 
     fn write(&self, commits: &[Commit]) -> Result<(), StoreError> {
         let mut scopes = self.locked();
-        check(commits, |name| {
-            scopes.get(name).map_or(0, |scope| scope.head)
-        })?;
+        check(commits, |name| scopes.get(name).map_or(0, |scope| scope.head))?;
         for commit in commits {
             let scope = scopes.entry(commit.scope.clone()).or_default();
             scope.head = commit.revision;

@@ -87,9 +87,7 @@ impl Commit {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let rows = self.rows.iter();
-        rows.fold(self.log.len(), |sum, row| {
-            sum + row.key.len() + row.value.as_ref().map_or(0, Vec::len)
-        })
+        rows.fold(self.log.len(), |sum, row| sum + row.key.len() + row.value.as_ref().map_or(0, Vec::len))
     }
 }
 
@@ -195,12 +193,7 @@ pub trait PolicyStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// The visitor's own, `Database` or `Damaged`.
-    fn log(
-        &self,
-        scope: &str,
-        from_revision: u64,
-        visit: &mut LogVisitor<'_>,
-    ) -> Result<(), StoreError>;
+    fn log(&self, scope: &str, from_revision: u64, visit: &mut LogVisitor<'_>) -> Result<(), StoreError>;
 
     /// Whether there is room for `bytes` of payload above the free-disk watermark. Cheap: the disk
     /// is asked at most every 100 ms.
@@ -235,31 +228,18 @@ fn limit(what: &'static str, found: usize, limit: usize) -> Result<(), StoreErro
 
 /// Refuses what must not reach any backend, and returns the heads after these commits.
 // INVARIANT 2: revisions of a scope are gapless; this is where a gap is refused.
-fn check(
-    commits: &[Commit],
-    head_of: impl Fn(&str) -> u64,
-) -> Result<BTreeMap<&str, u64>, StoreError> {
+fn check(commits: &[Commit], head_of: impl Fn(&str) -> u64) -> Result<BTreeMap<&str, u64>, StoreError> {
     let mut heads = BTreeMap::new();
     for commit in commits {
         limit("scope", commit.scope.len(), MAX_SCOPE_BYTES)?;
         limit("delta", commit.log.len(), MAX_LOG_BYTES)?;
         for row in &commit.rows {
             limit("key", row.key.len(), MAX_KEY_BYTES)?;
-            limit(
-                "value",
-                row.value.as_ref().map_or(0, Vec::len),
-                MAX_VALUE_BYTES,
-            )?;
+            limit("value", row.value.as_ref().map_or(0, Vec::len), MAX_VALUE_BYTES)?;
         }
-        let head = heads
-            .entry(commit.scope.as_str())
-            .or_insert_with(|| head_of(&commit.scope));
+        let head = heads.entry(commit.scope.as_str()).or_insert_with(|| head_of(&commit.scope));
         if head.checked_add(1) != Some(commit.revision) {
-            return Err(StoreError::Revision {
-                scope: commit.scope.clone(),
-                head: *head,
-                found: commit.revision,
-            });
+            return Err(StoreError::Revision { scope: commit.scope.clone(), head: *head, found: commit.revision });
         }
         *head = commit.revision;
     }

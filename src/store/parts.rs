@@ -58,9 +58,7 @@ impl Joiner {
         if part == 0 {
             self.finish()?;
             let Some((count, body)) = stored_count(stored) else {
-                return Err(StoreError::Damaged(
-                    "a value without the number of its parts",
-                ));
+                return Err(StoreError::Damaged("a value without the number of its parts"));
             };
             if count == 1 {
                 return Ok(Some(body));
@@ -149,10 +147,7 @@ impl RedoWriter {
             self.buffer.extend_from_slice(now);
             bytes = later;
             if self.buffer.len() == PART_BYTES {
-                out(std::mem::replace(
-                    &mut self.buffer,
-                    Vec::with_capacity(PART_BYTES),
-                ))?;
+                out(std::mem::replace(&mut self.buffer, Vec::with_capacity(PART_BYTES)))?;
             }
         }
         Ok(())
@@ -210,13 +205,7 @@ fn decode(bytes: &[u8]) -> Option<(RowWrite, &[u8])> {
         return Some((RowWrite { key, value: None }, rest));
     }
     let (value, rest) = counted(rest)?;
-    Some((
-        RowWrite {
-            key,
-            value: Some(value),
-        },
-        rest,
-    ))
+    Some((RowWrite { key, value: Some(value) }, rest))
 }
 
 #[cfg(test)]

@@ -62,10 +62,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            watermark_bytes: 256 << 20,
-            cache_bytes: 4 << 20,
-        }
+        Self { watermark_bytes: 256 << 20, cache_bytes: 4 << 20 }
     }
 }
 
@@ -117,13 +114,7 @@ impl SledStore {
         disk.check_format()?;
         let heads = Mutex::new(journal::heal(&disk)?);
         let (watermark_bytes, failed) = (options.watermark_bytes, AtomicBool::new(false));
-        Ok(Self {
-            disk,
-            heads,
-            watermark_bytes,
-            failed,
-            _lock: lock,
-        })
+        Ok(Self { disk, heads, watermark_bytes, failed, _lock: lock })
     }
 
     fn heads(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
@@ -176,10 +167,7 @@ impl SledTree {
             None => 0,
         };
         if found != FORMAT {
-            return Err(StoreError::Format {
-                found,
-                supported: FORMAT,
-            });
+            return Err(StoreError::Format { found, supported: FORMAT });
         }
         Ok(())
     }
@@ -187,11 +175,7 @@ impl SledTree {
 
 impl Tree for SledTree {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self
-            .db
-            .get(key)
-            .map_err(failed)?
-            .map(|value| value.to_vec()))
+        Ok(self.db.get(key).map_err(failed)?.map(|value| value.to_vec()))
     }
 
     fn scan(&self, from: &[u8], visit: &mut TreeVisitor<'_>) -> Result<(), StoreError> {
@@ -228,11 +212,7 @@ impl Tree for SledTree {
 
 impl PolicyStore for SledStore {
     fn scopes(&self) -> Result<Vec<(String, u64)>, StoreError> {
-        Ok(self
-            .heads()
-            .iter()
-            .map(|(scope, &head)| (scope.clone(), head))
-            .collect())
+        Ok(self.heads().iter().map(|(scope, &head)| (scope.clone(), head)).collect())
     }
 
     fn load(&self, scope: &str, visit: &mut RowVisitor<'_>) -> Result<u64, StoreError> {
@@ -256,12 +236,7 @@ impl PolicyStore for SledStore {
         Ok(head)
     }
 
-    fn log(
-        &self,
-        scope: &str,
-        from_revision: u64,
-        visit: &mut LogVisitor<'_>,
-    ) -> Result<(), StoreError> {
+    fn log(&self, scope: &str, from_revision: u64, visit: &mut LogVisitor<'_>) -> Result<(), StoreError> {
         // A delta beyond the head belongs to a commit that may never be.
         let head = self.head(scope);
         let scope = ScopeKeys::of(scope)?;
@@ -294,9 +269,7 @@ impl PolicyStore for SledStore {
             return Err(StoreError::Stopped);
         }
         let room = bytes.saturating_mul(DISK_BYTES_PER_BYTE);
-        self.disk
-            .free
-            .at_least(self.watermark_bytes.saturating_add(room))
+        self.disk.free.at_least(self.watermark_bytes.saturating_add(room))
     }
 
     fn write(&self, commits: &[Commit]) -> Result<(), StoreError> {

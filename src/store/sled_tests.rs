@@ -25,10 +25,7 @@ impl CrashAfter {
 
     pub(super) fn step(&self) -> Result<(), StoreError> {
         let less = |left: u64| left.checked_sub(1);
-        match self
-            .0
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less)
-        {
+        match self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less) {
             Ok(_) => Ok(()),
             Err(_) => Err(StoreError::Database("the process died".to_owned())),
         }
@@ -43,22 +40,10 @@ fn large(revision: u64) -> Commit {
     let seed = usize::try_from(revision).unwrap();
     let mut rows: Vec<RowWrite> = (0_u16..300)
         .filter(|n| u64::from(n % 7) != revision % 7)
-        .map(|n| {
-            row(
-                n.to_be_bytes(),
-                filler(seed, if n % 50 == 0 { 40_000 / seed } else { 4000 }),
-            )
-        })
+        .map(|n| row(n.to_be_bytes(), filler(seed, if n % 50 == 0 { 40_000 / seed } else { 4000 })))
         .collect();
-    rows.extend(
-        (0_u16..300)
-            .filter(|n| u64::from(n % 7) == revision % 7)
-            .map(|n| gone(n.to_be_bytes())),
-    );
-    Commit {
-        log: filler(seed, 1_600_000),
-        ..commit("o", revision, rows)
-    }
+    rows.extend((0_u16..300).filter(|n| u64::from(n % 7) == revision % 7).map(|n| gone(n.to_be_bytes())));
+    Commit { log: filler(seed, 1_600_000), ..commit("o", revision, rows) }
 }
 
 #[test]
@@ -85,9 +70,7 @@ fn the_directory_is_created_for_its_owner_only() {
 #[test]
 fn an_unfinished_snapshot_is_removed() {
     let dir = tempfile::tempdir().unwrap();
-    open(dir.path())
-        .write(&[commit("o", 1, vec![row("a", "1")])])
-        .unwrap();
+    open(dir.path()).write(&[commit("o", 1, vec![row("a", "1")])]).unwrap();
     let left = dir.path().join("snap.FFFFFFFFFFFFFFFF.generating");
     std::fs::write(&left, b"torn").unwrap();
     assert_eq!(rows_of(&open(dir.path()), "o").1.len(), 1);
@@ -96,27 +79,14 @@ fn an_unfinished_snapshot_is_removed() {
 
 #[test]
 fn another_format_is_refused() {
-    for (bytes, number) in [
-        (Some(vec![0, 0, 0, 2]), 2),
-        (Some(b"?".to_vec()), 0),
-        (None, 0),
-    ] {
+    for (bytes, number) in [(Some(vec![0, 0, 0, 2]), 2), (Some(b"?".to_vec()), 0), (None, 0)] {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path());
         store.write(&[commit("o", 1, vec![])]).unwrap();
-        store
-            .tree()
-            .apply(Ops::from([(keys::FORMAT.to_vec(), bytes)]))
-            .unwrap();
+        store.tree().apply(Ops::from([(keys::FORMAT.to_vec(), bytes)])).unwrap();
         drop(store);
-        match SledStore::open(dir.path(), Options::default())
-            .err()
-            .unwrap()
-        {
-            StoreError::Format {
-                found,
-                supported: 1,
-            } => assert_eq!(found, number),
+        match SledStore::open(dir.path(), Options::default()).err().unwrap() {
+            StoreError::Format { found, supported: 1 } => assert_eq!(found, number),
             other => panic!("{other}"),
         }
     }
@@ -125,25 +95,12 @@ fn another_format_is_refused() {
 #[test]
 fn below_the_watermark_nothing_is_taken_and_reads_go_on() {
     let dir = tempfile::tempdir().unwrap();
-    open(dir.path())
-        .write(&[commit("o", 1, vec![row("a", "1")])])
-        .unwrap();
-    let options = Options {
-        watermark_bytes: 1 << 60,
-        ..Options::default()
-    };
+    open(dir.path()).write(&[commit("o", 1, vec![row("a", "1")])]).unwrap();
+    let options = Options { watermark_bytes: 1 << 60, ..Options::default() };
     let store = std::sync::Arc::new(SledStore::open(dir.path(), options).unwrap());
-    assert!(
-        matches!(store.writable(), Err(StoreError::DiskLow { needed, .. }) if needed == 1 << 60)
-    );
+    assert!(matches!(store.writable(), Err(StoreError::DiskLow { needed, .. }) if needed == 1 << 60));
     assert_eq!(rows_of(&*store, "o").1.len(), 1);
-    let committer = Committer::spawn(
-        store,
-        CommitterOptions::default(),
-        |_| {},
-        |e| panic!("{e}"),
-    )
-    .unwrap();
+    let committer = Committer::spawn(store, CommitterOptions::default(), |_| {}, |e| panic!("{e}")).unwrap();
     let refused = committer.submit(commit("o", 2, vec![]), ());
     assert!(matches!(refused, Err(StoreError::DiskLow { .. })));
     drop(committer);
@@ -168,22 +125,12 @@ fn a_large_commit_is_whole_or_absent_wherever_it_is_cut() {
             store.tree().scan(from, scan).unwrap();
             count
         };
-        assert_eq!(
-            count(&keys.redos(), &keys.redos()),
-            0,
-            "redo parts are left"
-        );
-        assert_eq!(
-            count(&keys.logs(), &keys.log(head + 1)),
-            0,
-            "a delta beyond the head is left"
-        );
+        assert_eq!(count(&keys.redos(), &keys.redos()), 0, "redo parts are left");
+        assert_eq!(count(&keys.logs(), &keys.log(head + 1)), 0, "a delta beyond the head is left");
     };
     let state = |through: u64| {
         let memory = MemoryStore::new();
-        memory
-            .write(&(1..=through).map(large).collect::<Vec<_>>())
-            .unwrap();
+        memory.write(&(1..=through).map(large).collect::<Vec<_>>()).unwrap();
         rows_of(&memory, "o").1
     };
     let store = open(dir.path());
@@ -217,10 +164,7 @@ fn a_large_commit_is_whole_or_absent_wherever_it_is_cut() {
             break;
         }
     }
-    assert!(
-        absent > 3 && whole > 6,
-        "cut {absent} times before and {whole} after the commit point"
-    );
+    assert!(absent > 3 && whole > 6, "cut {absent} times before and {whole} after the commit point");
 }
 
 #[test]
@@ -252,15 +196,8 @@ fn no_page_goes_into_a_file_that_is_never_synced() {
         key
     };
     for revision in 1..=4 {
-        let rows = (0..600)
-            .map(|n| row(key(n, MAX_KEY_BYTES), filler(n, 60_000)))
-            .collect();
-        store
-            .write(&[Commit {
-                log: filler(3, 3 << 20),
-                ..commit("o", revision, rows)
-            }])
-            .unwrap();
+        let rows = (0..600).map(|n| row(key(n, MAX_KEY_BYTES), filler(n, 60_000))).collect();
+        store.write(&[Commit { log: filler(3, 3 << 20), ..commit("o", revision, rows) }]).unwrap();
         assert_eq!(blobs.read_dir().unwrap().count(), 0);
     }
 }

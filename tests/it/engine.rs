@@ -96,7 +96,9 @@ async fn an_acknowledged_write_decides_at_once_and_after_a_restart() {
         write(&engine, call(""), vec![Change::Replace { rows: acme(), deactivate_missing: false }]).await.unwrap();
         assert_eq!(may(&engine, "ana", None), Ok(Reason::NoPermission));
         for n in 0..20 {
-            let change = if n % 2 == 0 { add("ana") } else {
+            let change = if n % 2 == 0 {
+                add("ana")
+            } else {
                 vec![Change::RemoveMembers { group: "risk".parse().unwrap(), members: vec![member("ana")] }]
             };
             write(&engine, call(""), change).await.unwrap();
@@ -118,11 +120,13 @@ async fn an_acknowledged_write_decides_at_once_and_after_a_restart() {
     };
     assert_eq!(sorted(&after), sorted(&before));
     let mut logged = Vec::new();
-    engine.log(&"acme".parse().unwrap(), 0, &mut |revision, entry| {
-        assert_eq!(entry.caller, "test");
-        logged.push(revision);
-        true
-    }).unwrap();
+    engine
+        .log(&"acme".parse().unwrap(), 0, &mut |revision, entry| {
+            assert_eq!(entry.caller, "test");
+            logged.push(revision);
+            true
+        })
+        .unwrap();
     assert_eq!(logged, (1..=22).collect::<Vec<_>>());
 }
 
@@ -182,7 +186,10 @@ async fn an_unreached_least_revision_is_waited_for_and_never_answered_by_an_olde
     let two = AtLeast { history: "", number: 2 };
     let waited = engine.wait_for("acme", two, Duration::from_millis(20)).await;
     assert_eq!(waited, Err(ReadError::NotReached { wanted: 2, reached: 1 }));
-    let waiting = { let engine = Arc::clone(&engine); tokio::spawn(async move { engine.wait_for("acme", two, Duration::from_secs(5)).await }) };
+    let waiting = {
+        let engine = Arc::clone(&engine);
+        tokio::spawn(async move { engine.wait_for("acme", two, Duration::from_secs(5)).await })
+    };
     write(&engine, call(""), add("ana")).await.unwrap();
     assert_eq!(waiting.await.unwrap(), Ok(()));
     assert_eq!(may(&engine, "ana", Some(2)), Ok(Reason::Allowed));
@@ -194,21 +201,20 @@ async fn an_unreached_least_revision_is_waited_for_and_never_answered_by_an_olde
 async fn a_period_begins_and_ends_to_the_millisecond_without_a_write() {
     let clock = TestClock::at(100);
     let engine = open(Arc::new(MemoryStore::new()), Arc::clone(&clock));
-    let grant = |member: &str| Row::Grant(Grant {
-        permission: Pattern::parse("tasks.read").unwrap(),
-        member: member.parse().unwrap(),
-        target: Target::Object(Id::parse("app").unwrap()),
-        period: Period { starts_at: Some(200), expires_at: Some(300) },
-    });
+    let grant = |member: &str| {
+        Row::Grant(Grant {
+            permission: Pattern::parse("tasks.read").unwrap(),
+            member: member.parse().unwrap(),
+            target: Target::Object(Id::parse("app").unwrap()),
+            period: Period { starts_at: Some(200), expires_at: Some(300) },
+        })
+    };
     let rows = acme().into_iter().chain([grant("user:ana"), grant("group:internal-users")]).collect();
     write(&engine, call(""), vec![Change::Replace { rows, deactivate_missing: false }]).await.unwrap();
     for user in ["ana", "bo"] {
-        for (now, reason) in [
-            (199, Reason::NoPermission),
-            (200, Reason::Allowed),
-            (299, Reason::Allowed),
-            (300, Reason::NoPermission),
-        ] {
+        for (now, reason) in
+            [(199, Reason::NoPermission), (200, Reason::Allowed), (299, Reason::Allowed), (300, Reason::NoPermission)]
+        {
             clock.0.store(now, Ordering::Relaxed);
             assert_eq!(may(&engine, user, None), Ok(reason), "{user} at {now}");
         }
@@ -271,13 +277,15 @@ async fn a_decision_sees_one_revision_whole_while_writes_go_on() {
                 ..Question::default()
             };
             while !stop.load(Ordering::Relaxed) {
-                let (ana, bo, revision) = engine.with_table("acme", None, |table| {
-                    let ask = |user| {
-                        let walk = doorward::core::decision::Walk::begin(table, &question(user), 5).unwrap();
-                        walk.ask(table.permission("tasks.read").unwrap()) == Reason::Allowed
-                    };
-                    (ask("ana"), ask("bo"), table.revision())
-                }).unwrap();
+                let (ana, bo, revision) = engine
+                    .with_table("acme", None, |table| {
+                        let ask = |user| {
+                            let walk = doorward::core::decision::Walk::begin(table, &question(user), 5).unwrap();
+                            walk.ask(table.permission("tasks.read").unwrap()) == Reason::Allowed
+                        };
+                        (ask("ana"), ask("bo"), table.revision())
+                    })
+                    .unwrap();
                 assert_ne!(ana, bo, "at revision {revision}");
                 assert!(revision >= last, "revisions never go back");
                 (asked, last) = (asked + 1, revision);
@@ -287,10 +295,8 @@ async fn a_decision_sees_one_revision_whole_while_writes_go_on() {
     };
     for n in 0..300 {
         let (to, from) = if n % 2 == 0 { ("bo", "ana") } else { ("ana", "bo") };
-        let change = [
-            Change::RemoveMembers { group: "risk".parse().unwrap(), members: vec![member(from)] },
-            add(to).remove(0),
-        ];
+        let change =
+            [Change::RemoveMembers { group: "risk".parse().unwrap(), members: vec![member(from)] }, add(to).remove(0)];
         write(&engine, call(""), change.into()).await.unwrap();
     }
     stop.store(true, Ordering::Relaxed);

@@ -245,7 +245,7 @@ fn users(rng: &mut Rng, file: &mut Value, size: usize) {
             2 => row["status"] = json!("inactive"),
             3 => {
                 (row["status"], row["status_before"]) =
-                    (json!("inactive"), json!(rng.choice(["active", "limited"]).unwrap()))
+                    (json!("inactive"), json!(rng.choice(["active", "limited"]).unwrap()));
             }
             4..7 => row["status"] = json!("limited"),
             7..14 => row["status"] = json!("active"),

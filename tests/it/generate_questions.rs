@@ -19,7 +19,7 @@ pub fn question(rng: &mut Rng, file: &Value) -> Question {
             question.principal = rng
                 .choice(["user:nobody", "service:nobody", "user:an a", "user:user:", "service:auth0|x"])
                 .unwrap()
-                .into()
+                .into();
         }
         55..200 => spoil(rng, file, &catalogue, &mut question),
         _ => {}

@@ -1,5 +1,14 @@
 //! The integration tests, one binary.
+#![allow(
+    clippy::pedantic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test or a bench may fail loudly"
+)]
 
+mod arrows;
 mod engine;
 mod generate;
 mod model;
@@ -7,3 +16,4 @@ mod oracle;
 mod oracle_selftest;
 mod properties;
 mod support;
+mod wire;

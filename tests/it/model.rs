@@ -82,13 +82,16 @@ fn m2_2_only_an_active_user_may_act_and_a_limited_one_by_e_mail() {
         everyone.iter().take(4).map(|m| json!({"permissions": ["data.read"], "member": m})).collect();
     let table = table(&base(json!({"grants": grants})));
     let reasons = everyone.each_ref().map(|m| ask(&table, m, "data.read", Resource::default()));
-    assert_eq!(reasons, [
-        Reason::Allowed,
-        Reason::PrincipalLimited,
-        Reason::PrincipalInvited,
-        Reason::PrincipalInactive,
-        Reason::PrincipalUnknown,
-    ]);
+    assert_eq!(
+        reasons,
+        [
+            Reason::Allowed,
+            Reason::PrincipalLimited,
+            Reason::PrincipalInvited,
+            Reason::PrincipalInactive,
+            Reason::PrincipalUnknown,
+        ]
+    );
     let context = Context { channel: "email", authenticated_at: None };
     let by_mail = Question { principal: "user:lim", permission: "data.read", context, ..Question::default() };
     assert_eq!(decide(&table, &by_mail, NOW), Ok(Reason::Allowed));
@@ -122,7 +125,10 @@ fn m2_6_dynamic_and_system_groups_follow_the_domain_and_the_status() {
 fn m2_7_membership_is_transitive_to_any_depth_and_a_cycle_is_refused() {
     let depth = 10_000;
     let mut rows = rows(&base(json!({"groups": [{"id": "risk", "kind": "manual"}]})));
-    rows.extend((0..depth).map(|n| manual(&format!("g{n}"), &[&if n == 0 { "risk".to_owned() } else { format!("g{}", n - 1) }])));
+    rows.extend(
+        (0..depth)
+            .map(|n| manual(&format!("g{n}"), &[&if n == 0 { "risk".to_owned() } else { format!("g{}", n - 1) }])),
+    );
     let table = applied(&blank(1), vec![Change::Replace { rows, deactivate_missing: false }]);
     let member = Member::User("ana".parse().unwrap());
     let deep = Change::AddMembers { group: id(&format!("g{}", depth - 1)), members: vec![member] };
@@ -131,7 +137,10 @@ fn m2_7_membership_is_transitive_to_any_depth_and_a_cycle_is_refused() {
     assert_eq!(ask(&table, "ana", "data.read", Resource::default()), Reason::Allowed);
     let closing = Change::Update { row: manual("risk", &[&format!("g{}", depth - 1)]), etag: None };
     assert_eq!(violations(&table, closing), [("groups", "CYCLE")]);
-    assert_eq!(violations(&table, Change::AddMembers { group: id("g5"), members: vec![Member::Group(id("g5"))] }), [("groups", "CYCLE")]);
+    assert_eq!(
+        violations(&table, Change::AddMembers { group: id("g5"), members: vec![Member::Group(id("g5"))] }),
+        [("groups", "CYCLE")]
+    );
     // Cut in the middle, the deep member is out.
     let cut = Change::RemoveMembers { group: id("g4999"), members: vec![Member::Group(id("g5000"))] };
     assert_eq!(ask(&applied(&table, vec![cut]), "ana", "data.read", Resource::default()), Reason::NoPermission);
@@ -144,18 +153,35 @@ fn rows_of(grants: Value) -> Vec<Row> {
 #[test]
 fn m2_8_system_groups_change_their_visibility_only() {
     let table = table(&base(json!({})));
-    let shown = |name: &str, kind| Row::Group(Group {
-        name: name.to_owned(),
-        kind,
-        visibility: Visibility { mentionable: true, ..Visibility::default() },
-        ..match manual("all-users", &[]) { Row::Group(g) => g, _ => unreachable!() }
-    });
+    let shown = |name: &str, kind| {
+        Row::Group(Group {
+            name: name.to_owned(),
+            kind,
+            visibility: Visibility { mentionable: true, ..Visibility::default() },
+            ..match manual("all-users", &[]) {
+                Row::Group(g) => g,
+                _ => unreachable!(),
+            }
+        })
+    };
     assert_eq!(violations(&table, Change::Update { row: shown("", GroupKind::System), etag: None }), []);
-    assert_eq!(violations(&table, Change::Update { row: shown("Everyone", GroupKind::System), etag: None }), [("", "BUILT_IN")]);
-    assert_eq!(violations(&table, Change::Update { row: shown("", GroupKind::Manual), etag: None }), [("", "BUILT_IN"), ("kind", "IMMUTABLE")]);
+    assert_eq!(
+        violations(&table, Change::Update { row: shown("Everyone", GroupKind::System), etag: None }),
+        [("", "BUILT_IN")]
+    );
+    assert_eq!(
+        violations(&table, Change::Update { row: shown("", GroupKind::Manual), etag: None }),
+        [("", "BUILT_IN"), ("kind", "IMMUTABLE")]
+    );
     let ana = vec![Member::User("ana".parse().unwrap())];
-    assert_eq!(violations(&table, Change::AddMembers { group: id("all-users"), members: ana }), [("members", "NOT_MANUAL")]);
-    assert_eq!(violations(&table, Change::Delete { keys: vec![Key::Group(id("all-users"))], etag: None }), [("", "BUILT_IN")]);
+    assert_eq!(
+        violations(&table, Change::AddMembers { group: id("all-users"), members: ana }),
+        [("members", "NOT_MANUAL")]
+    );
+    assert_eq!(
+        violations(&table, Change::Delete { keys: vec![Key::Group(id("all-users"))], etag: None }),
+        [("", "BUILT_IN")]
+    );
 }
 
 #[test]
@@ -177,29 +203,38 @@ fn m2_10_deleting_takes_what_refers_to_it_in_one_revision() {
         (applied.table, effects)
     };
     let (after, effects) = deleted(Key::Group(id("risk")));
-    assert_eq!(effects, [
-        "Deleted assignment of role `wide` to `group:risk` at the organization",
-        "Deleted grant of `data.read` to `group:risk` at record `r1` of object `app`",
-        "Deleted group `risk`",
-        "Updated group `inner`",
-        "Updated service account `bot`",
-        "Updated user `ana`",
-        "Updated user `inv`",
-    ]);
+    assert_eq!(
+        effects,
+        [
+            "Deleted assignment of role `wide` to `group:risk` at the organization",
+            "Deleted grant of `data.read` to `group:risk` at record `r1` of object `app`",
+            "Deleted group `risk`",
+            "Updated group `inner`",
+            "Updated service account `bot`",
+            "Updated user `ana`",
+            "Updated user `inv`",
+        ]
+    );
     assert_eq!(ask(&after, "ana", "data.wipe", Resource::default()), Reason::NoPermission);
     let (_, effects) = deleted(Key::Object(id("app")));
-    assert_eq!(effects, [
-        "Deleted assignment of role `tied` to `user:ana` at object `app`",
-        "Deleted grant of `data.read` to `group:risk` at record `r1` of object `app`",
-        "Deleted object `app`",
-        "Deleted role `tied`",
-    ]);
+    assert_eq!(
+        effects,
+        [
+            "Deleted assignment of role `tied` to `user:ana` at object `app`",
+            "Deleted grant of `data.read` to `group:risk` at record `r1` of object `app`",
+            "Deleted object `app`",
+            "Deleted role `tied`",
+        ]
+    );
     let (after, effects) = deleted(Key::Permission("data.wipe".parse().unwrap()));
-    assert_eq!(effects, [
-        "Deleted grant of `data.wipe` to `user:ext` at the organization",
-        "Deleted permission `data.wipe`",
-        "Updated role `wide`",
-    ]);
+    assert_eq!(
+        effects,
+        [
+            "Deleted grant of `data.wipe` to `user:ext` at the organization",
+            "Deleted permission `data.wipe`",
+            "Updated role `wide`",
+        ]
+    );
     assert_eq!(ask(&after, "ana", "data.read", Resource::default()), Reason::Allowed);
     let refused = |key| violations(&table, Change::Delete { keys: vec![key], etag: None });
     assert_eq!(refused(Key::Account(id("main"))), [("", "IN_USE"), ("", "IN_USE"), ("", "IN_USE")]);
@@ -257,8 +292,16 @@ fn m3_3_a_role_is_assigned_where_its_scope_allows() {
         {"id": "b", "scope": "object", "permissions": ["data.read"]},
         {"id": "t", "scope": "object", "object": "app", "permissions": ["data.read"]},
     ]);
-    let targets = [json!({}), json!({"account": "emea"}), json!({"object": "app"}), json!({"object": "other"}), json!({"object": "app", "record": "r"})];
-    for (role, allowed) in [("o", [1, 0, 0, 0, 0]), ("a", [0, 1, 0, 0, 0]), ("b", [0, 0, 1, 1, 1]), ("t", [0, 0, 1, 0, 1])] {
+    let targets = [
+        json!({}),
+        json!({"account": "emea"}),
+        json!({"object": "app"}),
+        json!({"object": "other"}),
+        json!({"object": "app", "record": "r"}),
+    ];
+    for (role, allowed) in
+        [("o", [1, 0, 0, 0, 0]), ("a", [0, 1, 0, 0, 0]), ("b", [0, 0, 1, 1, 1]), ("t", [0, 0, 1, 0, 1])]
+    {
         for (target, fine) in targets.iter().zip(allowed) {
             let mut assignment = target.clone();
             assignment["role"] = json!(role);
@@ -280,19 +323,22 @@ fn m3_3_a_role_is_assigned_where_its_scope_allows() {
 
 #[test]
 fn m3_6_the_rule_gives_a_role_by_account_unless_one_was_given_by_hand() {
-    let file = |assignments: Value| json!({
-        "organization": "acme", "preset": "integration",
-        "accounts": [{"id": "main", "default": true}, {"id": "emea"}],
-        "users": [{"id": "d", "email": "d@x.io"}, {"id": "e", "email": "e@x.io", "account": "emea"}],
-        "groups": [{"id": "g", "kind": "manual"}],
-        "assignments": assignments,
-    });
+    let file = |assignments: Value| {
+        json!({
+            "organization": "acme", "preset": "integration",
+            "accounts": [{"id": "main", "default": true}, {"id": "emea"}],
+            "users": [{"id": "d", "email": "d@x.io"}, {"id": "e", "email": "e@x.io", "account": "emea"}],
+            "groups": [{"id": "g", "kind": "manual"}],
+            "assignments": assignments,
+        })
+    };
     let plain = table(&file(json!([])));
     assert_eq!(ask(&plain, "d", "formula_templates.read", Resource::default()), Reason::Allowed);
     assert_eq!(ask(&plain, "e", "formula_templates.run", in_account("emea")), Reason::Allowed);
     assert_eq!(ask(&plain, "e", "formula_templates.run", in_account("main")), Reason::NoPermission);
     assert_eq!(ask(&plain, "e", "formula_templates.read", in_account("emea")), Reason::NoPermission);
-    let by_hand = table(&file(json!([{"role": "default-user", "member": "user:e", "account": "main", "by_hand": true}])));
+    let by_hand =
+        table(&file(json!([{"role": "default-user", "member": "user:e", "account": "main", "by_hand": true}])));
     assert_eq!(ask(&by_hand, "e", "formula_templates.run", in_account("emea")), Reason::NoPermission);
     for (member, refused) in [("user:d", false), ("user:e", true), ("group:g", true)] {
         let file = file(json!([{"role": "org-admin", "member": member}]));
@@ -316,15 +362,26 @@ fn m4_1_everything_wrong_with_a_question_is_an_error_and_named_at_once() {
     };
     let problems = decide(&table, &question, NOW).unwrap_err();
     let fields: Vec<&str> = problems.iter().map(|p| p.field).collect();
-    assert_eq!(fields, [
-        "principal", "permission", "resource.account", "resource.object", "resource.record.id",
-        "resource.record.owner", "resource.record.account",
-    ]);
+    assert_eq!(
+        fields,
+        [
+            "principal",
+            "permission",
+            "resource.account",
+            "resource.object",
+            "resource.record.id",
+            "resource.record.owner",
+            "resource.record.account",
+        ]
+    );
     let one = |principal: &str, permission: &str, resource| {
         let q = Question { principal, permission, resource, ..Question::default() };
         decide(&table, &q, NOW).map_err(|p| p.into_iter().map(|p| p.kind).collect::<Vec<_>>())
     };
-    assert_eq!(one("ana", "data.read", Resource { object: "nope", ..Resource::default() }), Err(vec![ProblemKind::UnknownObject("nope".into())]));
+    assert_eq!(
+        one("ana", "data.read", Resource { object: "nope", ..Resource::default() }),
+        Err(vec![ProblemKind::UnknownObject("nope".into())])
+    );
     // A bare id is a user's, whatever it looks like; hostile ones are nobody.
     for odd in ["group:risk", "a|b", "..", "a:b", "service", "user:user:ana", "ünï 😀"] {
         assert_eq!(one(odd, "data.read", Resource::default()), Ok(Reason::PrincipalUnknown), "{odd}");
@@ -338,7 +395,8 @@ fn m4_1_everything_wrong_with_a_question_is_an_error_and_named_at_once() {
 fn m4_5_what_is_held_reaches_down_and_not_up_or_across() {
     let groups = json!([{"id": "risk", "kind": "manual", "members": ["user:ana", "group:sub"]}, {"id": "sub", "kind": "manual", "members": ["service:bot"]}]);
     let record = |id| Resource { record: Some(Record { id, ..Record::default() }), ..in_app() };
-    let everywhere = [Resource::default(), in_account("main"), in_account("emea"), in_app(), record("r1"), record("r2")];
+    let everywhere =
+        [Resource::default(), in_account("main"), in_account("emea"), in_app(), record("r1"), record("r2")];
     for (target, expected) in [
         (json!({}), [true; 6]),
         (json!({"account": "emea"}), [false, false, true, false, false, false]),
@@ -361,7 +419,8 @@ fn m4_5_what_is_held_reaches_down_and_not_up_or_across() {
 #[test]
 fn ids_that_look_alike_are_not_the_same() {
     let ids = ["a", "A", "á", "a\u{301}", "a ", "a|b", "a:b", "user:a", "..", "*", "\"", "\\", "null", "😀"];
-    let users: Vec<Value> = ids.iter().enumerate().map(|(n, i)| json!({"id": i, "email": format!("u{n}@x.io")})).collect();
+    let users: Vec<Value> =
+        ids.iter().enumerate().map(|(n, i)| json!({"id": i, "email": format!("u{n}@x.io")})).collect();
     for holder in ids {
         let grants = json!([{"permissions": ["data.read"], "member": format!("user:{holder}")}]);
         let table = table(&base(json!({"users": users, "grants": grants})));
@@ -411,4 +470,44 @@ fn an_etag_is_of_what_was_read() {
     let add = Change::AddMembers { group: id("risk"), members: vec![Member::Group(id("all-users"))] };
     let next = applied(&table, vec![add]);
     applied(&next, vec![update("Risk")]);
+}
+
+#[test]
+fn m3_1_an_alias_in_use_cannot_be_dropped() {
+    let file = |aliases: Value, member: &str| {
+        base(json!({
+            "permissions": [{"name": "data.read", "aliases": aliases}, {"name": "data.move"}],
+            "roles": [{"id": "r", "scope": "organization", "permissions": ["data.move"]}],
+            "grants": [{"permissions": [if member == "user:ext" { "data.read" } else { "READ" }], "member": member}],
+        }))
+    };
+    let table = table(&file(json!(["READ"]), "user:ana"));
+    let dropped = rows(&file(json!([]), "user:ext"))
+        .into_iter()
+        .find(|r| matches!(r, Row::Permission(p) if p.name.as_str() == "data.read"));
+    let drop_alias = Change::Update { row: dropped.unwrap(), etag: None };
+    assert_eq!(violations(&table, drop_alias.clone()), [("permissions", "UNKNOWN_REFERENCE")]);
+    // Once the grant by that alias is gone, the alias may go too.
+    let rows = rows(&file(json!([]), "user:ext"));
+    let table = applied(&table, vec![Change::Replace { rows: rows.clone(), deactivate_missing: false }]);
+    assert_eq!(ask(&table, "ana", "data.read", Resource::default()), Reason::NoPermission);
+    assert_eq!(ask(&table, "ext", "data.read", Resource::default()), Reason::Allowed);
+    Table::load(id("acme"), "h".into(), 1, 1, rows).unwrap();
+}
+
+#[test]
+fn m3_6_a_holder_of_org_admin_stays_in_the_default_account() {
+    let file = |account: &str, default: &str| {
+        json!({
+            "organization": "acme", "preset": "integration",
+            "accounts": [{"id": "main", "default": default == "main"}, {"id": "emea", "default": default == "emea"}],
+            "users": [{"id": "d", "email": "d@x.io", "account": account}],
+            "assignments": [{"role": "org-admin", "member": "user:d"}],
+        })
+    };
+    let table = table(&file("main", "main"));
+    let replace = |f: Value| Change::Replace { rows: rows(&f), deactivate_missing: false };
+    assert_eq!(violations(&table, replace(file("emea", "main"))), [("account", "MISPLACED")]);
+    assert_eq!(violations(&table, replace(file("main", "emea"))), [("account", "MISPLACED")]);
+    assert_eq!(violations(&table, replace(file("emea", "emea"))), []);
 }

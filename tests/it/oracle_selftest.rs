@@ -8,8 +8,8 @@ mod spread;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::generate::NOW_MS;
-use super::oracle::{self, Answer, Question, RecordQ, authorize};
+use crate::generate::NOW_MS;
+use crate::oracle::{self, Answer, Question, RecordQ, authorize};
 use serde_json::{Value, json};
 
 const DAY_MS: i64 = 86_400_000;

@@ -1,8 +1,8 @@
 //! Relations, auto-share, policies and conditions: each rule on the smallest organization that shows it.
 
-use super::super::oracle::conditions::{Attribute, Comparison, Condition, Path, Term, TextTest};
-use super::super::oracle::{FilterQuestion, Oracle};
 use super::*;
+use crate::oracle::conditions::{Attribute, Comparison, Condition, Path, Term, TextTest};
+use crate::oracle::{FilterQuestion, Oracle};
 
 fn text(text: &str) -> Attribute {
     Attribute::String(text.into())

@@ -1,15 +1,15 @@
 //! The generator keeps its promises: files are valid, and answers are spread as the property tests need them.
 
-use super::super::generate::{self, World};
-use super::super::oracle::conditions::Condition;
-use super::super::oracle::{Oracle, PolicyOutcome};
 use super::*;
+use crate::generate::{self, World};
+use crate::oracle::conditions::Condition;
+use crate::oracle::{Oracle, PolicyOutcome};
 
 /// What the generator promises of a file that no type promises.
 fn check_valid(file: &Value) {
     let list = |key: &str| file[key].as_array().cloned().unwrap_or_default();
     let unique = |name: &str, of: Vec<String>| {
-        assert_eq!(of.iter().collect::<BTreeSet<_>>().len(), of.len(), "{name} twice: {file}")
+        assert_eq!(of.iter().collect::<BTreeSet<_>>().len(), of.len(), "{name} twice: {file}");
     };
     for key in ["accounts", "objects", "users", "service_accounts", "groups", "roles"] {
         unique(key, list(key).iter().map(|row| row["id"].to_string()).collect());
@@ -49,7 +49,7 @@ fn check_world(world: &World) {
     let file = &world.file;
     let list = |key: &str| file[key].as_array().cloned().unwrap_or_default();
     let unique = |name: &str, of: Vec<String>| {
-        assert_eq!(of.iter().collect::<BTreeSet<_>>().len(), of.len(), "{name} twice: {file}")
+        assert_eq!(of.iter().collect::<BTreeSet<_>>().len(), of.len(), "{name} twice: {file}");
     };
     unique("policy", list("data_access").iter().map(|row| row["id"].to_string()).collect());
     unique("relation", list("relations").iter().map(Value::to_string).collect());

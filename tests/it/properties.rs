@@ -16,7 +16,7 @@ use crate::generate;
 use crate::oracle::{Answer, Oracle};
 use crate::support::{answer, applied, blank, question, rows, table};
 
-/// Organizations and questions each; more with DOORWARD_PROPERTY_ORGANIZATIONS.
+/// Organizations and questions each; more with `DOORWARD_PROPERTY_ORGANIZATIONS`.
 fn organizations() -> u64 {
     std::env::var("DOORWARD_PROPERTY_ORGANIZATIONS").map_or(1_000, |n| n.parse().unwrap())
 }
@@ -25,8 +25,9 @@ const QUESTIONS: usize = 60;
 /// Row by row, each row a revision of its own.
 fn row_by_row(file: &serde_json::Value) -> Table {
     let rows = rows(file);
-    let (first, rest): (Vec<_>, Vec<_>) =
-        rows.into_iter().partition(|r| matches!(r.key(), Key::Settings | Key::Account(_) | Key::Group(_) | Key::Permission(_)));
+    let (first, rest): (Vec<_>, Vec<_>) = rows
+        .into_iter()
+        .partition(|r| matches!(r.key(), Key::Settings | Key::Account(_) | Key::Group(_) | Key::Permission(_)));
     let first = Change::Replace { rows: first, deactivate_missing: false };
     let mut table = applied(&blank(2), vec![first]);
     // Managers may come after those they manage; elements may be private to users.
@@ -69,7 +70,8 @@ fn decisions_are_the_oracles_however_the_organization_came_about() {
             for (how, table) in &tables {
                 let got = answer(table, &q);
                 // Built from another organization, there are more users than the oracle knows.
-                let unknown = expected == Answer::Deny("PRINCIPAL_UNKNOWN") && got == Answer::Deny("PRINCIPAL_INACTIVE");
+                let unknown =
+                    expected == Answer::Deny("PRINCIPAL_UNKNOWN") && got == Answer::Deny("PRINCIPAL_INACTIVE");
                 let stays = *how == "from another" && unknown;
                 assert!(got == expected || stays, "seed {seed}, {how}: {got:?}, not {expected:?}: {q:#?}\n{file:#}");
             }
@@ -80,7 +82,10 @@ fn decisions_are_the_oracles_however_the_organization_came_about() {
         for (how, table) in &tables {
             let mut exported: Vec<_> = table.rows().collect();
             exported.sort_by_key(doorward::core::model::Row::key);
-            let again = doorward::core::change::apply(table, vec![Change::Replace { rows: exported.clone(), deactivate_missing: false }]);
+            let again = doorward::core::change::apply(
+                table,
+                vec![Change::Replace { rows: exported.clone(), deactivate_missing: false }],
+            );
             assert!(again.unwrap().effects.is_empty(), "seed {seed}, {how}");
             let loaded = Table::load(table.id().clone(), "h".into(), 9, 1, exported.clone()).unwrap();
             let mut reloaded: Vec<_> = loaded.rows().collect();
@@ -90,7 +95,8 @@ fn decisions_are_the_oracles_however_the_organization_came_about() {
         previous.insert(preset, tables.swap_remove(0).1);
     }
     let share = |test: &dyn Fn(&Answer) -> bool| {
-        seen.iter().filter(|(a, _)| test(a)).map(|(_, n)| n).sum::<usize>() as f64 / f64::from(u32::try_from(total).unwrap())
+        seen.iter().filter(|(a, _)| test(a)).map(|(_, n)| n).sum::<usize>() as f64
+            / f64::from(u32::try_from(total).unwrap())
     };
     println!("{total} questions: {seen:?}");
     assert!(share(&|a| *a == Answer::Allow) >= 0.25);
@@ -131,7 +137,9 @@ fn replaying_the_deltas_gives_the_same_rows() {
         for _ in 0..5 {
             let mut file = generate::organization(&mut rng);
             file["preset"] = preset.clone();
-            let Ok(parsed) = doorward::cli::file::OrganizationFile::parse(&file.to_string(), "f", doorward::cli::file::Known::of) else {
+            let Ok(parsed) =
+                doorward::cli::file::OrganizationFile::parse(&file.to_string(), "f", doorward::cli::file::Known::of)
+            else {
                 continue;
             };
             let change = Change::Replace { rows: parsed.rows, deactivate_missing: true };

@@ -50,10 +50,7 @@ pub fn question(q: &Question) -> decision::Question<'_> {
             object: q.object.as_deref().unwrap_or(""),
             record,
         },
-        context: Context {
-            channel: q.channel.as_deref().unwrap_or(""),
-            authenticated_at: q.authenticated_at_ms,
-        },
+        context: Context { channel: q.channel.as_deref().unwrap_or(""), authenticated_at: q.authenticated_at_ms },
     }
 }
 

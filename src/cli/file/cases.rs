@@ -168,11 +168,7 @@ fn read(root: Node<'_>, out: &mut Problems) -> Option<CaseFile> {
     }
     let nodes = fields.list("cases", out);
     let path = fields.path.key("cases");
-    let cases = nodes
-        .into_iter()
-        .enumerate()
-        .filter_map(|(item, node)| case(node, path.index(item), out))
-        .collect();
+    let cases = nodes.into_iter().enumerate().filter_map(|(item, node)| case(node, path.index(item), out)).collect();
     fields.close(out);
     let (organization, _) = organization?;
     Some(CaseFile { organization, now, cases })
@@ -185,9 +181,7 @@ fn case(node: Node<'_>, path: Path<'_>, out: &mut Problems) -> Option<Case> {
     let given: Vec<_> = QUESTIONS.iter().filter(|(key, _)| fields.has(key)).collect();
     let [(key, answer)] = given.as_slice() else {
         let found = if given.is_empty() { "none" } else { "more" };
-        let message = format!(
-            "a case has one of `authorize`, `permissions` and `filter`; this one has {found}"
-        );
+        let message = format!("a case has one of `authorize`, `permissions` and `filter`; this one has {found}");
         out.add(at, path, message);
         return None;
     };
@@ -208,11 +202,7 @@ fn place(at: At, path: Path<'_>) -> Place {
     at.place(path.to_string())
 }
 
-fn authorize(
-    mut asked: Fields<'_, '_>,
-    case: &mut Fields<'_, '_>,
-    out: &mut Problems,
-) -> Option<Question> {
+fn authorize(mut asked: Fields<'_, '_>, case: &mut Fields<'_, '_>, out: &mut Problems) -> Option<Question> {
     let principal = plain(&mut asked, "principal", out);
     let permission = plain(&mut asked, "permission", out);
     let account = optional(&mut asked, "account", out);
@@ -234,11 +224,7 @@ fn authorize(
     })
 }
 
-fn permissions(
-    mut asked: Fields<'_, '_>,
-    case: &mut Fields<'_, '_>,
-    out: &mut Problems,
-) -> Option<Question> {
+fn permissions(mut asked: Fields<'_, '_>, case: &mut Fields<'_, '_>, out: &mut Problems) -> Option<Question> {
     let principal = plain(&mut asked, "principal", out);
     let account = optional(&mut asked, "account", out);
     let object = optional(&mut asked, "object", out);
@@ -249,11 +235,7 @@ fn permissions(
     Some(Question::Permissions { principal: principal?, account, object, record, context, expect })
 }
 
-fn filter(
-    mut asked: Fields<'_, '_>,
-    case: &mut Fields<'_, '_>,
-    out: &mut Problems,
-) -> Option<Question> {
+fn filter(mut asked: Fields<'_, '_>, case: &mut Fields<'_, '_>, out: &mut Problems) -> Option<Question> {
     let principal = plain(&mut asked, "principal", out);
     let permission = optional(&mut asked, "permission", out);
     let account = optional(&mut asked, "account", out);
@@ -263,23 +245,12 @@ fn filter(
     }
     let nodes = asked.list("records", out);
     let path = asked.path.key("records");
-    let records = nodes
-        .into_iter()
-        .enumerate()
-        .filter_map(|(item, node)| record(node, path.index(item), out))
-        .collect();
+    let records =
+        nodes.into_iter().enumerate().filter_map(|(item, node)| record(node, path.index(item), out)).collect();
     let context = context(&mut asked, out);
     asked.close(out);
     let expect = texts(case, "expect_visible", out);
-    Some(Question::Filter {
-        principal: principal?,
-        permission,
-        account,
-        object,
-        records,
-        context,
-        expect,
-    })
+    Some(Question::Filter { principal: principal?, permission, account, object, records, context, expect })
 }
 
 fn one_record(asked: &mut Fields<'_, '_>, out: &mut Problems) -> Option<CaseRecord> {

@@ -183,21 +183,11 @@ impl<'t, 'p> Fields<'t, 'p> {
     }
 
     /// One of the words of `table`.
-    pub fn choice<T: Copy>(
-        &mut self,
-        name: &str,
-        out: &mut Problems,
-        table: &[(&str, T)],
-    ) -> Option<T> {
+    pub fn choice<T: Copy>(&mut self, name: &str, out: &mut Problems, table: &[(&str, T)]) -> Option<T> {
         self.parsed(name, out, |text| choose(text, table)).map(|(value, _)| value)
     }
 
-    pub fn required_choice<T: Copy>(
-        &mut self,
-        name: &str,
-        out: &mut Problems,
-        table: &[(&str, T)],
-    ) -> Option<T> {
+    pub fn required_choice<T: Copy>(&mut self, name: &str, out: &mut Problems, table: &[(&str, T)]) -> Option<T> {
         self.required(name, out, |text| choose(text, table)).map(|(value, _)| value)
     }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::core::id::{Domain, Id, OpaqueId, PermissionName};
 use crate::core::model::{
-    Account, DEFAULT_ACCOUNT, EmailDomain, FieldType, InvitePolicy, Key, Level, Object, ObjectKind,
-    Permission, Preset, PrivateTo, Row, Settings, UserKind,
+    Account, DEFAULT_ACCOUNT, EmailDomain, FieldType, InvitePolicy, Key, Level, Object, ObjectKind, Permission, Preset,
+    PrivateTo, Row, Settings, UserKind,
 };
 
 use super::error::{At, Path, Problems, quoted};
@@ -16,11 +16,8 @@ use super::yaml::{Node, What};
 
 pub(super) const AUDIENCES: [(&str, UserKind); 2] =
     [("internal", UserKind::Internal), ("external", UserKind::External)];
-pub(super) const PRESETS: [(&str, Preset); 3] = [
-    ("workspace", Preset::Workspace),
-    ("integration", Preset::Integration),
-    ("none", Preset::None),
-];
+pub(super) const PRESETS: [(&str, Preset); 3] =
+    [("workspace", Preset::Workspace), ("integration", Preset::Integration), ("none", Preset::None)];
 pub(super) const LEVELS: [(&str, Level); 3] =
     [("organization", Level::Organization), ("account", Level::Account), ("object", Level::Object)];
 pub(super) const OBJECT_KINDS: [(&str, ObjectKind); 4] = [
@@ -55,11 +52,7 @@ enum Mode {
 
 impl Reader {
     /// What the long sections depend on. Answers the organization's id.
-    pub(super) fn first(
-        &mut self,
-        head: &mut Fields<'_, '_>,
-        known: &impl Fn(Preset) -> Known,
-    ) -> Option<Id> {
+    pub(super) fn first(&mut self, head: &mut Fields<'_, '_>, known: &impl Fn(Preset) -> Known) -> Option<Id> {
         let organization = head.parsed(FIRST_OF_ALL, &mut self.out, Id::parse);
         let preset = head.choice("preset", &mut self.out, &PRESETS).unwrap_or(Preset::None);
         self.known = known(preset);
@@ -102,8 +95,7 @@ impl Reader {
     fn settings(&mut self, head: &mut Fields<'_, '_>, preset: Preset) -> Settings {
         let out = &mut self.out;
         let display_name = head.string("display_name", out);
-        let super_organization =
-            head.parsed("super_organization", out, Id::parse).map(|(id, _)| id);
+        let super_organization = head.parsed("super_organization", out, Id::parse).map(|(id, _)| id);
         let email_domains = email_domains(head, out);
         let user_attributes = head
             .take("user_attributes")
@@ -162,12 +154,7 @@ impl Reader {
                 }
                 defaults = defaults.or(Some(at));
             }
-            if self.declare(
-                Key::Account(id.clone()),
-                at_id,
-                (Section::Accounts, item),
-                path.key("id"),
-            ) {
+            if self.declare(Key::Account(id.clone()), at_id, (Section::Accounts, item), path.key("id")) {
                 self.keep(Row::Account(Account { id, default, display_name }));
             }
         }
@@ -251,10 +238,8 @@ impl Reader {
             let id = object.required("id", out, Id::parse);
             let kind = object.required_choice("kind", out, &OBJECT_KINDS);
             let display_name = object.string("display_name", out);
-            let fields = object
-                .take("fields")
-                .map(|node| field_types(node, path.key("fields"), out))
-                .unwrap_or_default();
+            let fields =
+                object.take("fields").map(|node| field_types(node, path.key("fields"), out)).unwrap_or_default();
             let private_to = object.parsed("private_to", out, parse_private_to);
             object.close(out);
             match &private_to {
@@ -304,11 +289,8 @@ fn email_domains(head: &mut Fields<'_, '_>, out: &mut Problems) -> Vec<EmailDoma
 }
 
 fn invite_policy(node: Node<'_>, path: Path<'_>, out: &mut Problems) -> InvitePolicy {
-    const MODES: [(&str, Mode); 3] = [
-        ("admins_only", Mode::AdminsOnly),
-        ("any_domain", Mode::AnyDomain),
-        ("allowed_domains", Mode::AllowedDomains),
-    ];
+    const MODES: [(&str, Mode); 3] =
+        [("admins_only", Mode::AdminsOnly), ("any_domain", Mode::AnyDomain), ("allowed_domains", Mode::AllowedDomains)];
     let Some(mut fields) = Fields::open(node, path, out) else { return InvitePolicy::AdminsOnly };
     let policy = match fields.required_choice("mode", out, &MODES) {
         None | Some(Mode::AdminsOnly) => InvitePolicy::AdminsOnly,
@@ -336,9 +318,10 @@ fn field_types(node: Node<'_>, path: Path<'_>, out: &mut Problems) -> BTreeMap<S
     for (name, at, node) in fields.rest() {
         let path = path.key(&name);
         let at_type = node.at;
-        match node.into_text().and_then(|text| {
-            scalar::parse_field_type(&text).map_err(|error| format!("{} {error}", quoted(&text)))
-        }) {
+        match node
+            .into_text()
+            .and_then(|text| scalar::parse_field_type(&text).map_err(|error| format!("{} {error}", quoted(&text))))
+        {
             Err(message) => out.add(at_type, path, message),
             Ok(field) => match OpaqueId::parse(&name) {
                 Err(error) => out.add(at, path, format!("the name {error}")),

@@ -12,9 +12,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::core::id::{Domain, Id};
-use crate::core::model::{
-    DEFAULT_ACCOUNT, FieldType, Group, GroupKind, Key, Preset, Role, Row, Visibility,
-};
+use crate::core::model::{DEFAULT_ACCOUNT, FieldType, Group, GroupKind, Key, Preset, Role, Row, Visibility};
 
 use super::error::{At, Broken, FileErrors, Path, Place, Problems};
 use super::fields::Fields;
@@ -93,8 +91,7 @@ impl Section {
     }
 
     /// Those whose entries are read one at a time.
-    pub const LONG: [Self; 5] =
-        [Self::Users, Self::ServiceAccounts, Self::Groups, Self::Assignments, Self::Grants];
+    pub const LONG: [Self; 5] = [Self::Users, Self::ServiceAccounts, Self::Groups, Self::Assignments, Self::Grants];
 
     /// The long section that this key begins.
     fn of(key: &Node<'_>) -> Option<Self> {
@@ -113,11 +110,7 @@ impl OrganizationFile {
     ///
     /// # Errors
     /// Everything that is wrong with the file.
-    pub fn parse(
-        text: &str,
-        file_name: &str,
-        known: impl Fn(Preset) -> Known,
-    ) -> Result<Self, FileErrors> {
+    pub fn parse(text: &str, file_name: &str, known: impl Fn(Preset) -> Known) -> Result<Self, FileErrors> {
         let mut reader = Reader::new(file_name);
         let organization = match reader.read(text, file_name, known) {
             Ok(organization) => organization,
@@ -192,12 +185,7 @@ impl Reader {
         }
     }
 
-    fn read(
-        &mut self,
-        text: &str,
-        file_name: &str,
-        known: impl Fn(Preset) -> Known,
-    ) -> Result<Option<Id>, Broken> {
+    fn read(&mut self, text: &str, file_name: &str, known: impl Fn(Preset) -> Known) -> Result<Option<Id>, Broken> {
         match self.once(text, &known)? {
             Once::Read(organization) => Ok(organization),
             Once::OutOfOrder => {
@@ -243,11 +231,7 @@ impl Reader {
     }
 
     /// Reads the short sections of the file, then the long ones.
-    fn twice(
-        &mut self,
-        text: &str,
-        known: &impl Fn(Preset) -> Known,
-    ) -> Result<Option<Id>, Broken> {
+    fn twice(&mut self, text: &str, known: &impl Fn(Preset) -> Known) -> Result<Option<Id>, Broken> {
         let mut source = Source::open(text)?;
         let (_, at) = source.next()?;
         let mut fields = Fields::empty(at, Path::ROOT);
@@ -306,21 +290,11 @@ impl Reader {
     }
 
     /// Notes that `key` is given at `at`. `false`, and a problem, if it was before.
-    pub fn declare(
-        &mut self,
-        key: Key,
-        at: At,
-        (section, item): (Section, usize),
-        path: Path<'_>,
-    ) -> bool {
+    pub fn declare(&mut self, key: Key, at: At, (section, item): (Section, usize), path: Path<'_>) -> bool {
         use std::collections::hash_map::Entry::{Occupied, Vacant};
         match self.index.entry(key) {
             Occupied(first) => {
-                let message = format!(
-                    "{} is already given in line {}",
-                    first.key().describe(),
-                    first.get().at.line
-                );
+                let message = format!("{} is already given in line {}", first.key().describe(), first.get().at.line);
                 self.out.add(at, path, message);
                 false
             }
@@ -400,8 +374,7 @@ impl Reader {
             {
                 // A system group has no row until there is something to keep about it.
                 let item = u32::try_from(item).unwrap_or(u32::MAX);
-                self.index
-                    .insert(key.clone(), Entry { at, section: Section::Groups, item, row: None });
+                self.index.insert(key.clone(), Entry { at, section: Section::Groups, item, row: None });
                 self.keep(Row::Group(Group {
                     id: id.clone(),
                     name: String::new(),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::core::id::{Email, Id, OpaqueId};
 use crate::core::model::{
-    Assignment, Grant, Group, GroupKind, Key, Member, Period, Row, ServiceAccount, Status, Target,
-    User, UserKind, Value, Visibility,
+    Assignment, Grant, Group, GroupKind, Key, Member, Period, Row, ServiceAccount, Status, Target, User, UserKind,
+    Value, Visibility,
 };
 
 use super::error::{Path, Problems, quoted};
@@ -21,10 +21,8 @@ pub(super) const STATUSES: [(&str, Status); 4] = [
     ("limited", Status::Limited),
     ("inactive", Status::Inactive),
 ];
-const STATUSES_BEFORE: [(&str, Status); 2] =
-    [("active", Status::Active), ("limited", Status::Limited)];
-const SERVICE_STATUSES: [(&str, Status); 2] =
-    [("active", Status::Active), ("inactive", Status::Inactive)];
+const STATUSES_BEFORE: [(&str, Status); 2] = [("active", Status::Active), ("limited", Status::Limited)];
+const SERVICE_STATUSES: [(&str, Status); 2] = [("active", Status::Active), ("inactive", Status::Inactive)];
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -33,8 +31,7 @@ enum Kind {
     System,
 }
 
-const GROUP_KINDS: [(&str, Kind); 3] =
-    [("manual", Kind::Manual), ("dynamic", Kind::Dynamic), ("system", Kind::System)];
+const GROUP_KINDS: [(&str, Kind); 3] = [("manual", Kind::Manual), ("dynamic", Kind::Dynamic), ("system", Kind::System)];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Flag {
@@ -112,9 +109,7 @@ impl Reader {
         let status = fields.choice("status", out, &SERVICE_STATUSES).unwrap_or(Status::Active);
         let attributes = fields
             .take("attributes")
-            .map(|node| {
-                attributes(node, path.key("attributes"), out, |name| self.declared.get(name))
-            })
+            .map(|node| attributes(node, path.key("attributes"), out, |name| self.declared.get(name)))
             .unwrap_or_default();
         fields.close(out);
         let Some((id, at)) = id else { return };
@@ -280,10 +275,7 @@ fn member_key(member: Member) -> Key {
 }
 
 fn period(fields: &mut Fields<'_, '_>, out: &mut Problems) -> Period {
-    Period {
-        starts_at: fields.timestamp("starts_at", out),
-        expires_at: fields.timestamp("expires_at", out),
-    }
+    Period { starts_at: fields.timestamp("starts_at", out), expires_at: fields.timestamp("expires_at", out) }
 }
 
 fn refuse(fields: &mut Fields<'_, '_>, key: &str, message: &str, out: &mut Problems) {
@@ -293,12 +285,13 @@ fn refuse(fields: &mut Fields<'_, '_>, key: &str, message: &str, out: &mut Probl
 }
 
 fn visibility(fields: &mut Fields<'_, '_>, out: &mut Problems) -> Visibility {
-    let flags =
-        fields.parsed_list("visibility", out, |text| {
-            FLAGS.iter().find(|(word, _)| *word == text).map(|(_, flag)| *flag).ok_or(
-                "is none of `mentionable`, `watchable`, `assignable`, `approver`, `data_access`",
-            )
-        });
+    let flags = fields.parsed_list("visibility", out, |text| {
+        FLAGS
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, flag)| *flag)
+            .ok_or("is none of `mentionable`, `watchable`, `assignable`, `approver`, `data_access`")
+    });
     let on = |wanted: Flag| flags.iter().any(|(flag, _, _)| *flag == wanted);
     Visibility {
         mentionable: on(Flag::Mentionable),

@@ -18,12 +18,10 @@ impl Reader {
             let path = key.index(item);
             let Some(mut fields) = Fields::open(node, path, &mut self.out) else { continue };
             let id = fields.required("id", &mut self.out, Id::parse);
-            let shipped =
-                id.as_ref().and_then(|(id, _)| self.known.roles.get(id.as_str())).cloned();
+            let shipped = id.as_ref().and_then(|(id, _)| self.known.roles.get(id.as_str())).cloned();
             let row = match (&id, shipped) {
                 (Some((id, at)), Some(role)) if role.kind == RoleKind::Managed => {
-                    let message =
-                        format!("{} is a managed role and cannot be given", quoted(id.as_str()));
+                    let message = format!("{} is a managed role and cannot be given", quoted(id.as_str()));
                     self.out.add(*at, path.key("id"), message);
                     continue;
                 }
@@ -89,11 +87,7 @@ impl Reader {
             if let Coverage::One(name) = pattern.coverage()
                 && !self.catalogue.contains(name)
             {
-                self.out.add(
-                    *at,
-                    path.index(*index),
-                    format!("unknown permission {}", quoted(name)),
-                );
+                self.out.add(*at, path.index(*index), format!("unknown permission {}", quoted(name)));
             }
         }
         sorted(patterns)

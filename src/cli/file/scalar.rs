@@ -87,8 +87,7 @@ pub(super) fn parse_timestamp(text: &str) -> Result<Millis, &'static str> {
             })
     };
     let (head, rest) = text.as_bytes().split_at_checked(SHAPE.len()).ok_or(WRONG)?;
-    let fraction =
-        rest.strip_prefix(b".").map(|r| r.iter().take_while(|b| b.is_ascii_digit()).count());
+    let fraction = rest.strip_prefix(b".").map(|r| r.iter().take_while(|b| b.is_ascii_digit()).count());
     let zone = match fraction {
         Some(0) => return Err(WRONG),
         Some(digits) => rest.get(digits + 1..).unwrap_or_default(),
@@ -121,8 +120,7 @@ pub(super) fn timestamp_text(ms: Millis) -> String {
 pub(super) fn parse_duration(text: &str) -> Result<Millis, &'static str> {
     const WRONG: &str = "is no duration such as `12h`, `30m` or `7d`";
     let span: Span = text.parse().map_err(|_| WRONG)?;
-    let duration: SignedDuration =
-        span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| WRONG)?;
+    let duration: SignedDuration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| WRONG)?;
     if duration <= SignedDuration::ZERO {
         return Err("must be longer than nothing");
     }
@@ -134,8 +132,7 @@ pub(super) fn parse_duration(text: &str) -> Result<Millis, &'static str> {
 
 /// The text that [`parse_duration`] reads, in the longest unit that is exact.
 pub(super) fn duration_text(ms: Millis) -> String {
-    const UNITS: [(Millis, &str); 4] =
-        [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+    const UNITS: [(Millis, &str); 4] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
     match UNITS.iter().find(|(unit, _)| ms % unit == 0) {
         Some((unit, name)) => format!("{}{name}", ms / unit),
         None => format!("{ms}ms"),
@@ -156,9 +153,9 @@ pub(super) fn parse_field_type(text: &str) -> Result<FieldType, &'static str> {
         let item = text.strip_prefix("list<")?.strip_suffix('>')?;
         Some(FieldType::List(Box::new(scalar(item)?)))
     };
-    scalar(text).or_else(list).ok_or(
-        "is no type: expected `string`, `int`, `double`, `bool`, `timestamp`, or `list<…>` of one of these",
-    )
+    scalar(text)
+        .or_else(list)
+        .ok_or("is no type: expected `string`, `int`, `double`, `bool`, `timestamp`, or `list<…>` of one of these")
 }
 
 /// The text that [`parse_field_type`] reads.
@@ -227,10 +224,7 @@ fn scalar_value(scalar: &Scalar<'_>, declared: Option<&FieldType>) -> Result<Val
     }
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a whole number where a double is declared is rounded as a literal is"
-)]
+#[expect(clippy::cast_precision_loss, reason = "a whole number where a double is declared is rounded as a literal is")]
 fn as_double(value: Value) -> Value {
     match value {
         Value::Int(n) => Value::Double(n as f64),

@@ -9,9 +9,9 @@ use std::fmt::Write as _;
 
 use crate::core::id::{Domain, Id, Pattern};
 use crate::core::model::{
-    Account, Assignment, DEFAULT_ACCOUNT, FieldType, Grant, Group, GroupKind, InvitePolicy, Level,
-    Member, Object, Period, Permission, Preset, PrivateTo, Relation, Role, RoleKind, Row,
-    ServiceAccount, Settings, Status, Target, User, UserKind, Value, Visibility,
+    Account, Assignment, DEFAULT_ACCOUNT, FieldType, Grant, Group, GroupKind, InvitePolicy, Level, Member, Object,
+    Period, Permission, Preset, PrivateTo, Relation, Role, RoleKind, Row, ServiceAccount, Settings, Status, Target,
+    User, UserKind, Value, Visibility,
 };
 
 use super::flow::{Flow, flow_list, section};
@@ -122,9 +122,7 @@ impl<'r> Writer<'r> {
         let roles = self.roles.iter().filter(|r| r.kind != RoleKind::Managed);
         section(&mut out, "roles", roles.map(|r| role(r)));
         section(&mut out, "assignments", self.assignments.iter().map(|a| assignment(a)));
-        let same = |a: &&Grant, b: &&Grant| {
-            (&a.member, &a.target, a.period) == (&b.member, &b.target, b.period)
-        };
+        let same = |a: &&Grant, b: &&Grant| (&a.member, &a.target, a.period) == (&b.member, &b.target, b.period);
         section(&mut out, "grants", self.grants.chunk_by(same).filter_map(grant));
         out
     }
@@ -210,8 +208,7 @@ impl<'r> Writer<'r> {
         }
         let members = self.members.get(&group.id).map(Vec::as_slice).unwrap_or_default();
         if members.len() > MEMBERS_IN_LINE {
-            let mut lines: Vec<_> =
-                keys.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+            let mut lines: Vec<_> = keys.iter().map(|(key, value)| format!("{key}: {value}")).collect();
             lines.push("members:".to_owned());
             lines.extend(members.iter().map(|member| format!("  - {}", text_text(member))));
             return lines.join("\n    ");

@@ -68,13 +68,11 @@ impl<'t> Node<'t> {
     pub fn into_text(self) -> Result<Cow<'t, str>, String> {
         match self.what {
             What::Scalar(Scalar { text, kind: ScalarKind::Quoted | ScalarKind::Str }) => Ok(text),
-            What::Scalar(Scalar { text, kind: ScalarKind::Plain }) => {
-                match scalar::resolve(&text) {
-                    Plain::Text => Ok(text),
-                    Plain::Null => Err("expected text, found nothing".to_owned()),
-                    _ => Err(format!("{} is no text unless it is put in quotes", quoted(&text))),
-                }
-            }
+            What::Scalar(Scalar { text, kind: ScalarKind::Plain }) => match scalar::resolve(&text) {
+                Plain::Text => Ok(text),
+                Plain::Null => Err("expected text, found nothing".to_owned()),
+                _ => Err(format!("{} is no text unless it is put in quotes", quoted(&text))),
+            },
             _ => Err(format!("expected text, found {}", self.describe())),
         }
     }
@@ -147,8 +145,7 @@ impl<'t> Source<'t> {
             let Some(event) = self.parser.next_event() else {
                 return Ok((Next::End, self.last));
             };
-            let (event, span) =
-                event.map_err(|e| Broken { at: at(*e.marker()), message: e.info() })?;
+            let (event, span) = event.map_err(|e| Broken { at: at(*e.marker()), message: e.info() })?;
             let at = at(span.start);
             self.last = at;
             let next = match event {
@@ -262,9 +259,7 @@ fn no_anchor(anchor: usize, at: At) -> Result<(), Broken> {
 fn no_tag(tag: Option<&Tag>, at: At) -> Result<(), Broken> {
     match tag {
         None => Ok(()),
-        Some(tag) => {
-            Err(Broken { at, message: format!("the tag {} is not allowed", quoted(&spelled(tag))) })
-        }
+        Some(tag) => Err(Broken { at, message: format!("the tag {} is not allowed", quoted(&spelled(tag))) }),
     }
 }
 

@@ -25,12 +25,8 @@ fn the_documented_example_reads() {
     assert_eq!(file.now, Some(1_795_348_800_000));
     assert_eq!(file.cases.len(), 3);
     let first = &file.cases[0];
-    assert_eq!(
-        (first.place.line, first.place.column, first.place.path.as_str()),
-        (4, 5, "cases[0]")
-    );
-    let Question::Authorize { record: Some(record), context, expect, reason, .. } = &first.question
-    else {
+    assert_eq!((first.place.line, first.place.column, first.place.path.as_str()), (4, 5, "cases[0]"));
+    let Question::Authorize { record: Some(record), context, expect, reason, .. } = &first.question else {
         panic!("{first:?}")
     };
     assert_eq!(record.attributes["amount"], Value::Double(10.5));
@@ -44,20 +40,16 @@ fn the_documented_example_reads() {
 
 #[test]
 fn malformed_ids_are_questions_too() {
-    let text = "organization: a\ncases:\n- authorize: {principal: \"\\0\", permission: '', object: ' '}\n  expect: error\n";
+    let text =
+        "organization: a\ncases:\n- authorize: {principal: \"\\0\", permission: '', object: ' '}\n  expect: error\n";
     let file = CaseFile::parse(text, "cases.yaml").unwrap_or_else(|e| panic!("{e}"));
-    assert!(
-        matches!(&file.cases[0].question, Question::Authorize { principal, .. } if principal == "\0")
-    );
+    assert!(matches!(&file.cases[0].question, Question::Authorize { principal, .. } if principal == "\0"));
 }
 
 #[test]
 fn every_problem_is_named_with_its_place() {
     for (text, expected) in [
-        (
-            "- {name: x}",
-            "3:3: cases[0]: a case has one of `authorize`, `permissions` and `filter`; this one has none",
-        ),
+        ("- {name: x}", "3:3: cases[0]: a case has one of `authorize`, `permissions` and `filter`; this one has none"),
         (
             "- {permissions: {principal: p}, filter: {principal: p, records: []}, expect_permissions: []}",
             "3:3: cases[0]: a case has one of `authorize`, `permissions` and `filter`; this one has more",
@@ -71,10 +63,7 @@ fn every_problem_is_named_with_its_place() {
             "- {authorize: {principal: p, permission: a.b}, expect: maybe}",
             "3:56: cases[0].expect: `maybe` is none of `allow`, `deny`, `error`",
         ),
-        (
-            "- {authorize: {principal: p}, expect: allow}",
-            "3:15: cases[0].authorize: `permission` is missing",
-        ),
+        ("- {authorize: {principal: p}, expect: allow}", "3:15: cases[0].authorize: `permission` is missing"),
         (
             "- {authorize: {principal: p, permission: a.b, x: y}, expect: allow}",
             "3:47: cases[0].authorize.x: unknown key",
@@ -83,10 +72,7 @@ fn every_problem_is_named_with_its_place() {
             "- {authorize: {principal: p, permission: a.b, context: {authenticated_at: now}}, expect: allow}",
             "3:75: cases[0].authorize.context.authenticated_at: `now` is no timestamp such as `2026-01-31T12:00:00Z`",
         ),
-        (
-            "- {filter: {principal: p}, expect_visible: []}",
-            "3:12: cases[0].filter: `records` is missing",
-        ),
+        ("- {filter: {principal: p}, expect_visible: []}", "3:12: cases[0].filter: `records` is missing"),
         (
             "- {filter: {principal: p, records: [{id: r, ids: s}]}, expect_visible: []}",
             "3:45: cases[0].filter.records[0].ids: unknown key",

@@ -27,10 +27,7 @@ const CASES: &[(&str, &str)] = &[
     ("display_name: [x]", "2:15: display_name: expected text, found a list"),
     ("display_name: null", "2:15: display_name: expected text, found nothing"),
     ("display_name: 0x1", "2:15: display_name: `0x1` is no text unless it is put in quotes"),
-    (
-        "users: [{id: 1e3, email: x@y.z}]",
-        "2:14: users[0].id: `1e3` is no text unless it is put in quotes",
-    ),
+    ("users: [{id: 1e3, email: x@y.z}]", "2:14: users[0].id: `1e3` is no text unless it is put in quotes"),
     (
         "accounts: [{id: main, default: yes}]",
         "2:32: accounts[0].default: expected `true` or `false`, found text\n2:12: accounts: one account must be given as `default: true`",
@@ -41,10 +38,7 @@ const CASES: &[(&str, &str)] = &[
         "super_organization: ünï",
         "2:21: super_organization: `ünï` must begin with a letter or digit and contain only letters, digits, `.`, `_`, `/` and `-`",
     ),
-    (
-        "users: [{id: \"a\\u0007\", email: x@y.z}]",
-        "2:14: users[0].id: `a\\u{7}` contains a control character",
-    ),
+    ("users: [{id: \"a\\u0007\", email: x@y.z}]", "2:14: users[0].id: `a\\u{7}` contains a control character"),
     (
         "users: [{id: x, email: nowhere}]",
         "2:24: users[0].email: `nowhere` is no e-mail address: exactly one `@`, text on both sides, no spaces",
@@ -61,18 +55,12 @@ const CASES: &[(&str, &str)] = &[
         "service_accounts: [{id: x, status: limited}]",
         "2:36: service_accounts[0].status: `limited` is none of `active`, `inactive`",
     ),
-    (
-        "email_domains: [{domain: a b, audience: internal}]",
-        "2:26: email_domains[0].domain: `a b` is no domain name",
-    ),
+    ("email_domains: [{domain: a b, audience: internal}]", "2:26: email_domains[0].domain: `a b` is no domain name"),
     (
         "email_domains: [{domain: A.b, audience: internal}, {domain: a.b, audience: external}]",
         "2:61: email_domains[1].domain: `a.b` is given twice",
     ),
-    (
-        "settings: {invite_policy: {mode: allowed_domains}}",
-        "2:27: settings.invite_policy: `domains` is missing",
-    ),
+    ("settings: {invite_policy: {mode: allowed_domains}}", "2:27: settings.invite_policy: `domains` is missing"),
     (
         "settings: {invite_policy: {mode: any_domain, domains: []}}",
         "2:27: settings.invite_policy.domains: only mode `allowed_domains` has domains",
@@ -131,14 +119,8 @@ const CASES: &[(&str, &str)] = &[
         "users: [{id: x, email: x@y.z, attributes: {a: [[]]}}]",
         "2:47: users[0].attributes.a: expected a list of single values, found a list",
     ),
-    (
-        "users: [{id: x, email: x@y.z, attributes: {a: .inf}}]",
-        "2:47: users[0].attributes.a: `.inf` is not finite",
-    ),
-    (
-        "users: [{id: x, email: x@y.z, attributes: {a: 1e999}}]",
-        "2:47: users[0].attributes.a: `1e999` is not finite",
-    ),
+    ("users: [{id: x, email: x@y.z, attributes: {a: .inf}}]", "2:47: users[0].attributes.a: `.inf` is not finite"),
+    ("users: [{id: x, email: x@y.z, attributes: {a: 1e999}}]", "2:47: users[0].attributes.a: `1e999` is not finite"),
     (
         "users: [{id: x, email: x@y.z, attributes: {a: 9223372036854775808}}]",
         "2:47: users[0].attributes.a: `9223372036854775808` needs more than 64 bits",
@@ -169,44 +151,26 @@ const CASES: &[(&str, &str)] = &[
         "permissions: [{name: a.b}, {name: c.d, aliases: [a.b]}]",
         "2:50: permissions[1].aliases[0]: `a.b` already names a permission",
     ),
-    (
-        "permissions: [{name: users.read}]",
-        "2:22: permissions[0].name: `users.read` is a built-in permission",
-    ),
+    ("permissions: [{name: users.read}]", "2:22: permissions[0].name: `users.read` is a built-in permission"),
     (
         "users: [{id: x, email: x@y.z}]\ngroups: [{id: g, kind: manual, members: ['user:x', 'user:x']}]",
         "3:52: groups[0].members[1]: `user:x` is given twice",
     ),
-    (
-        "roles: [{id: r, scope: object, permissions: ['*', '*']}]",
-        "2:51: roles[0].permissions[1]: `*` is given twice",
-    ),
+    ("roles: [{id: r, scope: object, permissions: ['*', '*']}]", "2:51: roles[0].permissions[1]: `*` is given twice"),
     (
         "users: [{id: x, email: x@y.z}]\ngrants: [{permissions: ['*'], member: 'user:x'}, {permissions: ['*'], member: 'user:x'}]",
         "3:50: grants[1]: grant of `*` to `user:x` at the organization is already given in line 3",
     ),
     // Leading nowhere.
-    (
-        "users: [{id: x, email: x@y.z, account: emea}]",
-        "2:40: users[0].account: unknown account `emea`",
-    ),
+    ("users: [{id: x, email: x@y.z, account: emea}]", "2:40: users[0].account: unknown account `emea`"),
     ("users: [{id: x, email: x@y.z, manager: bo}]", "2:40: users[0].manager: unknown user `bo`"),
-    (
-        "users: [{id: x, email: x@y.z, pending_groups: [g]}]",
-        "2:48: users[0].pending_groups[0]: unknown group `g`",
-    ),
-    (
-        "service_accounts: [{id: x, account: emea}]",
-        "2:37: service_accounts[0].account: unknown account `emea`",
-    ),
+    ("users: [{id: x, email: x@y.z, pending_groups: [g]}]", "2:48: users[0].pending_groups[0]: unknown group `g`"),
+    ("service_accounts: [{id: x, account: emea}]", "2:37: service_accounts[0].account: unknown account `emea`"),
     (
         "groups: [{id: g, kind: manual, members: ['service:x']}]",
         "2:42: groups[0].members[0]: unknown service account `x`",
     ),
-    (
-        "objects: [{id: o, kind: element, private_to: user:x}]",
-        "2:46: objects[0].private_to: unknown user `x`",
-    ),
+    ("objects: [{id: o, kind: element, private_to: user:x}]", "2:46: objects[0].private_to: unknown user `x`"),
     (
         "permissions: [{name: a.b, when_not_owner: a.c}]",
         "2:43: permissions[0].when_not_owner: unknown permission `a.c`",
@@ -219,10 +183,7 @@ const CASES: &[(&str, &str)] = &[
         "users: [{id: x, email: x@y.z}]\nassignments: [{role: r, member: 'user:x', object: o}]",
         "3:22: assignments[0].role: unknown role `r`\n3:51: assignments[0].object: unknown object `o`",
     ),
-    (
-        "grants: [{permissions: ['a.*'], member: 'group:g'}]",
-        "2:41: grants[0].member: unknown group `g`",
-    ),
+    ("grants: [{permissions: ['a.*'], member: 'group:g'}]", "2:41: grants[0].member: unknown group `g`"),
     // Targets, groups and roles.
     (
         "users: [{id: x, email: x@y.z}]\ngrants: [{permissions: ['*'], member: 'user:x', record: r}]",
@@ -241,10 +202,7 @@ const CASES: &[(&str, &str)] = &[
         "groups: [{id: g, kind: system}]",
         "2:15: groups[0].id: `g` is no system group: they are `all-users`, `internal-users` and `external-users`",
     ),
-    (
-        "groups: [{id: all-users, kind: manual}]",
-        "2:15: groups[0].id: `all-users` is the id of a system group",
-    ),
+    ("groups: [{id: all-users, kind: manual}]", "2:15: groups[0].id: `all-users` is the id of a system group"),
     (
         "groups: [{id: all-users, kind: system, name: All}]",
         "2:40: groups[0].name: only the visibility of a system group can be given",
@@ -273,14 +231,8 @@ const CASES: &[(&str, &str)] = &[
     // Of later versions.
     ("data_access:\n- {id: a}", "3:3: data_access: `data_access` is not supported by this version"),
     ("relations: [x]", "2:12: relations: `relations` is not supported by this version"),
-    (
-        "element_safelist: [x]",
-        "2:19: element_safelist: `element_safelist` is not supported by this version",
-    ),
-    (
-        "separation_of_duties: {}",
-        "2:23: separation_of_duties: `separation_of_duties` is not supported by this version",
-    ),
+    ("element_safelist: [x]", "2:19: element_safelist: `element_safelist` is not supported by this version"),
+    ("separation_of_duties: {}", "2:23: separation_of_duties: `separation_of_duties` is not supported by this version"),
     ("emergency: [x]", "2:12: emergency: `emergency` is not supported by this version"),
     (
         "roles: [{id: r, scope: object, auto_share: [watcher]}]",
@@ -300,14 +252,12 @@ fn every_problem_is_named_with_its_place() {
     let mut failures = vec![];
     for (text, expected) in CASES {
         let found = problems(&format!("organization: a\n{text}\n"));
-        let mut expected: Vec<_> =
-            expected.lines().map(|line| format!("acme.yaml:{line}")).collect();
+        let mut expected: Vec<_> = expected.lines().map(|line| format!("acme.yaml:{line}")).collect();
         expected.sort();
         let mut lines: Vec<_> = found.lines().collect();
         lines.sort_unstable();
         if lines != expected {
-            failures
-                .push(format!("{text}\n  expected {}\n  found    {found}", expected.join("\n")));
+            failures.push(format!("{text}\n  expected {}\n  found    {found}", expected.join("\n")));
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
@@ -375,16 +325,9 @@ fn bombs_are_errors() {
         format!("organization: a\nusers: {}", "[".repeat(deep)),
         format!("organization: a\nusers: {}{}", "[".repeat(deep), "]".repeat(deep)),
         format!("organization: a\ndisplay_name: {}1{}", "{a: ".repeat(deep), "}".repeat(deep)),
-        format!(
-            "organization: a\nusers:\n{}",
-            (1..deep).map(|n| format!("{}a:\n", " ".repeat(n))).collect::<String>()
-        ),
+        format!("organization: a\nusers:\n{}", (1..deep).map(|n| format!("{}a:\n", " ".repeat(n))).collect::<String>()),
         format!("organization: a\nusers:\n  {}", "- ".repeat(deep)),
-        format!(
-            "organization: a\nusers: [{{id: x, attributes: {}1{}}}]",
-            "[".repeat(200),
-            "]".repeat(200)
-        ),
+        format!("organization: a\nusers: [{{id: x, attributes: {}1{}}}]", "[".repeat(200), "]".repeat(200)),
         "a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\norganization: a\n".to_owned(),
     ] {
         let errors = parse(&text).unwrap_err();
@@ -398,8 +341,8 @@ fn no_text_makes_the_reader_panic() {
     let mut random = fastrand::Rng::with_seed(7);
     let example = super::example::EXAMPLE;
     let pieces = [
-        "[", "]", "{", "}", ":", ",", "\"", "'", "\n", "- ", "? ", "|", ">", "&a", "*a", "!!str",
-        "\u{0}", "\t", "#", "%", "…",
+        "[", "]", "{", "}", ":", ",", "\"", "'", "\n", "- ", "? ", "|", ">", "&a", "*a", "!!str", "\u{0}", "\t", "#",
+        "%", "…",
     ];
     for _ in 0..2000 {
         let mut text: Vec<char> = example.chars().collect();

@@ -82,8 +82,7 @@ fn the_documented_example_reads() {
     assert_eq!((ext.kind, ext.account.as_str()), (UserKind::External, "main"));
     let Row::Group(staff) = row(&file, &Key::Group(id("staff"))) else { panic!() };
     assert_eq!(staff.groups, [id("risk")]);
-    let Row::Permission(approve) =
-        row(&file, &Key::Permission(PermissionName::parse("invoices.approve").unwrap()))
+    let Row::Permission(approve) = row(&file, &Key::Permission(PermissionName::parse("invoices.approve").unwrap()))
     else {
         panic!()
     };
@@ -208,13 +207,9 @@ groups:
 
 #[test]
 fn a_system_role_keeps_all_but_its_permissions() {
-    let text =
-        "organization: a\npreset: integration\nroles: [{id: org, permissions: [users.read]}]\n";
+    let text = "organization: a\npreset: integration\nroles: [{id: org, permissions: [users.read]}]\n";
     let file = parse(text).unwrap_or_else(|e| panic!("{e}"));
     let Row::Role(role) = row(&file, &Key::Role(id("org"))) else { panic!() };
-    assert_eq!(
-        (role.kind, role.scope, role.name.as_str()),
-        (RoleKind::System, Scope::Organization, "ORG")
-    );
+    assert_eq!((role.kind, role.scope, role.name.as_str()), (RoleKind::System, Scope::Organization, "ORG"));
     assert_eq!(parse(&write(&id("a"), &file.rows)).unwrap().rows, file.rows);
 }

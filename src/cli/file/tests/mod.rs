@@ -38,8 +38,7 @@ fn known(preset: Preset) -> Known {
             role("default-user", RoleKind::System, Scope::Account),
         ]),
     };
-    let mut permissions: HashSet<String> =
-        ["organization.admin", "ADMIN", "users.read"].map(str::to_owned).into();
+    let mut permissions: HashSet<String> = ["organization.admin", "ADMIN", "users.read"].map(str::to_owned).into();
     if preset == Preset::Workspace {
         permissions.insert("records.read".to_owned());
     }

@@ -119,8 +119,7 @@ fn some<T: Clone + Ord>(r: &mut Rng, from: &[T]) -> Vec<T> {
 }
 
 fn id(r: &mut Rng) -> Id {
-    const IDS: [&str; 9] =
-        ["yes", "null", "1e3", "0x1", "12", "2026-01-01", "A/b.c_d-e", "true", "n"];
+    const IDS: [&str; 9] = ["yes", "null", "1e3", "0x1", "12", "2026-01-01", "A/b.c_d-e", "true", "n"];
     let tail = r.u8(..);
     let text = if r.bool() { pick(r, &IDS).to_owned() } else { format!("i{tail}") };
     Id::parse(&text).unwrap()
@@ -180,10 +179,7 @@ fn single(r: &mut Rng) -> Value {
         0 => Value::Null,
         1 => Value::Bool(r.bool()),
         2 => Value::Int(pick(r, &[0, 1, -1, 10, i64::MAX, i64::MIN])),
-        3 => Value::Double(pick(
-            r,
-            &[0.0, 1.0, -0.5, 0.1, 1e300, 5e-324, 1e16, f64::MAX, f64::MIN, -3.0],
-        )),
+        3 => Value::Double(pick(r, &[0.0, 1.0, -0.5, 0.1, 1e300, 5e-324, 1e16, f64::MAX, f64::MIN, -3.0])),
         4 => Value::String(text(r)),
         _ => Value::Timestamp(millis(r)),
     }
@@ -197,11 +193,8 @@ fn attributes(r: &mut Rng, declared: &BTreeMap<String, FieldType>) -> BTreeMap<S
                 Some(name) if r.bool() => name.clone(),
                 _ => opaque(r).to_string(),
             };
-            let value = if r.u8(..4) == 0 {
-                Value::List((0..r.usize(0..3)).map(|_| single(r)).collect())
-            } else {
-                single(r)
-            };
+            let value =
+                if r.u8(..4) == 0 { Value::List((0..r.usize(0..3)).map(|_| single(r)).collect()) } else { single(r) };
             (name, value)
         })
         .collect()
@@ -226,17 +219,13 @@ fn organization(r: &mut Rng) -> Vec<Row> {
     let preset = pick(r, &[Preset::None, Preset::Workspace, Preset::Integration]);
     let known = known(preset);
     let user_attributes = types(r);
-    let email_domains: BTreeMap<Domain, UserKind> = (0..r.usize(0..3))
-        .map(|_| (domain(r), pick(r, &[UserKind::Internal, UserKind::External])))
-        .collect();
+    let email_domains: BTreeMap<Domain, UserKind> =
+        (0..r.usize(0..3)).map(|_| (domain(r), pick(r, &[UserKind::Internal, UserKind::External]))).collect();
     let mut rows = vec![Row::Settings(Settings {
         display_name: text(r),
         super_organization: r.bool().then(|| id(r)),
         preset,
-        email_domains: email_domains
-            .into_iter()
-            .map(|(domain, audience)| EmailDomain { domain, audience })
-            .collect(),
+        email_domains: email_domains.into_iter().map(|(domain, audience)| EmailDomain { domain, audience }).collect(),
         invite_policy: match r.u8(..3) {
             0 => InvitePolicy::AdminsOnly,
             1 => InvitePolicy::AnyDomain,
@@ -256,23 +245,16 @@ fn organization(r: &mut Rng) -> Vec<Row> {
     let home = pick(r, &accounts);
     for account in &accounts {
         let display_name = if r.bool() { text(r) } else { String::new() };
-        rows.push(Row::Account(Account {
-            id: account.clone(),
-            default: *account == home,
-            display_name,
-        }));
+        rows.push(Row::Account(Account { id: account.clone(), default: *account == home, display_name }));
     }
 
-    let own: Vec<_> =
-        (0..r.usize(0..4)).map(|n| PermissionName::parse(&format!("own.p{n}")).unwrap()).collect();
+    let own: Vec<_> = (0..r.usize(0..4)).map(|n| PermissionName::parse(&format!("own.p{n}")).unwrap()).collect();
     let mut catalogue = own.clone();
     catalogue.push(PermissionName::parse("users.read").unwrap());
     for (n, name) in own.iter().enumerate() {
         rows.push(Row::Permission(Permission {
             name: name.clone(),
-            aliases: (0..r.usize(0..3))
-                .map(|m| PermissionName::parse(&format!("{n}{m}")).unwrap())
-                .collect(),
+            aliases: (0..r.usize(0..3)).map(|m| PermissionName::parse(&format!("{n}{m}")).unwrap()).collect(),
             level: pick(r, &[Level::Object, Level::Account, Level::Organization]),
             requires_visibility: r.bool(),
             requires_approver: r.bool(),
@@ -286,10 +268,7 @@ fn organization(r: &mut Rng) -> Vec<Row> {
     for object in &objects {
         rows.push(Row::Object(Object {
             id: object.clone(),
-            kind: pick(
-                r,
-                &[ObjectKind::App, ObjectKind::Element, ObjectKind::Task, ObjectKind::Workflow],
-            ),
+            kind: pick(r, &[ObjectKind::App, ObjectKind::Element, ObjectKind::Task, ObjectKind::Workflow]),
             display_name: text(r),
             fields: types(r),
             private_to: match (r.u8(..3), r.choice(&users)) {
@@ -325,18 +304,10 @@ fn organization(r: &mut Rng) -> Vec<Row> {
 
     let mut groups: Vec<(Id, GroupKind)> = unique(r, 5, id)
         .into_iter()
-        .map(|id| {
-            (
-                id,
-                if r.bool() { GroupKind::Manual } else { GroupKind::Dynamic(unique(r, 3, domain)) },
-            )
-        })
+        .map(|id| (id, if r.bool() { GroupKind::Manual } else { GroupKind::Dynamic(unique(r, 3, domain)) }))
         .collect();
-    let manual: Vec<Id> = groups
-        .iter()
-        .filter(|(_, kind)| *kind == GroupKind::Manual)
-        .map(|(id, _)| id.clone())
-        .collect();
+    let manual: Vec<Id> =
+        groups.iter().filter(|(_, kind)| *kind == GroupKind::Manual).map(|(id, _)| id.clone()).collect();
     groups.extend(r.bool().then(|| (Id::parse("all-users").unwrap(), GroupKind::System)));
     for (group, kind) in &groups {
         let named = *kind != GroupKind::System;
@@ -397,13 +368,9 @@ fn organization(r: &mut Rng) -> Vec<Row> {
         let (member, target) = (pick(r, &members), pick(r, &targets));
         let period = pick(r, &periods);
         let row = match r.choice(&roles) {
-            Some(role) if r.bool() => Row::Assignment(Assignment {
-                role: role.clone(),
-                member,
-                target,
-                period,
-                by_hand: r.bool(),
-            }),
+            Some(role) if r.bool() => {
+                Row::Assignment(Assignment { role: role.clone(), member, target, period, by_hand: r.bool() })
+            }
             _ => Row::Grant(Grant { permission: pattern(r, &catalogue), member, target, period }),
         };
         edges.insert(row.key(), row);
@@ -430,8 +397,7 @@ fn what_is_written_reads_back_whatever_it_is() {
         r.shuffle(&mut shuffled);
         assert_eq!(write(&acme, &shuffled), text, "the order of the rows does not matter");
         assert!(
-            text.chars().all(|c| c == '\n' || !c.is_control())
-                && !text.contains(['\u{2028}', '\u{2029}', '\u{feff}']),
+            text.chars().all(|c| c == '\n' || !c.is_control()) && !text.contains(['\u{2028}', '\u{2029}', '\u{feff}']),
             "seed {seed}: an unsafe character is written as it is"
         );
     }
@@ -441,12 +407,8 @@ fn what_is_written_reads_back_whatever_it_is() {
 fn other_yaml_readers_agree_on_every_text() {
     for hostile in HOSTILE {
         let written = crate::cli::file::scalar::text_text(hostile);
-        let file = format!(
-            "a: {written}\nb: [{written}]\nc: {{{}: 1}}\n",
-            crate::cli::file::scalar::text_text("k")
-        );
-        let read: serde_json::Value =
-            serde_saphyr::from_str(&file).unwrap_or_else(|e| panic!("{written}: {e}"));
+        let file = format!("a: {written}\nb: [{written}]\nc: {{{}: 1}}\n", crate::cli::file::scalar::text_text("k"));
+        let read: serde_json::Value = serde_saphyr::from_str(&file).unwrap_or_else(|e| panic!("{written}: {e}"));
         assert_eq!(read["a"], **hostile, "{written}");
         assert_eq!(read["b"][0], **hostile, "{written}");
     }
@@ -455,7 +417,6 @@ fn other_yaml_readers_agree_on_every_text() {
 /// Not asserted: a matter of the machine. `cargo test --release --lib file -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement"]
-#[expect(clippy::print_stderr, clippy::disallowed_methods, reason = "a measurement")]
 fn how_long_a_large_file_takes() {
     for users in [10_000, 1_000_000] {
         let mut text = String::from(

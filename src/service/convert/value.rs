@@ -1,0 +1,95 @@
+//! Values and types of attributes.
+
+use prost_types::Timestamp;
+
+use crate::core::model::{FieldType, Millis, Value};
+
+use super::super::fields::Fields;
+use super::super::proto::{self, value::Kind};
+
+const MAX_STRING_BYTES: usize = 8_192;
+const MAX_LIST: usize = 1_000;
+
+/// Milliseconds as a message.
+#[must_use]
+pub fn to_timestamp(millis: Millis) -> Timestamp {
+    let nanos = i32::try_from(millis.rem_euclid(1_000)).unwrap_or(0) * 1_000_000;
+    Timestamp { seconds: millis.div_euclid(1_000), nanos }
+}
+
+/// The value of an attribute.
+pub fn value(f: &mut Fields, value: proto::Value) -> Option<Value> {
+    let proto::Value { kind } = value;
+    match kind {
+        None => {
+            f.refuse("", "has no kind of value");
+            None
+        }
+        Some(Kind::NullValue(proto::NullValue {})) => Some(Value::Null),
+        Some(Kind::BoolValue(value)) => Some(Value::Bool(value)),
+        Some(Kind::IntValue(value)) => Some(Value::Int(value)),
+        Some(Kind::DoubleValue(value)) => {
+            if !value.is_finite() {
+                f.refuse("double_value", "is not finite");
+            }
+            Some(Value::Double(value))
+        }
+        Some(Kind::StringValue(text)) => {
+            if text.len() > MAX_STRING_BYTES {
+                f.refuse("string_value", format_args!("is longer than {MAX_STRING_BYTES} bytes"));
+            }
+            Some(Value::String(text))
+        }
+        Some(Kind::TimestampValue(time)) => f.exact_instant("timestamp_value", time).map(Value::Timestamp),
+        Some(Kind::ListValue(proto::ValueList { values })) => {
+            f.at_most("list_value.values", values.len(), MAX_LIST);
+            let nested = |v: &proto::Value| matches!(v.kind, Some(Kind::ListValue(_)));
+            if values.iter().any(nested) {
+                f.refuse("list_value.values", "contains a list");
+                return None;
+            }
+            f.within("list_value", |f| f.list("values", values, self::value)).map(Value::List)
+        }
+    }
+}
+
+/// A value as a message.
+pub fn to_value(value: Value) -> proto::Value {
+    let kind = match value {
+        Value::Null => Kind::NullValue(proto::NullValue {}),
+        Value::Bool(value) => Kind::BoolValue(value),
+        Value::Int(value) => Kind::IntValue(value),
+        Value::Double(value) => Kind::DoubleValue(value),
+        Value::String(text) => Kind::StringValue(text),
+        Value::Timestamp(millis) => Kind::TimestampValue(to_timestamp(millis)),
+        Value::List(values) => Kind::ListValue(proto::ValueList { values: values.into_iter().map(to_value).collect() }),
+    };
+    proto::Value { kind: Some(kind) }
+}
+
+/// A declared type.
+pub fn field_type(f: &mut Fields, declared: proto::FieldType) -> Option<FieldType> {
+    let proto::FieldType { scalar, list } = declared;
+    let scalar = match f.required_choice("scalar", scalar)? {
+        proto::ScalarType::String => FieldType::String,
+        proto::ScalarType::Int => FieldType::Int,
+        proto::ScalarType::Double => FieldType::Double,
+        proto::ScalarType::Bool => FieldType::Bool,
+        proto::ScalarType::Timestamp => FieldType::Timestamp,
+        proto::ScalarType::Unspecified => return None,
+    };
+    Some(if list { FieldType::List(Box::new(scalar)) } else { scalar })
+}
+
+/// A declared type as a message.
+pub fn to_field_type(declared: &FieldType) -> proto::FieldType {
+    let scalar = match declared {
+        FieldType::String => proto::ScalarType::String,
+        FieldType::Int => proto::ScalarType::Int,
+        FieldType::Double => proto::ScalarType::Double,
+        FieldType::Bool => proto::ScalarType::Bool,
+        FieldType::Timestamp => proto::ScalarType::Timestamp,
+        FieldType::List(item) => return proto::FieldType { list: true, ..to_field_type(item) },
+    };
+    proto::FieldType { scalar: scalar.into(), list: false }
+}

@@ -1,0 +1,195 @@
+//! `DecisionService`. Not done yet: records as lists and plans, explanations, who may, elements.
+//!
+//! `Authorize` borrows its question from the request; a version that is not there yet is the only
+//! thing it waits for.
+
+mod batch;
+mod question;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response};
+
+use crate::core::decision::{Question, Reason as Decided, Walk};
+use crate::core::table::Table;
+use crate::engine::{self, Engine, ReadError};
+
+use super::admin::Reply;
+use super::fields::Fields;
+use super::paging::Page;
+use super::proto::decision_service_server::DecisionService;
+use super::proto::*;
+use super::refusal::Refusal;
+use super::report::revision_of;
+use super::request::{at_least, caller, reading};
+use super::status::Failure;
+
+use question::Asked;
+
+/// How long a caller without a deadline waits for a least revision.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Serves `DecisionService`.
+#[derive(Clone)]
+pub struct Decisions {
+    engine: Arc<Engine>,
+}
+
+impl Decisions {
+    /// Decides by what `engine` keeps.
+    #[must_use]
+    pub fn new(engine: Arc<Engine>) -> Self {
+        Self { engine }
+    }
+}
+
+#[tonic::async_trait]
+impl DecisionService for Decisions {
+    async fn authorize(&self, request: Request<AuthorizeRequest>) -> Reply<AuthorizeResponse> {
+        caller(&request)?;
+        let (metadata, _, message) = request.into_parts();
+        let AuthorizeRequest { organization, principal, permission, resource, context, min_revision } = &message;
+        let mut fields = Fields::default();
+        let asked = Asked::new(&mut fields, principal, permission, resource.as_ref(), context.as_ref());
+        if !fields.is_empty() {
+            return Err(self.malformed(fields, organization, &asked.question).into());
+        }
+        let min_revision = min_revision.as_ref().map(at_least);
+        let decide = || {
+            self.engine.authorize(organization, min_revision, &asked.question, |decided, table| {
+                asked.admissible(table).map(|()| answer(decided, table))
+            })
+        };
+        let mut decided = decide();
+        if let (Err(ReadError::NotReached { .. }), Some(least)) = (&decided, min_revision) {
+            self.engine.wait_for(organization, least, patience(&metadata)).await?;
+            decided = decide();
+        }
+        match decided {
+            Ok(answer) => Ok(Response::new(answer?)),
+            Err(error) => Err(question::failure(error, &asked.question).into()),
+        }
+    }
+
+    async fn batch_authorize(&self, request: Request<BatchAuthorizeRequest>) -> Reply<BatchAuthorizeResponse> {
+        caller(&request)?;
+        let (metadata, _, message) = request.into_parts();
+        let mut fields = Fields::default();
+        batch::check(&mut fields, &message);
+        fields.finish(Some(()))?;
+        Ok(Response::new(batch::decide(&self.engine, &message, patience(&metadata)).await))
+    }
+
+    async fn list_permissions(&self, request: Request<ListPermissionsRequest>) -> Reply<ListPermissionsResponse> {
+        let (read, (page, message)) =
+            reading(request, |f, mut m| Page::take(f, "ListPermissions", &mut m).zip(Some(m)))?;
+        let ListPermissionsRequest {
+            organization,
+            principal,
+            resource,
+            context,
+            min_revision: _,
+            page_size: _,
+            page_token: _,
+        } = &message;
+        let mut fields = Fields::default();
+        let asked = Asked::new(&mut fields, principal, "", resource.as_ref(), context.as_ref());
+        if !fields.is_empty() {
+            return Err(self.malformed(fields, organization, &asked.question).into());
+        }
+        asked.without_invitee()?;
+        if let Some(least) = read.at_least() {
+            self.engine.wait_for(organization, least, read.wait).await?;
+        }
+        let listed = self
+            .engine
+            .walk(organization, read.at_least(), &asked.question, |walk, table| permissions(walk, table, &page));
+        match listed {
+            Ok(listed) => Ok(Response::new(listed?)),
+            Err(error) => Err(question::failure(error, &asked.question).into()),
+        }
+    }
+}
+
+impl Decisions {
+    /// All that is wrong with a question of which something is wrong already.
+    fn malformed(&self, fields: Fields, organization: &str, question: &Question<'_>) -> Failure {
+        let decided = self.engine.authorize(organization, None, question, |_, _| ());
+        question::malformed(fields, decided.err(), question)
+    }
+}
+
+fn answer(decided: engine::Decided, table: &Table) -> AuthorizeResponse {
+    AuthorizeResponse { revision: Some(revision_of(table)), ..outcome(decided.reason) }
+}
+
+/// A decision without what it is based on.
+fn outcome(reason: Decided) -> AuthorizeResponse {
+    let decision = if reason == Decided::Allowed { Decision::Allow } else { Decision::Deny };
+    let (decision, reason) = (decision.into(), to_reason(reason).into());
+    AuthorizeResponse { decision, reason, revision: None, staleness: None }
+}
+
+fn to_reason(reason: Decided) -> Reason {
+    match reason {
+        Decided::Allowed => Reason::Allowed,
+        Decided::PrincipalUnknown => Reason::PrincipalUnknown,
+        Decided::PrincipalInvited => Reason::PrincipalInvited,
+        Decided::PrincipalInactive => Reason::PrincipalInactive,
+        Decided::PrincipalLimited => Reason::PrincipalLimited,
+        Decided::ReauthenticationRequired => Reason::ReauthenticationRequired,
+        Decided::ElementNotListed => Reason::ElementNotListed,
+        Decided::NoPermission => Reason::NoPermission,
+        Decided::NotVisible => Reason::NotVisible,
+        Decided::NotApprover => Reason::NotApprover,
+    }
+}
+
+/// Every permission of the catalogue that is allowed, by name.
+fn permissions(walk: &Walk<'_>, table: &Table, page: &Page) -> Result<ListPermissionsResponse, Refusal> {
+    let ask = |name: &str| table.permission(name).map(|p| walk.ask(p));
+    let mut refused = None;
+    let mut allowed = Vec::new();
+    for (_, slot) in table.catalogue() {
+        match ask(slot.row.name.as_str()) {
+            Some(Decided::Allowed) => allowed.push(slot.row.name.to_string()),
+            // These say something of the permission; all others of the question.
+            Some(Decided::NoPermission | Decided::NotVisible | Decided::NotApprover) | None => {}
+            Some(reason) => {
+                refused = Some(reason);
+                break;
+            }
+        }
+    }
+    let (permissions, next_page_token) = page.of_sorted(table.history(), allowed, String::clone)?;
+    let reason = to_reason(refused.unwrap_or(Decided::Allowed)).into();
+    let revision = Some(revision_of(table));
+    Ok(ListPermissionsResponse { permissions, reason, revision, staleness: None, next_page_token })
+}
+
+/// How long to wait for a least revision: a tenth less than the caller waits, so that the answer
+/// that says so arrives.
+pub fn patience(metadata: &MetadataMap) -> Duration {
+    let timeout = metadata.get("grpc-timeout").and_then(|t| timeout(t.to_str().ok()?));
+    timeout.map_or(PATIENCE, |timeout| timeout.mul_f64(0.9))
+}
+
+/// `grpc-timeout`: at most eight digits and a unit.
+fn timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(count * 3_600),
+        "M" => Duration::from_secs(count * 60),
+        "S" => Duration::from_secs(count),
+        "m" => Duration::from_millis(count),
+        "u" => Duration::from_micros(count),
+        "n" => Duration::from_nanos(count),
+        _ => return None,
+    })
+}

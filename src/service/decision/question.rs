@@ -1,0 +1,122 @@
+//! A question, borrowed from the request that brought it.
+
+use crate::core::decision::{self, Context, Problem, ProblemKind, Question, Record, Resource};
+use crate::core::id::{Email, Id};
+use crate::core::table::Table;
+use crate::engine::ReadError;
+
+use super::super::fields::Fields;
+use super::super::proto;
+use super::super::refusal::Refusal;
+use super::super::status::Failure;
+
+/// The permission to which the invite policy belongs (rule 4.9).
+const INVITING: &str = "organization_users.create";
+const NO_INVITE_POLICY: &str = "deciding on the invite policy is";
+const MAX_CHANNEL_BYTES: usize = 64;
+const MAX_ATTRIBUTES: usize = 256;
+
+/// What is asked, and what of it the core does not know.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// For the core.
+    pub question: Question<'a>,
+    invitee: bool,
+}
+
+impl<'a> Asked<'a> {
+    /// The question in a request; what is wrong with it beyond what the core finds goes to `fields`.
+    pub fn new(
+        fields: &mut Fields,
+        principal: &'a str,
+        permission: &'a str,
+        resource: Option<&'a proto::Resource>,
+        context: Option<&'a proto::Context>,
+    ) -> Self {
+        let resource = resource.map(|r| self::resource(fields, r)).unwrap_or_default();
+        let invitee = context.is_some_and(|c| !c.invitee_email.is_empty());
+        let context = context.map(|c| self::context(fields, c)).unwrap_or_default();
+        Self { question: Question { principal, permission, resource, context }, invitee }
+    }
+
+    /// A decision without the invite policy would be wrong.
+    pub fn admissible(&self, table: &Table) -> Result<(), Refusal> {
+        let inviting = || table.canonical(self.question.permission).is_some_and(|name| name.as_str() == INVITING);
+        if self.invitee && inviting() { Err(Refusal::NotSupported(NO_INVITE_POLICY)) } else { Ok(()) }
+    }
+
+    /// For questions that are about every permission.
+    pub fn without_invitee(&self) -> Result<(), Refusal> {
+        if self.invitee { Err(Refusal::NotSupported(NO_INVITE_POLICY)) } else { Ok(()) }
+    }
+}
+
+fn resource<'a>(fields: &mut Fields, resource: &'a proto::Resource) -> Resource<'a> {
+    let proto::Resource { account, object, record } = resource;
+    let record = record.as_ref().map(|record| {
+        // Attributes are for conditions, which this version does not have.
+        let proto::Record { id, owner, account: own, attributes } = record;
+        fields.at_most("resource.record.attributes", attributes.len(), MAX_ATTRIBUTES);
+        Record { id, owner, account: own }
+    });
+    Resource { account, object, record }
+}
+
+fn context<'a>(fields: &mut Fields, context: &'a proto::Context) -> Context<'a> {
+    let proto::Context { channel, authenticated_at, invitee_email, attributes } = context;
+    if channel.len() > MAX_CHANNEL_BYTES {
+        fields.refuse("context.channel", format_args!("is longer than {MAX_CHANNEL_BYTES} bytes"));
+    }
+    fields.at_most("context.attributes", attributes.len(), MAX_ATTRIBUTES);
+    if !invitee_email.is_empty()
+        && let Err(error) = Email::check(invitee_email)
+    {
+        fields.refuse("context.invitee_email", error);
+    }
+    let authenticated_at = authenticated_at.and_then(|at| fields.instant("context.authenticated_at", at));
+    Context { channel, authenticated_at }
+}
+
+/// What is wrong with a question whatever the organization: that of an organization that has
+/// nothing, as far as it is not about what there is.
+pub fn syntax(question: &Question<'_>) -> Vec<Problem> {
+    let Ok(nowhere) = Id::parse("nowhere") else { return Vec::new() };
+    let blank = Table::blank(nowhere, "".into(), 0);
+    let mut problems = decision::decide(&blank, question, 0).err().unwrap_or_default();
+    problems.retain(|p| match p.kind {
+        ProblemKind::Malformed(_) | ProblemKind::RecordWithoutObject => true,
+        ProblemKind::UnknownPermission(_) | ProblemKind::UnknownObject(_) | ProblemKind::UnknownAccount(_) => false,
+    });
+    problems
+}
+
+/// Malformed wins: a question to an unknown organization is looked at, too.
+pub fn failure(error: ReadError, question: &Question<'_>) -> Failure {
+    let ReadError::UnknownOrganization(id) = &error else { return error.into() };
+    let mut problems = syntax(question);
+    if let Err(wrong) = Id::check(id) {
+        problems.insert(0, Problem { field: "organization", kind: wrong.into() });
+    }
+    if problems.is_empty() { error.into() } else { problems.into() }
+}
+
+/// All that is wrong with a question of which something is wrong already.
+pub fn malformed(mut fields: Fields, error: Option<ReadError>, question: &Question<'_>) -> Failure {
+    let problems = match error {
+        Some(ReadError::Problems(problems)) => problems,
+        Some(ReadError::UnknownOrganization(id)) => {
+            if let Err(wrong) = Id::check(&id) {
+                fields.refuse("organization", wrong);
+            }
+            syntax(question)
+        }
+        Some(ReadError::OtherHistory | ReadError::NotReached { .. }) | None => Vec::new(),
+    };
+    for Problem { field, kind } in problems {
+        fields.refuse(field, kind);
+    }
+    match fields.finish::<()>(None) {
+        Err(refusal) => refusal.into(),
+        Ok(()) => Refusal::Internal("a malformed question without a violation").into(),
+    }
+}

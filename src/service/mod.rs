@@ -1,0 +1,61 @@
+//! Thin gRPC: convert, one call, convert, return.
+//!
+//! ```text
+//! Request<Message> ── request::{reading, writing} ──> typed values, or every violation at once
+//!                  ── Engine ─────────────────────> a version, a decision, an outcome
+//!                  ── convert, report ────────────> Response<Message>
+//!                  ── status ─────────────────────> Status, for whatever went wrong
+//! ```
+//!
+//! Messages are taken apart field by field (`let M { a, b } = message`), so that a new field breaks
+//! the build until someone thinks of it. What a request asks for and this version does not do is an
+//! error, never dropped. Nothing here authorizes: the layer in front puts a [`Caller`] into the
+//! request's extensions, and a request without one is refused.
+//!
+//! The alternative that lost: a generic handler for every create, get, list, update and delete. The
+//! five differ in small ways for each entity, and traits for those hid more than they saved.
+
+#![allow(clippy::wildcard_imports, reason = "a service names nearly every message of its own file")]
+#![allow(clippy::option_option, reason = "the outer one: whether it is sound; the inner: whether it is given")]
+#![allow(clippy::missing_errors_doc, reason = "what cannot be is a `Refusal`, and it says why")]
+
+pub mod admin;
+mod convert;
+mod credential;
+mod decision;
+mod fields;
+mod group;
+mod mask;
+mod organization;
+mod paging;
+pub mod proto;
+mod refusal;
+mod report;
+mod request;
+mod role;
+mod status;
+#[cfg(test)]
+mod tests;
+mod user;
+
+pub use admin::Admin;
+pub use convert::row::messages;
+pub use convert::value::{to_timestamp, to_value};
+pub use decision::Decisions;
+pub use organization::rows;
+pub use status::DOMAIN;
+
+/// Who calls, as the layer that authenticates found out. It inserts this into the extensions of
+/// every request that it lets through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// For the log, and to tell the request ids of callers apart.
+    pub name: String,
+}
+
+/// The descriptor sets that reflection serves: ours, and the details that errors carry, without
+/// which clients cannot print them.
+#[must_use]
+pub fn descriptor_sets() -> [&'static [u8]; 2] {
+    [proto::FILE_DESCRIPTOR_SET, tonic_types::pb::FILE_DESCRIPTOR_SET]
+}

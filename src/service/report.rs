@@ -1,0 +1,261 @@
+//! What a write came to, in the words of the API.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::core::change::{Effect, etag};
+use crate::core::id::Id;
+use crate::core::model::{GroupKind, InvitePolicy, Key, Row};
+use crate::core::table::Table;
+use crate::engine::{self, Outcome};
+
+use super::proto;
+
+/// The most changes that a reply lists.
+const MAX_CHANGES: usize = 1_000;
+/// The most groups that the effect of an e-mail domain lists.
+const MAX_GROUPS: usize = 1_000;
+
+/// What the API calls the kind of entity that a key identifies: the field of `Row`.
+pub fn entity(key: &Key) -> &'static str {
+    match key {
+        Key::Settings => "organization",
+        Key::Account(_) => "account",
+        Key::Permission(_) => "permission",
+        Key::Object(_) => "object",
+        Key::Role(_) => "role",
+        Key::Group(_) => "group",
+        Key::User(_) => "user",
+        Key::Service(_) => "service_account",
+        Key::Assignment(..) => "assignment",
+        Key::Grant(..) => "grant",
+    }
+}
+
+fn id(table: &Table, key: &Key) -> String {
+    match key {
+        Key::Settings => table.id().to_string(),
+        Key::Account(id) | Key::Object(id) | Key::Role(id) | Key::Group(id) => id.to_string(),
+        Key::Permission(name) => name.to_string(),
+        Key::User(id) | Key::Service(id) => id.to_string(),
+        Key::Assignment(role, member, target) => format!("`{role}` to `{member}` at {target}"),
+        Key::Grant(pattern, member, target) => format!("`{pattern}` to `{member}` at {target}"),
+    }
+}
+
+/// A revision of the engine.
+pub fn revision(revision: &engine::Revision) -> proto::Revision {
+    proto::Revision { history: revision.history.to_string(), number: revision.number }
+}
+
+/// The revision of a version.
+pub fn revision_of(table: &Table) -> proto::Revision {
+    proto::Revision { history: table.history().to_string(), number: table.revision() }
+}
+
+/// How many rows a write creates, changes and deletes, memberships counted as rows.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// New ones.
+    pub created: u64,
+    /// Different ones.
+    pub updated: u64,
+    /// Gone ones.
+    pub deleted: u64,
+}
+
+/// Reads an [`Outcome`].
+#[derive(Clone, Copy)]
+pub struct Report<'a>(pub &'a Outcome);
+
+impl<'a> Report<'a> {
+    /// The version with the change, that of a dry run included.
+    pub fn after(self) -> &'a Table {
+        &self.0.after
+    }
+
+    /// The revision to report.
+    #[allow(clippy::unnecessary_wraps, reason = "messages are optional fields")]
+    pub fn revision(self) -> Option<proto::Revision> {
+        Some(revision(&self.0.revision))
+    }
+
+    /// The first changes, in the order of the fields of `Row`, then by id.
+    pub fn changes(self) -> Vec<proto::Change> {
+        self.changes_and_counts().0
+    }
+
+    /// The first changes, and how many there are in all.
+    pub fn changes_and_counts(self) -> (Vec<proto::Change>, Counts) {
+        let Outcome { before, after, effects, revision: _ } = self.0;
+        let mut sorted: Vec<_> = effects.iter().collect();
+        sorted.sort();
+        let mut listed = Listed::default();
+        let mut memberships = Vec::new();
+        for (key, effect) in sorted {
+            let (old, new) = (before.row(key), after.row(key));
+            let same = matches!((&old, &new), (Some(old), Some(new)) if etag(old) == etag(new));
+            let moves = Moves::between(old.as_ref(), new.as_ref());
+            if !same {
+                listed.add(*effect, entity(key), || id(after, key), || key.describe());
+            }
+            if !moves.is_empty() {
+                memberships.push((key, moves));
+            }
+        }
+        for (key, moves) in memberships {
+            let joined = moves.joined.iter().map(|g| (Effect::Created, g));
+            for (effect, group) in joined.chain(moves.left.iter().map(|g| (Effect::Deleted, g))) {
+                let id = || format!("{} in `{group}`", member(key));
+                listed.add(effect, "membership", id, || format!("membership of {} in group `{group}`", key.describe()));
+            }
+        }
+        (listed.changes, listed.counts)
+    }
+
+    /// What went with `deleted` because it referred to it (rule 2.10).
+    pub fn removed(self, deleted: &Key) -> proto::Removed {
+        let Outcome { before, after, effects, revision: _ } = self.0;
+        let mut removed = proto::Removed::default();
+        for (key, effect) in effects {
+            let old = before.row(key);
+            let new = after.row(key);
+            removed.memberships += Moves::between(old.as_ref(), new.as_ref()).left.len() as u64;
+            if let (Some(Row::User(old)), Some(Row::User(new))) = (&old, &new) {
+                removed.memberships += old.pending_groups.len().saturating_sub(new.pending_groups.len()) as u64;
+            }
+            if let (Some(Row::Role(old)), Some(Row::Role(new))) = (&old, &new) {
+                removed.role_permissions += old.permissions.len().saturating_sub(new.permissions.len()) as u64;
+            }
+            if *effect == Effect::Deleted && key != deleted {
+                match key {
+                    Key::Assignment(..) => removed.assignments += 1,
+                    Key::Grant(..) => removed.grants += 1,
+                    Key::Role(_) => removed.roles += 1,
+                    _ => {}
+                }
+            }
+        }
+        removed
+    }
+
+    /// What the change of e-mail domains does, one for each domain added or removed (rule 2.6).
+    pub fn email_domain_effects(self) -> Vec<proto::EmailDomainEffect> {
+        let Outcome { before, after, effects, revision: _ } = self.0;
+        if !effects.iter().any(|(key, _)| *key == Key::Settings) {
+            return Vec::new();
+        }
+        let (old, new) = (domains(before), domains(after));
+        let changed: Vec<(&String, bool)> =
+            old.difference(&new).map(|d| (d, true)).chain(new.difference(&old).map(|d| (d, false))).collect();
+        if changed.is_empty() {
+            return Vec::new();
+        }
+        let (users_before, users_after) = (before.active_users_by_domain(), after.active_users_by_domain());
+        let effect = |(domain, removed): (&String, bool)| {
+            let (groups, counts) = if removed { (before, &users_before) } else { (after, &users_after) };
+            let moved = counts.get(domain).copied().unwrap_or(0);
+            let mut groups: Vec<proto::GroupEffect> = dynamic_groups(groups, domain)
+                .map(|group| {
+                    let left = members(after, &group, &new, &users_after);
+                    proto::GroupEffect {
+                        group: group.to_string(),
+                        members_gained: if removed { 0 } else { moved },
+                        members_lost: if removed { moved } else { 0 },
+                        emptied: removed && moved > 0 && left == 0,
+                    }
+                })
+                .filter(|g| g.members_gained + g.members_lost > 0)
+                .collect();
+            groups.sort_by(|a, b| (b.members_lost, &a.group).cmp(&(a.members_lost, &b.group)));
+            groups.truncate(MAX_GROUPS);
+            let in_invite_policy = [before, after].iter().any(|t| invites(t, domain));
+            proto::EmailDomainEffect { domain: domain.clone(), removed, groups, in_invite_policy }
+        };
+        changed.into_iter().map(effect).collect()
+    }
+}
+
+fn member(key: &Key) -> String {
+    match key {
+        Key::User(id) => format!("`user:{id}`"),
+        Key::Service(id) => format!("`service:{id}`"),
+        Key::Group(id) => format!("`group:{id}`"),
+        _ => key.describe(),
+    }
+}
+
+#[derive(Default)]
+struct Listed {
+    changes: Vec<proto::Change>,
+    counts: Counts,
+}
+
+impl Listed {
+    fn add(&mut self, effect: Effect, entity: &str, id: impl Fn() -> String, what: impl Fn() -> String) {
+        let (count, kind, verb) = match effect {
+            Effect::Created => (&mut self.counts.created, proto::ChangeKind::Create, "create"),
+            Effect::Updated => (&mut self.counts.updated, proto::ChangeKind::Update, "update"),
+            Effect::Deleted => (&mut self.counts.deleted, proto::ChangeKind::Delete, "delete"),
+        };
+        *count += 1;
+        if self.changes.len() < MAX_CHANGES {
+            let summary = format!("{verb} {}", what());
+            self.changes.push(proto::Change { kind: kind.into(), entity: entity.to_owned(), id: id(), summary });
+        }
+    }
+}
+
+/// The groups that a member joins and leaves.
+#[derive(Default)]
+struct Moves {
+    joined: Vec<Id>,
+    left: Vec<Id>,
+}
+
+impl Moves {
+    fn between(old: Option<&Row>, new: Option<&Row>) -> Self {
+        let (old, new) = (old.map_or(&[][..], groups), new.map_or(&[][..], groups));
+        let missing =
+            |from: &[Id], other: &[Id]| from.iter().filter(|g| other.binary_search(g).is_err()).cloned().collect();
+        if old == new { Self::default() } else { Self { joined: missing(new, old), left: missing(old, new) } }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.joined.is_empty() && self.left.is_empty()
+    }
+}
+
+/// The groups that a row makes its member a direct member of.
+pub fn groups(row: &Row) -> &[Id] {
+    match row {
+        Row::User(user) => &user.groups,
+        Row::Service(service) => &service.groups,
+        Row::Group(group) => &group.groups,
+        _ => &[],
+    }
+}
+
+fn domains(table: &Table) -> BTreeSet<String> {
+    let domains = table.settings().into_iter().flat_map(|s| &s.email_domains);
+    domains.map(|d| d.domain.to_string()).collect()
+}
+
+fn invites(table: &Table, domain: &str) -> bool {
+    table.settings().is_some_and(|s| match &s.invite_policy {
+        InvitePolicy::AllowedDomains(domains) => domains.iter().any(|d| d.as_str() == domain),
+        InvitePolicy::AdminsOnly | InvitePolicy::AnyDomain => false,
+    })
+}
+
+fn dynamic_groups<'a>(table: &'a Table, domain: &'a str) -> impl Iterator<Item = Id> + 'a {
+    let groups = table.list_groups(None, usize::MAX).items.into_iter();
+    groups.filter_map(move |group| match group.kind {
+        GroupKind::Dynamic(domains) if domains.iter().any(|d| d.as_str() == domain) => Some(group.id),
+        _ => None,
+    })
+}
+
+fn members(table: &Table, group: &Id, own: &BTreeSet<String>, users: &BTreeMap<String, u64>) -> u64 {
+    let Some(GroupKind::Dynamic(domains)) = table.group_row(group).map(|g| g.kind) else { return 0 };
+    domains.iter().filter(|d| own.contains(d.as_str())).filter_map(|d| users.get(d.as_str())).sum()
+}
