@@ -34,7 +34,8 @@ impl Server {
         let _ = std::fs::remove_file(&at);
         let log = File::options().create(true).append(true).open(folder.join("log")).unwrap();
         let child = Command::new(BINARY)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            // The clients of this process do not answer while it waits for the server to stop.
+            .args(["serve", "--listen", "127.0.0.1:0", "--drain-timeout", "1s", "--data"])
             .arg(folder.join("data"))
             .arg("--address-file")
             .arg(&at)
