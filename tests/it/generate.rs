@@ -11,7 +11,7 @@
 //! are well typed: a declared value is compared with one of its type, anything with what is sent undeclared. What
 //! the model leaves open is not generated: an order between two undeclared values (both may be truth values), the
 //! number of users in a relation list (they may be told twice), an undeclared needle in a declared list (which may be
-//! empty), the case of an e-mail, undeclared lists with unlike items.
+//! empty), the case of an e-mail, reports but to the right of `in`, undeclared lists with unlike items.
 
 #![allow(missing_docs, dead_code, unused_imports)]
 

@@ -374,7 +374,6 @@ fn size(rng: &mut Rng, of: &Readable) -> Option<Condition> {
     }
     let path = match rng.u8(..4) {
         0 => Path::User("groups".into()),
-        1 => reports(rng),
         _ => of.declared(rng, |kind| !scalar(kind))?.0,
     };
     let most = rng.i64(..4);
@@ -384,8 +383,7 @@ fn size(rng: &mut Rng, of: &Readable) -> Option<Condition> {
 fn some_or_all(rng: &mut Rng, of: &Readable) -> Option<Condition> {
     let (path, item) = match rng.u8(..4) {
         0 => (people_list(rng), Kind::String),
-        1 if rng.bool() => (Path::User("groups".into()), Kind::String),
-        1 => (reports(rng), Kind::String),
+        1 => (Path::User("groups".into()), Kind::String),
         _ => of.declared(rng, |kind| !scalar(kind)).map(|(path, kind)| (path, kind.item().unwrap()))?,
     };
     let predicate = |rng: &mut Rng| {
