@@ -58,7 +58,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "COUNT", env = "DOORWARD_WORKERS")]
     pub workers: Option<usize>,
 
-    /// After a stop signal, go on serving for so long while health says NOT_SERVING, so that load
+    /// After a stop signal, go on serving for so long while health says `NOT_SERVING`, so that load
     /// balancers look elsewhere first.
     #[arg(long, value_name = "DURATION", env = "DOORWARD_DRAIN_DELAY", default_value = "0s", value_parser = duration)]
     pub drain_delay: Duration,
@@ -100,7 +100,7 @@ pub struct Config {
     pub address_file: Option<PathBuf>,
     /// Threads that serve connections; none for one a core.
     pub workers: Option<usize>,
-    /// How long to serve on as NOT_SERVING.
+    /// How long to serve on as `NOT_SERVING`.
     pub drain_delay: Duration,
     /// How long to wait for calls in flight.
     pub drain_timeout: Duration,

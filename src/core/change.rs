@@ -187,7 +187,8 @@ pub fn etag(row: &Row) -> String {
         _ => {}
     }
     let digest = Sha256::digest(minicbor::to_vec(&row).unwrap_or_default());
-    digest.iter().take(8).fold(String::with_capacity(16), |text, byte| format!("{text}{byte:02x}"))
+    let (first, _) = digest.split_at(8);
+    format!("{:016x}", first.iter().fold(0u64, |n, byte| n << 8 | u64::from(*byte)))
 }
 
 fn member_change(draft: &mut Draft, group: &Id, members: &[Member], add: bool) -> Result<(), ChangeError> {

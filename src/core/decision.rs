@@ -252,6 +252,7 @@ impl<'a> Walk<'a> {
     #[inline]
     #[must_use]
     pub fn ask(&self, permission: PermissionRef) -> Reason {
+        // INVARIANT 4: whatever is not `Allowed` below is a deny; no branch falls through to an allow.
         let found = match &self.principal {
             Ok(found) => found,
             Err(reason) => return *reason,

@@ -26,7 +26,7 @@ pub struct Draft {
     /// By (is service, id).
     pub(super) principals: HashMap<(bool, Box<str>), PrincipalDraft>,
     /// By object number and record id.
-    pub(super) records: HashMap<(u32, Box<str>), Vec<(Edge, Member)>>,
+    pub(super) records: HashMap<(u32, Box<str>), Vec<HeldBy>>,
     /// By target, then bundle and group.
     pub(super) holdings: HashMap<TargetNo, BTreeMap<(u32, u32), Edge>>,
     pub(super) dirty: Dirty,
@@ -35,6 +35,9 @@ pub struct Draft {
     /// By user: the folded address it had before this version, and the one it is to have.
     pub(super) emails: HashMap<OpaqueId, (Option<String>, String)>,
 }
+
+/// Something held at a record, and by whom.
+pub(super) type HeldBy = (Edge, Member);
 
 /// What must be flattened again.
 #[derive(Default)]

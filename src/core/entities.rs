@@ -248,7 +248,7 @@ impl Draft {
         let Ok(number) = self.group(&row.id) else { return };
         let Some(old) = self.next.group_slot(number).cloned() else { return };
         self.text(key, "name", &row.name, limits::MAX_NAME_BYTES);
-        self.text(key, "photo_uri", &row.photo_uri, limits::MAX_NAME_BYTES);
+        self.text(key, "photo_uri", &row.photo_uri, limits::MAX_URI_BYTES);
         if let GroupKind::Dynamic(domains) = &row.kind {
             self.list(key, "domains", domains, limits::MAX_DOMAINS, "domains");
         }

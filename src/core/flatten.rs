@@ -79,16 +79,12 @@ impl Draft {
         let mut missing: Vec<(Key, Fault)> = Vec::new();
         for (number, bundle) in (0u32..).zip(&self.next.bundles) {
             match bundle.as_ref().map(|b| &b.source) {
-                None => {}
                 Some(Source::Role { row, .. }) => {
                     let faults = row.permissions.iter().filter_map(|p| self.known(p).err());
                     missing.extend(faults.map(|fault| (Key::Role(row.id.clone()), fault)));
                 }
-                Some(Source::Grant(pattern)) => {
-                    if self.known(pattern).is_err() {
-                        unused.push((number, pattern.clone()));
-                    }
-                }
+                Some(Source::Grant(pattern)) if self.known(pattern).is_err() => unused.push((number, pattern.clone())),
+                Some(Source::Grant(_)) | None => {}
             }
         }
         if !unused.is_empty() {

@@ -54,12 +54,18 @@ macro_rules! text_newtype {
 
         impl $name {
             /// Parses `text`, refusing what the type does not allow.
+            ///
+            /// # Errors
+            /// See [`IdError`].
             pub fn parse(text: &str) -> Result<Self, IdError> {
                 $check(text)?;
                 Ok(Self(text.into()))
             }
 
             /// Whether `text` would parse, without making anything of it.
+            ///
+            /// # Errors
+            /// See [`IdError`].
             #[inline]
             pub fn check(text: &str) -> Result<(), IdError> {
                 $check(text)
@@ -164,6 +170,9 @@ impl Email {
 
 impl PermissionName {
     /// Refuses the single-segment form that only aliases may have.
+    ///
+    /// # Errors
+    /// See [`IdError`].
     pub fn parse_name(text: &str) -> Result<Self, IdError> {
         if !text.contains('.') {
             return Err(if text.is_empty() { IdError::Empty } else { IdError::PermissionName });

@@ -18,10 +18,12 @@ pub const MAX_DOMAINS: usize = 1_000;
 pub const MAX_FIELDS: usize = 256;
 /// Bytes of a field's or attribute's name.
 pub const MAX_FIELD_NAME_BYTES: usize = 128;
-/// Bytes of a name, address of a picture and the like.
-pub const MAX_NAME_BYTES: usize = 1_024;
+/// Bytes of a name.
+pub const MAX_NAME_BYTES: usize = 256;
 /// Bytes of a description.
-pub const MAX_DESCRIPTION_BYTES: usize = 8_192;
+pub const MAX_DESCRIPTION_BYTES: usize = 4_096;
+/// Bytes of the address of a picture.
+pub const MAX_URI_BYTES: usize = 2_048;
 /// Bytes of all attributes of one principal, encoded.
 pub const MAX_ATTRIBUTES_BYTES: usize = 32 * 1_024;
 /// Accounts, objects, groups or roles ever created in the life of a process.

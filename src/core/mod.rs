@@ -8,6 +8,7 @@
 //! read               a version as rows again
 //! change             what callers want changed, resolved against a version
 //! decision           the rules of ACCESS-MODEL.md section 4: one walk over a version
+//! condition          the language of data-access policies; not wired to decisions yet
 //! presets            the shipped catalogues and roles, as data
 //! ```
 
@@ -19,6 +20,7 @@ mod flatten;
 mod read;
 
 pub mod change;
+pub mod condition;
 pub mod decision;
 pub mod id;
 pub mod limits;

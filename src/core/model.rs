@@ -401,6 +401,7 @@ pub enum GroupKind {
 }
 
 /// What a group may be used for (rule 2.9). All off until set.
+#[allow(clippy::struct_excessive_bools, reason = "five independent marks, as the file has them")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Visibility {
     /// As the member of a `mentioned` relation.

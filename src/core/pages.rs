@@ -213,6 +213,7 @@ fn offset(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
+#[allow(clippy::cast_possible_truncation, reason = "four bits are left")]
 fn nibble(hash: u64, depth: u32) -> usize {
     (hash >> (60 - depth * 4)) as usize & (FAN - 1)
 }

@@ -336,6 +336,7 @@ impl Table {
 
     /// The direct members of a group: users, service accounts and groups whose row names it, or for
     /// a dynamic or system group whoever it covers now.
+    #[must_use]
     pub fn members_of<'a>(&'a self, group: &Id) -> Option<impl Iterator<Item = Member> + 'a> {
         let number = self.groups.find(group.as_str())?.value;
         let slot = self.group_slot(number)?;

@@ -265,6 +265,7 @@ impl Engine {
         at_least: Option<AtLeast<'_>>,
         read: impl FnOnce(&Table) -> T,
     ) -> Result<T, ReadError> {
+        // INVARIANT 5: one version for the whole of `read`.
         let found = self.snapshots.with(organization, |published| {
             let table = published.table();
             if let Some(at_least) = at_least {
@@ -324,6 +325,7 @@ fn publish(snapshots: &Snapshots, batch: Vec<Durable>) {
         }
         waiting.push(done);
     }
+    // INVARIANT 1: what comes out of the committer is on disk; only now may anyone see or hear of it.
     snapshots.publish(last);
     for done in waiting {
         // Whoever gave up waiting does not hear of it.

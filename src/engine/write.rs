@@ -309,6 +309,7 @@ impl Engine {
         let commit = Commit { scope, revision, log: rows::encode(&logged), rows: stored };
         let (done, durable) = oneshot::channel();
         self.committer.submit(commit, Durable { table: Some(Arc::clone(&after)), done })?;
+        // INVARIANT 2: the next write builds on this one, under the same lock and in the committer's order.
         head.table = after;
         head.birth = None;
         if let Some(answered) = answered {

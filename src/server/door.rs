@@ -25,7 +25,7 @@ use crate::service::DOMAIN;
 use crate::telemetry::{self, Sampler, Trace};
 
 /// How long a call other than a decision may take until its answer begins.
-pub const ANSWER_DEADLINE: Duration = Duration::from_secs(300);
+pub const ANSWER_DEADLINE: Duration = Duration::from_mins(5);
 
 const STATUS_DETAILS: &str = "grpc-status-details-bin";
 

@@ -1,7 +1,7 @@
 //! Assembles the server, runs it and ends it.
 //!
 //! **Start.** Store, engine, sockets, credentials, workers, then SERVING: whoever can connect is
-//! answered. **Stop.** NOT_SERVING, a delay in which load balancers look elsewhere, no new
+//! answered. **Stop.** `NOT_SERVING`, a delay in which load balancers look elsewhere, no new
 //! connections, calls in flight until a hard deadline, then the committer, so that nothing that was
 //! acknowledged or taken is lost.
 //!
@@ -41,7 +41,7 @@ pub use worker::{MAX_HEADER_BYTES, MAX_STREAMS};
 
 /// Connections at a time; more wait to be accepted.
 pub const MAX_CONNECTIONS: usize = 16_384;
-/// How a process ends whose store failed (EX_SOFTWARE): what is on disk is unknown until it is opened again.
+/// How a process ends whose store failed (`EX_SOFTWARE`): what is on disk is unknown until it is opened again.
 pub const EXIT_STORE_FAILED: i32 = 70;
 /// How a process ends that was told to stop a second time.
 const EXIT_IMPATIENT: i32 = 130;
@@ -180,6 +180,7 @@ pub async fn serve_with(
     ready: impl FnOnce(Bound) + Send,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
+    config.check()?;
     let (listeners, bound) = bind(config)?;
     let services = services::assemble(engine)?;
     let gate = gate(&config.access, engine).await?;
@@ -282,11 +283,12 @@ fn accept(listeners: Vec<Listener>, workers: &Arc<Workers>) -> JoinSet<()> {
 
 /// In one step: whoever waits for the file never reads half of it.
 fn write_addresses(path: &Path, bound: &Bound) -> Result<(), ServeError> {
-    let mut text: String = bound.tcp.iter().map(|address| format!("{address}\n")).collect();
-    text.extend(bound.unix.iter().map(|path| format!("unix:{}\n", path.display())));
+    let mut lines: Vec<String> = bound.tcp.iter().map(ToString::to_string).collect();
+    lines.extend(bound.unix.iter().map(|path| format!("unix:{}", path.display())));
+    lines.push(String::new());
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
-    let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
+    let written = fs::write(&beside, lines.join("\n")).and_then(|()| fs::rename(&beside, path));
     written.map_err(|source| ServeError::AddressFile { path: path.to_owned(), source })
 }
 

@@ -22,7 +22,7 @@ use super::*;
 use crate::service::proto::decision_service_client::DecisionServiceClient;
 use crate::service::proto::organization_service_client::OrganizationServiceClient;
 use crate::service::proto::watch_service_client::WatchServiceClient;
-use crate::service::proto::{AuthorizeRequest, ExplainRequest, WatchRequest};
+use crate::service::proto::{AuthorizeRequest, ExplainRequest, GetOrganizationRequest, WatchRequest};
 
 const DECISIONS: &str = "doorward.v1.DecisionService";
 
@@ -121,7 +121,7 @@ async fn strangers_hear_health_and_reflection_and_nothing_else() {
     assert_ne!(ask(channel.clone(), Some(token.trim_end())).await, Code::Unauthenticated);
 
     let mut admin = OrganizationServiceClient::new(channel);
-    let refused = admin.get_organization(Request::new(Default::default())).await.unwrap_err();
+    let refused = admin.get_organization(GetOrganizationRequest::default()).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
     server.stop().await;
 }

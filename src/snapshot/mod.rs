@@ -75,7 +75,7 @@ impl Snapshots {
     /// The ids of all organizations, sorted.
     #[must_use]
     pub fn ids(&self) -> Vec<String> {
-        let mut ids: Vec<String> = self.organizations.load().keys().map(|id| id.to_string()).collect();
+        let mut ids: Vec<String> = self.organizations.load().keys().map(ToString::to_string).collect();
         ids.sort();
         ids
     }

@@ -9,6 +9,14 @@
 //! and p99 are of blocks, divided by 32.
 //!
 //! `cargo bench --bench decide` · `-- --large` adds a million users in ten groups each.
+#![allow(
+    clippy::pedantic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test or a bench may fail loudly"
+)]
 
 use std::fmt::Write as _;
 use std::hint::black_box;

@@ -12,6 +12,14 @@
 //!
 //! Population: `customer` of the real access data, or a generated organization of its size; users
 //! uniform, half of the questions denied. `cargo bench --bench wire`
+#![allow(
+    clippy::pedantic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test or a bench may fail loudly"
+)]
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,12 @@
 //! The integration tests, one binary.
+#![allow(
+    clippy::pedantic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test or a bench may fail loudly"
+)]
 
 mod arrows;
 mod engine;

@@ -1,17 +1,15 @@
 //! The oracle is trusted: each rule it claims, on the smallest organization that shows it; and the generator's questions
 //! are spread as the property test needs them.
 
-#![allow(missing_docs, dead_code)]
-
-#[path = "generate.rs"]
-mod generate;
-#[path = "oracle.rs"]
-mod oracle;
+#[path = "oracle_selftest_records.rs"]
+mod records;
+#[path = "oracle_selftest_spread.rs"]
+mod spread;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use generate::NOW_MS;
-use oracle::{Answer, Oracle, Question, RecordQ, authorize};
+use crate::generate::NOW_MS;
+use crate::oracle::{self, Answer, Question, RecordQ, authorize};
 use serde_json::{Value, json};
 
 const DAY_MS: i64 = 86_400_000;
@@ -41,6 +39,7 @@ fn ask(principal: &str, permission: &str) -> Question {
         object: None,
         record: None,
         channel: None,
+        context_attributes: BTreeMap::new(),
         authenticated_at_ms: None,
         now_ms: NOW_MS,
     }
@@ -51,7 +50,12 @@ fn at(question: Question, account: Option<&str>, object: Option<&str>) -> Questi
 }
 
 fn on(question: Question, record: &str, owner: Option<&str>, account: Option<&str>) -> Question {
-    let record = RecordQ { id: record.into(), owner: owner.map(Into::into), account: account.map(Into::into) };
+    let record = RecordQ {
+        id: record.into(),
+        owner: owner.map(Into::into),
+        account: account.map(Into::into),
+        ..RecordQ::default()
+    };
     Question { object: question.object.or(Some("app".into())), record: Some(record), ..question }
 }
 
@@ -356,88 +360,4 @@ fn permissions_lists_what_authorize_allows() {
     );
     assert_eq!(oracle::permissions(&file, &ask("user:nobody", "no.such")), Some(BTreeSet::new()));
     assert_eq!(oracle::permissions(&file, &at(ask("user:ana", "no.such"), None, Some("nowhere"))), None);
-}
-
-/// What the generator promises of a file that no type promises.
-fn check_valid(file: &Value) {
-    let list = |key: &str| file[key].as_array().cloned().unwrap_or_default();
-    let unique = |name: &str, of: Vec<String>| {
-        assert_eq!(of.iter().collect::<BTreeSet<_>>().len(), of.len(), "{name} twice: {file}")
-    };
-    for key in ["accounts", "objects", "users", "service_accounts", "groups", "roles"] {
-        unique(key, list(key).iter().map(|row| row["id"].to_string()).collect());
-    }
-    unique("e-mail", list("users").iter().map(|user| user["email"].as_str().unwrap().to_lowercase()).collect());
-    unique(
-        "name",
-        oracle::catalogue(file).into_iter().flat_map(|one| [one.aliases, vec![one.name]].concat()).collect(),
-    );
-    let place = |row: &Value| {
-        format!("{} {} {} {} {}", row["role"], row["member"], row["account"], row["object"], row["record"])
-    };
-    unique("assignment", list("assignments").iter().map(place).collect());
-    assert!(
-        list("accounts").is_empty()
-            || list("accounts").iter().filter(|account| account["default"] == true).count() == 1
-    );
-    let mut members: BTreeSet<String> =
-        ["all-users", "internal-users", "external-users"].map(|id| format!("group:{id}")).into();
-    for (key, kind) in [("users", "user"), ("service_accounts", "service"), ("groups", "group")] {
-        members.extend(list(key).iter().map(|row| format!("{kind}:{}", row["id"].as_str().unwrap())));
-    }
-    let roles = oracle::role_permissions(file);
-    for row in list("assignments").iter().chain(&list("grants")) {
-        assert!(
-            members.contains(row["member"].as_str().unwrap())
-                && row["role"].as_str().is_none_or(|role| roles.contains_key(role))
-        );
-        if let (Some(starts_at), Some(expires_at)) = (row["starts_at"].as_str(), row["expires_at"].as_str()) {
-            assert!(starts_at.parse::<jiff::Timestamp>().unwrap() < expires_at.parse().unwrap());
-        }
-    }
-}
-
-#[test]
-fn answers_are_spread_as_the_property_needs_them() {
-    let mut rng = fastrand::Rng::with_seed(7);
-    let mut counts: BTreeMap<Answer, u32> = BTreeMap::new();
-    let mut answering = std::time::Duration::ZERO;
-    for _ in 0..1000 {
-        let file = generate::organization(&mut rng);
-        check_valid(&file);
-        let oracle = Oracle::new(&file);
-        for at in 0..100 {
-            let question = generate::question(&mut rng, &file);
-            let before = std::time::Instant::now();
-            let answer = oracle.authorize(&question);
-            answering += before.elapsed();
-            *counts.entry(answer).or_default() += 1;
-            if at == 0
-                && let Some(allowed) = oracle.permissions(&question)
-                && oracle::catalogue(&file).iter().any(|permission| permission.name == question.permission)
-            {
-                assert_eq!(allowed.contains(&question.permission), answer == Allow);
-            }
-        }
-    }
-    let percent = |answer| f64::from(counts.get(&answer).copied().unwrap_or(0)) / 1000.0;
-    for answer in counts.keys() {
-        println!("{:5.1} %  {answer:?}", percent(*answer));
-    }
-    println!("{:?} a question", answering / 100_000);
-    let denies = 100.0 - percent(Allow) - percent(Error);
-    assert!(percent(Allow) >= 30.0 && denies >= 30.0 && (2.0..5.0).contains(&percent(Error)));
-    for reason in [
-        "PRINCIPAL_UNKNOWN",
-        "PRINCIPAL_INVITED",
-        "PRINCIPAL_INACTIVE",
-        "PRINCIPAL_LIMITED",
-        "REAUTHENTICATION_REQUIRED",
-        "ELEMENT_NOT_LISTED",
-        "NO_PERMISSION",
-        "NOT_VISIBLE",
-        "NOT_APPROVER",
-    ] {
-        assert!(percent(Deny(reason)) >= 1.5, "{reason}");
-    }
 }

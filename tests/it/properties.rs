@@ -16,7 +16,7 @@ use crate::generate;
 use crate::oracle::{Answer, Oracle};
 use crate::support::{answer, applied, blank, question, rows, table};
 
-/// Organizations and questions each; more with DOORWARD_PROPERTY_ORGANIZATIONS.
+/// Organizations and questions each; more with `DOORWARD_PROPERTY_ORGANIZATIONS`.
 fn organizations() -> u64 {
     std::env::var("DOORWARD_PROPERTY_ORGANIZATIONS").map_or(1_000, |n| n.parse().unwrap())
 }

@@ -82,7 +82,7 @@ fn token(data: &Path) -> String {
 }
 
 fn reason(status: &Status) -> String {
-    status.get_details_error_info().map(|i| i.reason).unwrap_or_else(|| panic!("no ErrorInfo: {status:?}"))
+    status.get_details_error_info().map_or_else(|| panic!("no ErrorInfo: {status:?}"), |i| i.reason)
 }
 
 fn fields(status: &Status) -> Vec<String> {

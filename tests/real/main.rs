@@ -8,6 +8,14 @@
 //!
 //! Nothing is taken from the library but the generated client: what is under test runs as the built
 //! binary, another process.
+#![allow(
+    clippy::pedantic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test or a bench may fail loudly"
+)]
 
 mod matrix;
 #[path = "../bench/measure.rs"]

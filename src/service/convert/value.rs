@@ -11,6 +11,7 @@ const MAX_STRING_BYTES: usize = 8_192;
 const MAX_LIST: usize = 1_000;
 
 /// Milliseconds as a message.
+#[must_use]
 pub fn to_timestamp(millis: Millis) -> Timestamp {
     let nanos = i32::try_from(millis.rem_euclid(1_000)).unwrap_or(0) * 1_000_000;
     Timestamp { seconds: millis.div_euclid(1_000), nanos }

@@ -57,9 +57,6 @@ fn resource<'a>(fields: &mut Fields, resource: &'a proto::Resource) -> Resource<
         // Attributes are for conditions, which this version does not have.
         let proto::Record { id, owner, account: own, attributes } = record;
         fields.at_most("resource.record.attributes", attributes.len(), MAX_ATTRIBUTES);
-        if !account.is_empty() && !own.is_empty() && account != own {
-            fields.refuse("resource.account", format_args!("contradicts the record's account `{own}`"));
-        }
         Record { id, owner, account: own }
     });
     Resource { account, object, record }

@@ -417,7 +417,6 @@ fn other_yaml_readers_agree_on_every_text() {
 /// Not asserted: a matter of the machine. `cargo test --release --lib file -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement"]
-#[expect(clippy::print_stderr, clippy::disallowed_methods, reason = "a measurement")]
 fn how_long_a_large_file_takes() {
     for users in [10_000, 1_000_000] {
         let mut text = String::from(
