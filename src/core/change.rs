@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::draft::{Draft, Finished};
 use super::fault::{Fault, Violation};
-use super::id::Id;
+use super::id::{Id, OpaqueId};
 use super::model::{Key, Member, Row, Status, Write};
 use super::table::Table;
 
@@ -45,6 +45,13 @@ pub enum Change {
         group: Id,
         /// Whom.
         members: Vec<Member>,
+    },
+    /// Everything that is known of a record (rule 5.1).
+    Forget {
+        /// The object that it is of.
+        object: Id,
+        /// The record.
+        record: OpaqueId,
     },
     /// The whole organization, as its file says.
     Replace {
@@ -122,6 +129,7 @@ pub fn apply(table: &Table, changes: Vec<Change>) -> Result<Applied, ChangeError
             }
             Change::AddMembers { group, members } => member_change(&mut draft, &group, &members, true)?,
             Change::RemoveMembers { group, members } => member_change(&mut draft, &group, &members, false)?,
+            Change::Forget { object, record } => draft.forget(&object, &record),
             Change::Replace { rows, deactivate_missing } => replace(table, &mut draft, rows, deactivate_missing),
         }
     }
@@ -289,6 +297,9 @@ fn replace(table: &Table, draft: &mut Draft, rows: Vec<Row>, deactivate_missing:
             }
         }
     }
+    // A group may go together with what a policy says of it.
+    let policies = new.keys().filter(|k| matches!(k, Key::Policy(_)) && table.row(k).is_some());
+    missing.extend(policies.cloned());
     // Accounts may be named by the users that are moved out of them below, so they go last.
     let (accounts, others): (Vec<Key>, Vec<Key>) = missing.into_iter().partition(|k| matches!(k, Key::Account(_)));
     if !others.is_empty() {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use super::draft::{Draft, remove_id};
 use super::fault::Fault;
-use super::model::{Key, Member, PrivateTo, RoleKind, Row, Target};
-use super::table::{Source, Table, at_object};
+use super::model::{Effect, Key, Member, PrivateTo, RoleKind, Row, Target};
+use super::table::{PolicySlot, Source, Table, at_object, of_relation};
 
 impl Draft {
     /// Takes rows away, and what refers to them. Keys without a row are reported as violations.
@@ -28,7 +28,13 @@ impl Draft {
                 doomed.insert(key);
             }
         }
-        if doomed.iter().any(|k| !matches!(k, Key::Assignment(..) | Key::Grant(..))) {
+        for policy in self.next.policies() {
+            if doomed.contains(&Key::Object(policy.row.object.clone())) {
+                doomed.insert(Key::Policy(policy.row.id.clone()));
+            }
+        }
+        let alone = |k: &Key| matches!(k, Key::Assignment(..) | Key::Grant(..) | Key::Related(..) | Key::Policy(_));
+        if !doomed.iter().all(alone) {
             let edges: Vec<Key> =
                 self.next.edge_rows().map(|row| row.key()).filter(|k| refers(&doomed, &self.next, k)).collect();
             for edge in &edges {
@@ -39,8 +45,10 @@ impl Draft {
             if self.check_references(&doomed) {
                 return;
             }
+            self.cut_policies(&doomed);
         }
-        for key in &doomed {
+        // Policies before their objects.
+        for key in doomed.iter().rev() {
             self.delete_one(key);
         }
         self.touched.extend(doomed);
@@ -80,14 +88,29 @@ impl Draft {
     }
 
     pub(super) fn delete_edge(&mut self, key: &Key) -> bool {
+        self.touched.insert(key.clone());
+        if let Key::Related(relation, member, object, record) = key {
+            let target = Target::Record(object.clone(), record.clone());
+            return self.remove_edge(of_relation(*relation), member, &target);
+        }
         let (bundle, member, target) = match key {
             Key::Assignment(role, member, target) => (self.next.roles.find(role.as_str()), member, target),
             Key::Grant(pattern, member, target) => (self.next.patterns.find(pattern.as_str()), member, target),
             _ => return false,
         };
-        let Some(bundle) = bundle.map(|f| f.value) else { return false };
-        self.touched.insert(key.clone());
-        self.remove_edge(bundle, member, target)
+        bundle.map(|f| f.value).is_some_and(|bundle| self.remove_edge(bundle, member, target))
+    }
+
+    /// Takes deleted groups out of the policies that name them.
+    fn cut_policies(&mut self, doomed: &BTreeSet<Key>) {
+        let gone = |m: &Member| matches!(m, Member::Group(id) if deleted(doomed, id));
+        let named =
+            |p: &&Arc<PolicySlot>| !doomed.contains(&Key::Policy(p.row.id.clone())) && p.row.members.iter().any(gone);
+        let rows: Vec<_> = self.next.policies().filter(named).map(|p| p.row.clone()).collect();
+        for mut row in rows {
+            row.members.retain(|m| !gone(m));
+            self.put(Row::Policy(row));
+        }
     }
 
     /// Takes deleted groups out of their members' rows.
@@ -197,6 +220,17 @@ impl Draft {
                 }
             }
         }
+        // Rule 2.10: without the group, more would be visible.
+        for policy in self.next.policies().filter(|p| p.row.effect == Effect::Restrict) {
+            let groups =
+                policy.row.members.iter().filter_map(|m| if let Member::Group(id) = m { Some(id) } else { None });
+            for id in groups.filter(|id| deleted(doomed, id)) {
+                if !doomed.contains(&Key::Policy(policy.row.id.clone())) {
+                    let by = format!("data-access policy `{}`, which restricts it", policy.row.id);
+                    found.push((Key::Group(id.clone()), by));
+                }
+            }
+        }
         for key in doomed {
             let Key::Account(id) = key else { continue };
             let Ok(number) = self.account(id) else { continue };
@@ -253,6 +287,7 @@ impl Draft {
                         self.edit_bundle(n, |b| b.source = Source::Role { row, changed: false });
                     }
                 } else {
+                    self.dirty.shares = true;
                     remove_id(&mut self.next.roles, id.as_str());
                     self.next.bundles.set(n as usize, None);
                     self.dirty.bundles.remove(&n);
@@ -277,14 +312,20 @@ impl Draft {
                 self.dirty.nesting.remove(&n);
                 self.dirty.domains = true;
             }
-            Key::Assignment(..) | Key::Grant(..) => {
+            Key::Assignment(..) | Key::Grant(..) | Key::Related(..) => {
                 self.delete_edge(key);
             }
+            Key::Policy(id) => self.take_policy(id),
         }
     }
 }
 
-/// Whether an assignment or grant names one of the doomed.
+/// Whether a group is deleted: the row of a system group is only reset.
+fn deleted(doomed: &BTreeSet<Key>, group: &super::id::Id) -> bool {
+    !super::table::SYSTEM_GROUPS.contains(&group.as_str()) && doomed.contains(&Key::Group(group.clone()))
+}
+
+/// Whether an assignment, grant or relation names one of the doomed.
 fn refers(doomed: &BTreeSet<Key>, table: &Table, edge: &Key) -> bool {
     let (source, member, target) = match edge {
         // A system role is reset, not deleted: its assignments stay.
@@ -294,6 +335,10 @@ fn refers(doomed: &BTreeSet<Key>, table: &Table, edge: &Key) -> bool {
         }
         Key::Grant(pattern, member, target) => {
             (table.canonical(pattern.as_str()).map(|n| Key::Permission(n.clone())), member, target)
+        }
+        Key::Related(_, member, object, _) => {
+            let group = matches!(member, Member::Group(id) if deleted(doomed, id));
+            return group || doomed.contains(&Key::Object(object.clone()));
         }
         _ => return false,
     };

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::fault::{Fault, Violation};
 use super::id::{Coverage, Email, Id, OpaqueId, Pattern};
 use super::limits;
-use super::model::{Key, Member, Period, Row, Settings, Target, Write};
+use super::model::{Key, Member, Period, Relation, Row, Settings, Target, Write};
 use super::pages::{Edit, EditRow, Pages};
 use super::table::{
     AT_ORGANIZATION, AT_RECORDS, Bundle, Edge, GROUP_MEMBER, GroupSlot, Holdings, Principal, Source, Table, TargetNo,
@@ -34,6 +34,8 @@ pub struct Draft {
     pub(super) violations: Vec<Violation>,
     /// By user: the folded address it had before this version, and the one it is to have.
     pub(super) emails: HashMap<OpaqueId, (Option<String>, String)>,
+    /// The organization had no settings before: whatever it is to have is put for the first time.
+    pub(super) founding: bool,
 }
 
 /// Something held at a record, and by whom.
@@ -60,6 +62,14 @@ pub(super) struct Dirty {
     pub(super) targets: BTreeSet<TargetNo>,
     /// Groups that came to hold their first thing.
     pub(super) holders: BTreeSet<u32>,
+    /// Objects with policies whose members are to be flattened.
+    pub(super) policies: BTreeSet<u32>,
+    /// Objects whose policies' conditions are to be checked again.
+    pub(super) conditions: BTreeSet<u32>,
+    /// Objects whose relations' roles may be others.
+    pub(super) shares: bool,
+    /// Relations that groups came to have.
+    pub(super) related: Vec<(Key, Relation, u32)>,
 }
 
 /// A principal's row being made.
@@ -94,6 +104,7 @@ impl Draft {
             touched: BTreeSet::new(),
             violations: Vec::new(),
             emails: HashMap::new(),
+            founding: table.settings.is_none(),
         }
     }
 
@@ -147,6 +158,8 @@ impl Draft {
                     self.put_edge(&key, bundle, &row.member, &row.target, row.period, false);
                 }
             }
+            Row::Related(row) => self.put_related(&key, row),
+            Row::Policy(row) => self.put_policy(&key, row),
         }
         self.touched.insert(key);
     }
@@ -323,7 +336,7 @@ impl Draft {
     }
 
     /// The member's number; groups are marked.
-    fn member(&mut self, member: &Member) -> Checked<u32> {
+    pub(super) fn member(&mut self, member: &Member) -> Checked<u32> {
         let (service, id) = match member {
             Member::Group(id) => return self.group(id).map(|n| n | GROUP_MEMBER),
             Member::User(id) => (false, id),
@@ -347,7 +360,15 @@ impl Draft {
         })
     }
 
-    fn put_edge(&mut self, key: &Key, bundle: u32, member: &Member, target: &Target, period: Period, by_hand: bool) {
+    pub(super) fn put_edge(
+        &mut self,
+        key: &Key,
+        bundle: u32,
+        member: &Member,
+        target: &Target,
+        period: Period,
+        by_hand: bool,
+    ) {
         if let (Some(from), Some(until)) = (period.starts_at, period.expires_at)
             && until <= from
         {
@@ -385,7 +406,7 @@ impl Draft {
         }
     }
 
-    fn bound(&mut self, key: &Key, exceeded: bool, what: &'static str, limit: usize) {
+    pub(super) fn bound(&mut self, key: &Key, exceeded: bool, what: &'static str, limit: usize) {
         if exceeded {
             self.violation(key.clone(), "", Fault::TooMany { what, limit });
         }
@@ -397,7 +418,7 @@ impl Draft {
         self.bound(key, full, "groups of one member", limits::MAX_GROUPS_OF_MEMBER);
     }
 
-    fn count_held(&mut self, group: u32, bundle: Option<u32>, at: TargetNo) {
+    pub(super) fn count_held(&mut self, group: u32, bundle: Option<u32>, at: TargetNo) {
         let mut first = false;
         self.edit_group(group, |slot| {
             first = slot.held.is_empty();
@@ -415,7 +436,7 @@ impl Draft {
         }
     }
 
-    fn uncount_held(&mut self, group: u32, bundle: Option<u32>, at: TargetNo) {
+    pub(super) fn uncount_held(&mut self, group: u32, bundle: Option<u32>, at: TargetNo) {
         let less = |held: &mut imbl::OrdMap<TargetNo, u32>| match held.get(&at).copied() {
             Some(n) if n > 1 => {
                 held.insert(at, n - 1);

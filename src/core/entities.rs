@@ -13,8 +13,8 @@ use super::model::{
 };
 use super::pages::{Edit, EditRow, Pages};
 use super::table::{
-    AccountSlot, ByRuleRoles, DomainSlot, GroupSlot, Holdings, ObjectSlot, PermissionRef, PermissionSlot, Principal,
-    Private, SYSTEM_GROUPS, Source,
+    AccountSlot, ByRuleRoles, DomainSlot, GroupSlot, ObjectSlot, PermissionRef, PermissionSlot, Principal, Private,
+    SYSTEM_GROUPS, Source, Unpacked, unpack,
 };
 
 impl Draft {
@@ -34,6 +34,9 @@ impl Draft {
         }
         self.text(key, "display_name", &row.display_name, limits::MAX_NAME_BYTES);
         self.fields(key, "user_attributes", &row.user_attributes);
+        if self.settings().is_some_and(|old| old.user_attributes != row.user_attributes) {
+            self.dirty.conditions.extend(0..u32::try_from(self.next.object_slots.len()).unwrap_or(u32::MAX));
+        }
         self.dirty.domains = true;
         self.next.settings = Some(Arc::new(row));
     }
@@ -137,6 +140,7 @@ impl Draft {
     pub(super) fn put_object(&mut self, key: &Key, row: Object) {
         self.text(key, "display_name", &row.display_name, limits::MAX_NAME_BYTES);
         self.fields(key, "fields", &row.fields);
+        self.check_fields(key, &row);
         if row.private_to.is_some() && row.kind != ObjectKind::Element {
             self.violation(key.clone(), "private_to", Fault::Misplaced("only an element can be private"));
         }
@@ -166,10 +170,16 @@ impl Draft {
             Some(old) if old.row.kind != row.kind => {
                 return self.violation(key.clone(), "kind", Fault::Immutable("the kind of an object"));
             }
-            Some(old) => ObjectSlot { row, private, ..ObjectSlot::clone(old) },
+            Some(old) => {
+                if old.row.fields != row.fields {
+                    self.dirty.conditions.insert(number);
+                }
+                ObjectSlot { row, private, ..ObjectSlot::clone(old) }
+            }
             None => {
                 let records = Pages::new(u64::from(number) ^ self.next.users.seed());
-                ObjectSlot { row, private, holdings: Arc::new(Holdings::default()), records }
+                let (holdings, policies, shares) = Default::default();
+                ObjectSlot { row, private, holdings, records, policies, shares }
             }
         };
         self.next.object_slots.set(number as usize, Some(Arc::new(slot)));
@@ -191,9 +201,7 @@ impl Draft {
                 self.violation(key.clone(), "object", fault);
             }
         }
-        if !row.auto_share.is_empty() {
-            self.violation(key.clone(), "auto_share", Fault::Misplaced("auto-share is not supported by this version"));
-        }
+        self.check_auto_share(key, &row);
         match self.role(&row.id) {
             Ok(number) => self.change_role(key, number, row),
             Err(_) if row.kind != RoleKind::Custom => {
@@ -201,6 +209,7 @@ impl Draft {
             }
             Err(_) => {
                 let id = row.id.clone();
+                self.dirty.shares |= !row.auto_share.is_empty();
                 let added = self.add_bundle(Source::Role { row, changed: true });
                 if let Some(number) = self.note(key, "", added) {
                     put_number(&mut self.next.roles, id.as_str(), number);
@@ -229,6 +238,7 @@ impl Draft {
         if old.permissions != row.permissions {
             self.dirty.bundles.insert(number);
         }
+        self.dirty.shares |= old.auto_share != row.auto_share;
         self.edit_bundle(number, |b| b.source = Source::Role { row, changed: true });
     }
 
@@ -264,6 +274,11 @@ impl Draft {
             self.violation(key.clone(), "kind", Fault::Immutable("the kind of a group"));
         }
         self.dirty.domains |= old.row.kind != row.kind;
+        if old.row.visibility.data_access != row.visibility.data_access {
+            let objects =
+                old.held.keys().filter_map(|t| if let Unpacked::Object(n) = unpack(*t) { Some(n) } else { None });
+            self.dirty.policies.extend(objects);
+        }
 
         let parents = self.parents(key, &std::mem::take(&mut row.groups));
         let gone = old.parents.iter().filter(|p| !parents.contains(p));
@@ -395,7 +410,7 @@ impl Draft {
 
     // Bounds.
 
-    fn list<T: std::hash::Hash + Eq + std::fmt::Display>(
+    pub(super) fn list<T: std::hash::Hash + Eq + std::fmt::Display>(
         &mut self,
         key: &Key,
         field: &'static str,

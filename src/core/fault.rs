@@ -1,5 +1,6 @@
 //! What can be wrong with content: every way in which a change is refused, each with a stable name.
 
+use super::condition::Mistake;
 use super::model::Key;
 
 /// One thing wrong with one row.
@@ -88,6 +89,19 @@ pub enum Fault {
     /// Given twice.
     #[error("`{0}` is given twice")]
     Duplicate(String),
+    /// Rule 6.2: the first thing wrong with a condition, and where.
+    #[error("{0}")]
+    Condition(Mistake),
+    /// Rule 2.9: a group that is not to be used so.
+    #[error("group `{group}` is not {flag}, so it cannot come to have the relation `{relation}`")]
+    NotUsable {
+        /// The group.
+        group: String,
+        /// The flag it lacks.
+        flag: &'static str,
+        /// The relation.
+        relation: &'static str,
+    },
 }
 
 impl Fault {
@@ -110,6 +124,8 @@ impl Fault {
             Self::TooMany { .. } => "TOO_MANY",
             Self::EmptyPeriod => "EMPTY_PERIOD",
             Self::Duplicate(_) => "DUPLICATE",
+            Self::Condition(_) => "CONDITION",
+            Self::NotUsable { .. } => "GROUP_NOT_USABLE",
         }
     }
 
@@ -124,13 +140,15 @@ impl Fault {
             | Self::NotManual(_)
             | Self::TooMany { .. }
             | Self::EmptyPeriod
-            | Self::Duplicate(_) => true,
+            | Self::Duplicate(_)
+            | Self::Condition(_) => true,
             Self::EmailTaken { .. }
             | Self::NameTaken { .. }
             | Self::Immutable(_)
             | Self::BuiltIn(_)
             | Self::DefaultAccounts(_)
             | Self::InUse(_)
+            | Self::NotUsable { .. }
             | Self::NeverRemoved(_) => false,
         }
     }

@@ -12,7 +12,7 @@ use super::presets::ORG_ADMIN;
 use super::set::Set;
 use super::table::{
     AT_ORGANIZATION, AT_RECORDS, DomainSlot, Edge, Holders, Holdings, PermissionRef, PrincipalFound, Shape, Source,
-    Table, TargetNo, edges_at,
+    Table, TargetNo, Unpacked, edges_at, unpack,
 };
 
 impl Draft {
@@ -34,6 +34,8 @@ impl Draft {
         self.check_emails();
         self.check_managers();
         self.check_nesting();
+        self.check_conditions();
+        self.check_related();
     }
 
     /// Rule 1.2.
@@ -243,7 +245,12 @@ impl Draft {
         self.flatten_nesting();
         for target in std::mem::take(&mut self.dirty.targets) {
             self.flatten_target(target);
+            if let Unpacked::Object(object) = unpack(target) {
+                self.dirty.policies.insert(object);
+            }
         }
+        self.flatten_policies();
+        self.flatten_shares();
         self.prune_shapes();
     }
 
@@ -332,13 +339,16 @@ impl Draft {
         let own = self.next.settings.iter().flat_map(|s| &s.email_domains);
         for domain in own {
             if let Some(n) = number(domain.domain.as_str()) {
-                slots.insert(n, DomainSlot { own: Some(domain.audience), groups: Vec::new() });
+                slots.insert(n, DomainSlot { own: Some(domain.audience), ..DomainSlot::default() });
             }
         }
         for (group, slot) in (0u32..).zip(&self.next.group_slots) {
             let Some(GroupKind::Dynamic(domains)) = slot.as_ref().map(|s| &s.row.kind) else { continue };
             for domain in domains {
-                if let Some(slot) = number(domain.as_str()).and_then(|n| slots.get_mut(&n)) {
+                let Some(n) = number(domain.as_str()) else { continue };
+                let slot = slots.entry(n).or_default();
+                slot.named.push(group);
+                if slot.own.is_some() {
                     slot.groups.push(group);
                 }
             }

@@ -12,6 +12,10 @@ pub const MAX_GROUPS_OF_MEMBER: usize = 5_000;
 pub const MAX_HELD_DIRECTLY: usize = 20_000;
 /// Roles and grants at one record.
 pub const MAX_HELD_AT_RECORD: usize = 10_000;
+/// Data-access policies of one object.
+pub const MAX_POLICIES: usize = 1_000;
+/// Members of one data-access policy.
+pub const MAX_POLICY_MEMBERS: usize = 1_000;
 /// E-mail domains of an organization, of a dynamic group or of the invite policy.
 pub const MAX_DOMAINS: usize = 1_000;
 /// Declared fields of an object, declared user attributes, or attributes of one principal.

@@ -3,7 +3,8 @@
 //! ```text
 //! id, model          what there is: identifiers and rows
 //! draft (entities,   how rows become the next version: put, delete, check, flatten
-//!   delete, flatten)
+//!   delete, flatten,
+//!   policies)
 //! pages, set, table  the version itself, laid out for decisions and shared with the one before
 //! read               a version as rows again
 //! change             what callers want changed, resolved against a version
@@ -17,6 +18,7 @@ mod draft;
 mod entities;
 mod fault;
 mod flatten;
+mod policies;
 mod read;
 
 pub mod change;

@@ -495,6 +495,41 @@ pub enum Relation {
     Approver,
 }
 
+impl Relation {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Watcher, Self::Assignee, Self::Mentioned, Self::Shared, Self::Approver];
+
+    /// Its name in files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Watcher => "watcher",
+            Self::Assignee => "assignee",
+            Self::Mentioned => "mentioned",
+            Self::Shared => "shared",
+            Self::Approver => "approver",
+        }
+    }
+
+    /// Whether a group with these flags counts as its member (rule 2.9).
+    #[must_use]
+    pub fn usable(self, flags: Visibility) -> bool {
+        match self {
+            Self::Watcher => flags.watchable,
+            Self::Assignee => flags.assignable,
+            Self::Mentioned => flags.mentionable,
+            Self::Shared => true,
+            Self::Approver => flags.approver,
+        }
+    }
+}
+
+impl std::fmt::Display for Relation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// A named set of permissions (rule 3.2).
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Role {
@@ -562,6 +597,55 @@ pub struct Grant {
     pub period: Period,
 }
 
+/// What a data-access policy does for its members (rule 6.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Effect {
+    /// Shows the records for which the condition holds.
+    #[n(0)]
+    Allow,
+    /// Hides the records for which the condition holds, or cannot be answered.
+    #[n(1)]
+    Restrict,
+}
+
+/// Which records of an object its members can see, or cannot (rule 6.1).
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Policy {
+    /// Its id, unique in the organization.
+    #[n(0)]
+    pub id: Id,
+    /// The object of whose records it speaks.
+    #[n(1)]
+    pub object: Id,
+    /// What it does.
+    #[n(2)]
+    pub effect: Effect,
+    /// Whom it concerns: groups and users. Sorted, each once.
+    #[n(3)]
+    pub members: Vec<Member>,
+    /// Of which records, in the language of [`crate::core::condition`]; of every record, if none.
+    #[n(4)]
+    pub condition: Option<String>,
+}
+
+/// A relation between a record and a user or group (rule 5.1).
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Related {
+    /// Which relation.
+    #[n(0)]
+    pub relation: Relation,
+    /// Who has it.
+    #[n(1)]
+    pub member: Member,
+    /// The object that the record is of.
+    #[n(2)]
+    pub object: Id,
+    /// The record's id.
+    #[n(3)]
+    pub record: OpaqueId,
+}
+
 /// One entity of an organization, whole.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub enum Row {
@@ -595,6 +679,12 @@ pub enum Row {
     /// A grant.
     #[n(9)]
     Grant(#[n(0)] Grant),
+    /// A relation to a record.
+    #[n(10)]
+    Related(#[n(0)] Related),
+    /// A data-access policy.
+    #[n(11)]
+    Policy(#[n(0)] Policy),
 }
 
 /// Identifies a [`Row`]. The order of the variants is the order in which rows are loaded: what a
@@ -631,6 +721,12 @@ pub enum Key {
     /// Pattern, member, target.
     #[n(9)]
     Grant(#[n(0)] Pattern, #[n(1)] Member, #[n(2)] Target),
+    /// Relation, member, object, record.
+    #[n(10)]
+    Related(#[n(0)] Relation, #[n(1)] Member, #[n(2)] Id, #[n(3)] OpaqueId),
+    /// A data-access policy.
+    #[n(11)]
+    Policy(#[n(0)] Id),
 }
 
 impl Row {
@@ -648,6 +744,8 @@ impl Row {
             Self::Service(s) => Key::Service(s.id.clone()),
             Self::Assignment(a) => Key::Assignment(a.role.clone(), a.member.clone(), a.target.clone()),
             Self::Grant(g) => Key::Grant(g.permission.clone(), g.member.clone(), g.target.clone()),
+            Self::Related(r) => Key::Related(r.relation, r.member.clone(), r.object.clone(), r.record.clone()),
+            Self::Policy(p) => Key::Policy(p.id.clone()),
         }
     }
 }
@@ -683,7 +781,8 @@ impl Row {
                 tidy(&mut u.pending_groups);
             }
             Self::Service(s) => tidy(&mut s.groups),
-            Self::Account(_) | Self::Object(_) | Self::Assignment(_) | Self::Grant(_) => {}
+            Self::Policy(p) => p.members.sort(),
+            Self::Account(_) | Self::Object(_) | Self::Assignment(_) | Self::Grant(_) | Self::Related(_) => {}
         }
         self
     }
@@ -777,6 +876,10 @@ impl Key {
             Self::Grant(pattern, member, target) => {
                 format!("grant of `{pattern}` to `{member}` at {target}")
             }
+            Self::Related(relation, member, object, record) => {
+                format!("relation `{relation}` of `{member}` to record `{record}` of object `{object}`")
+            }
+            Self::Policy(id) => format!("data-access policy `{id}`"),
         }
     }
 }

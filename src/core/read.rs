@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::id::{Id, OpaqueId};
 use super::model::{
-    Assignment, Grant, Group, Key, Member, Object, Role, Row, ServiceAccount, Settings, Status, Target, User, UserKind,
-    Visibility,
+    Assignment, Grant, Group, Key, Member, Object, Related, Role, Row, ServiceAccount, Settings, Status, Target, User,
+    UserKind, Visibility,
 };
 use super::pages::{Pages, Position};
 use super::table::{
-    AT_ORGANIZATION, Edge, GROUP_MEMBER, Holdings, Principal, PrincipalFound, SYSTEM_GROUPS, Source, Table, TargetNo,
-    Unpacked, at_account, at_object, edges, unpack,
+    AT_ORGANIZATION, Edge, GROUP_MEMBER, Holdings, PolicySlot, Principal, PrincipalFound, SYSTEM_GROUPS, Source, Table,
+    TargetNo, Unpacked, at_account, at_object, edges, of_relation, relation_of, unpack,
 };
 
 /// One page of a list.
@@ -129,7 +129,35 @@ impl Table {
                     period: edge.period(),
                 }))
             }
+            Key::Related(relation, member, object, record) => {
+                let target = Target::Record(object.clone(), record.clone());
+                self.edge(of_relation(*relation), member, &target)?;
+                let (relation, member, object, record) = (*relation, member.clone(), object.clone(), record.clone());
+                Some(Row::Related(Related { relation, member, object, record }))
+            }
+            Key::Policy(id) => Some(Row::Policy(self.policy_slot(id)?.row.clone())),
         }
+    }
+
+    /// The policy of that id.
+    #[must_use]
+    pub fn policy_slot(&self, id: &Id) -> Option<&Arc<PolicySlot>> {
+        let policies = &self.object_slot(self.policies.find(id.as_str())?.value)?.policies;
+        policies.get(policies.binary_search_by(|p| p.row.id.cmp(id)).ok()?)
+    }
+
+    /// Every data-access policy, by object.
+    pub fn policies(&self) -> impl Iterator<Item = &Arc<PolicySlot>> + '_ {
+        self.object_slots.iter().flatten().flat_map(|slot| slot.policies.iter())
+    }
+
+    /// What is known of one record: who has which relation to it, and who holds what there.
+    #[must_use]
+    pub fn record_rows(&self, object: &Id, record: &OpaqueId) -> Vec<Row> {
+        let Some(number) = self.objects.find(object.as_str()).map(|f| f.value) else { return Vec::new() };
+        let target = Target::Record(object.clone(), record.clone());
+        let held = self.record_edges(number, record.as_str()).into_iter();
+        held.filter_map(|(e, member)| self.edge_row(e.bundle, member, target.clone(), &e)).collect()
     }
 
     fn edge(&self, bundle: u32, member: &Member, target: &Target) -> Option<Edge> {
@@ -182,6 +210,10 @@ impl Table {
     }
 
     fn edge_row(&self, bundle: u32, member: Member, target: Target, edge: &Edge) -> Option<Row> {
+        if let Some(relation) = relation_of(bundle) {
+            let Target::Record(object, record) = target else { return None };
+            return Some(Row::Related(Related { relation, member, object, record }));
+        }
         Some(match &self.bundle(bundle)?.source {
             Source::Role { row, .. } => Row::Assignment(Assignment {
                 role: row.id.clone(),
@@ -205,7 +237,7 @@ impl Table {
         })
     }
 
-    /// Every assignment and grant, in no order that means anything.
+    /// Every assignment, grant and relation, in no order that means anything.
     pub fn edge_rows(&self) -> impl Iterator<Item = Row> + '_ {
         self.group_edge_rows().chain(self.principal_edge_rows()).chain(self.record_edge_rows())
     }
@@ -241,7 +273,7 @@ impl Table {
         of(&self.users, Member::User).into_iter().chain(of(&self.services, Member::Service))
     }
 
-    /// What is held at records.
+    /// What is held at records, and the relations to them.
     pub fn record_edge_rows(&self) -> impl Iterator<Item = Row> + '_ {
         self.object_slots.iter().flatten().flat_map(move |slot| {
             slot.records.iter().flat_map(move |f| {
@@ -276,6 +308,7 @@ impl Table {
             .chain(users)
             .chain(services)
             .chain(self.edge_rows())
+            .chain(self.policies().map(|p| Row::Policy(p.row.clone())))
     }
 
     /// The user with this e-mail address, compared case-insensitively (rule 2.1).

@@ -20,9 +20,13 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, Vector};
 
+use super::condition::Typed;
 use super::id::Pattern;
 use super::id::{Id, PermissionName};
-use super::model::{Account, Group, GroupKind, Level, Object, Period, Permission, Role, Settings, Status, UserKind};
+use super::limits;
+use super::model::{
+    Account, Group, GroupKind, Level, Object, Period, Permission, Policy, Relation, Role, Settings, Status, UserKind,
+};
 use super::pages::{Found, Pages};
 use super::set::Set;
 
@@ -66,6 +70,8 @@ pub struct Table {
     pub(super) shapes: OrdMap<Box<[u32]>, Arc<Shape>>,
     pub(super) by_rule: Option<ByRuleRoles>,
     pub(super) default_account: u32,
+    /// By policy id: the number of its object.
+    pub(super) policies: Pages<u32>,
 }
 
 /// What a permission's name or alias leads to.
@@ -109,6 +115,42 @@ pub struct ObjectSlot {
     pub(super) holdings: Arc<Holdings>,
     /// By record id: near are [`Edge`]s by member number, far the same members' ids in CBOR.
     pub(super) records: Pages<()>,
+    /// Sorted by id.
+    pub(super) policies: Arc<[Arc<PolicySlot>]>,
+    pub(super) shares: Arc<Shares>,
+}
+
+/// A data-access policy (rule 6.1) and whom it concerns.
+#[derive(Clone)]
+pub struct PolicySlot {
+    /// As in the file.
+    pub row: Policy,
+    /// The groups among its members.
+    pub(super) groups: Box<[u32]>,
+    /// The users among its members.
+    pub(super) principals: Set,
+    /// The groups that count (rule 2.9), closed over nesting.
+    pub(super) concerns: Set,
+    /// Its condition; none means every record.
+    pub(super) condition: Option<Arc<Typed>>,
+}
+
+/// The roles that a relation to a record of an object gives there (rule 5.2), by [`Relation`].
+pub(super) type Shares = [Box<[u32]>; Relation::ALL.len()];
+
+/// The first of the bundle numbers that stand for relations in the edges of a record: a relation is
+/// an edge there like any other, and gives what [`Shares`] says.
+const RELATIONS: u32 = limits::MAX_NUMBERS as u32;
+
+/// The bundle number that stands for a relation.
+pub(super) fn of_relation(relation: Relation) -> u32 {
+    RELATIONS + relation as u32
+}
+
+/// The relation that a bundle number stands for.
+#[inline]
+pub(super) fn relation_of(bundle: u32) -> Option<Relation> {
+    Relation::ALL.get(bundle.checked_sub(RELATIONS)? as usize).copied()
 }
 
 /// To whom an object is private, by number where it can be.
@@ -181,6 +223,8 @@ pub struct DomainSlot {
     pub(super) own: Option<UserKind>,
     /// The dynamic groups that name it: empty unless it is one of the organization's (rule 2.6).
     pub(super) groups: Vec<u32>,
+    /// The dynamic groups that name it, whosever it is: for `restrict` policies (rule 2.9).
+    pub(super) named: Vec<u32>,
 }
 
 /// The roles given by rule (3.6), by number.
@@ -426,6 +470,7 @@ impl Table {
             shapes: OrdMap::new(),
             by_rule: None,
             default_account: 0,
+            policies: Pages::new(seed),
         }
     }
 

@@ -90,6 +90,8 @@ fn kind(key: &Key) -> u8 {
         Key::Service(_) => 7,
         Key::Assignment(..) => 8,
         Key::Grant(..) => 9,
+        Key::Related(..) => 10,
+        Key::Policy(_) => 11,
     }
 }
 

@@ -28,17 +28,22 @@ pub fn entity(key: &Key) -> &'static str {
         Key::Service(_) => "service_account",
         Key::Assignment(..) => "assignment",
         Key::Grant(..) => "grant",
+        Key::Related(..) => "relation",
+        Key::Policy(_) => "policy",
     }
 }
 
 fn id(table: &Table, key: &Key) -> String {
     match key {
         Key::Settings => table.id().to_string(),
-        Key::Account(id) | Key::Object(id) | Key::Role(id) | Key::Group(id) => id.to_string(),
+        Key::Account(id) | Key::Object(id) | Key::Role(id) | Key::Group(id) | Key::Policy(id) => id.to_string(),
         Key::Permission(name) => name.to_string(),
         Key::User(id) | Key::Service(id) => id.to_string(),
         Key::Assignment(role, member, target) => format!("`{role}` to `{member}` at {target}"),
         Key::Grant(pattern, member, target) => format!("`{pattern}` to `{member}` at {target}"),
+        Key::Related(relation, member, object, record) => {
+            format!("`{relation}` of `{member}` to record `{record}` of object `{object}`")
+        }
     }
 }
 

@@ -77,6 +77,7 @@ impl<'r> Writer<'r> {
                 }
                 Row::Assignment(assignment) => w.assignments.push(assignment),
                 Row::Grant(grant) => w.grants.push(grant),
+                Row::Related(_) | Row::Policy(_) => {}
             }
         }
         w.accounts.sort_by_key(|a| &a.id);

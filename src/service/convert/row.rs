@@ -96,6 +96,8 @@ pub fn to_row(organization: &Id, row: Row) -> proto::Row {
         Row::Service(service) => Kind::ServiceAccount(to_service(service)),
         Row::Assignment(assignment) => Kind::Assignment(role::to_assignment(&assignment)),
         Row::Grant(grant) => Kind::Grant(role::to_grant(&grant)),
+        Row::Related(_) => Kind::Relation(proto::RecordRelation::default()),
+        Row::Policy(_) => Kind::Policy(proto::DataAccessPolicy::default()),
     };
     proto::Row { kind: Some(kind) }
 }
