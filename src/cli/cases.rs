@@ -221,12 +221,21 @@ fn borrowed<'a>(
     context: &'a CaseContext,
 ) -> decision::Question<'a> {
     let text = |text: Option<&'a String>| text.map_or("", String::as_str);
-    let record = record.map(|r| Record { id: &r.id, owner: text(r.owner.as_ref()), account: text(r.account.as_ref()) });
+    let record = record.map(|r| Record {
+        id: &r.id,
+        owner: text(r.owner.as_ref()),
+        account: text(r.account.as_ref()),
+        attributes: &r.attributes,
+    });
     decision::Question {
         principal,
         permission: "",
         resource: Resource { account: text(account), object: text(object), record },
-        context: Context { channel: text(context.channel.as_ref()), authenticated_at: context.authenticated_at },
+        context: Context {
+            channel: text(context.channel.as_ref()),
+            authenticated_at: context.authenticated_at,
+            attributes: &context.attributes,
+        },
     }
 }
 

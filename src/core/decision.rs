@@ -7,15 +7,19 @@
 //! No allocation, lock or clock: `now` is an argument. Text that the caller sent is only validated
 //! where it could not be found, because what is in the table is valid.
 //!
-//! Data-access policies and relations are not in the table yet: a record is visible only through
-//! what is held at that very record (rule 6.4 with no policy), and nobody is an approver.
+//! Which records are visible (rule 6.4) is in `core::visible`, part of the same walk.
 
+use std::cell::OnceCell;
+use std::fmt;
+
+use super::condition::Attributes;
 use super::id::{IdError, OpaqueId};
 use super::model::{Millis, Status, UserKind};
 use super::table::{
-    AT_ORGANIZATION, Edge, GROUP_MEMBER, ObjectSlot, PermissionRef, PermissionSlot, PrincipalFound, Private, Table,
-    at_account, at_object, edges, edges_at,
+    AT_ORGANIZATION, ObjectSlot, PermissionRef, PermissionSlot, PrincipalFound, Private, Table, at_account, at_object,
+    edges_at,
 };
+use super::visible::{Known, Sight};
 
 /// What is asked. Texts are borrowed from the request as they came.
 #[derive(Debug, Clone, Copy, Default)]
@@ -42,7 +46,7 @@ pub struct Resource<'a> {
 }
 
 /// A record as the caller describes it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
     /// Its id.
     pub id: &'a str,
@@ -50,15 +54,32 @@ pub struct Record<'a> {
     pub owner: &'a str,
     /// Its account, which is then the resource's account; empty if not given.
     pub account: &'a str,
+    /// Everything else that the caller says of it. What a condition reads of other types than
+    /// declared counts as missing (rule 6.3).
+    pub attributes: &'a dyn Attributes,
+}
+
+impl Default for Record<'_> {
+    fn default() -> Self {
+        Self { id: "", owner: "", account: "", attributes: &() }
+    }
 }
 
 /// The circumstances of a request.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
-    /// Only `email` has a meaning (rule 4.2).
+    /// Only `email` has a meaning of its own (rule 4.2).
     pub channel: &'a str,
     /// When the user last proved who it is (rule 4.3).
     pub authenticated_at: Option<Millis>,
+    /// What the caller sent for conditions to read.
+    pub attributes: &'a dyn Attributes,
+}
+
+impl Default for Context<'_> {
+    fn default() -> Self {
+        Self { channel: "", authenticated_at: None, attributes: &() }
+    }
 }
 
 /// The channel on which a limited user may act (rule 4.2).
@@ -85,6 +106,8 @@ pub enum Reason {
     NoPermission,
     /// Rule 4.7.
     NotVisible,
+    /// Rule 4.7: it would be visible but for a `restrict` policy.
+    Restricted,
     /// Rule 4.7.
     NotApprover,
 }
@@ -103,6 +126,7 @@ impl Reason {
             Self::ElementNotListed => "ELEMENT_NOT_LISTED",
             Self::NoPermission => "NO_PERMISSION",
             Self::NotVisible => "NOT_VISIBLE",
+            Self::Restricted => "RESTRICTED",
             Self::NotApprover => "NOT_APPROVER",
         }
     }
@@ -153,22 +177,38 @@ pub fn decide(table: &Table, question: &Question<'_>, now: Millis) -> Result<Rea
     Ok(walk.ask(permission))
 }
 
-/// A question whose permission is still open.
+/// A question whose permission, and perhaps record, is still open.
 pub struct Walk<'a> {
-    table: &'a Table,
-    now: Millis,
+    pub(super) table: &'a Table,
+    pub(super) now: Millis,
+    pub(super) context: Context<'a>,
+    /// The principal's text, whether it names a service account, and the bare id.
+    pub(super) asking: (&'a str, bool, &'a str),
     /// What rules 4.1 to 4.4 say, or the principal that passed them.
     principal: Result<PrincipalFound<'a>, Reason>,
     account: Option<u32>,
-    object: Option<(u32, &'a ObjectSlot)>,
+    pub(super) object: Option<(u32, &'a ObjectSlot)>,
     record: Option<FoundRecord<'a>>,
+    /// What conditions made known of the principal.
+    pub(super) known: Known<'a>,
 }
 
-#[derive(Clone, Copy)]
-struct FoundRecord<'a> {
+/// A record in its place.
+pub struct FoundRecord<'a> {
+    pub(super) record: Record<'a>,
     owned: bool,
-    /// What is held at it.
-    edges: &'a [u8],
+    account: Option<u32>,
+    /// What is held at it, and the relations to it.
+    pub(super) edges: &'a [u8],
+    /// The members of those.
+    pub(super) members: &'a [u8],
+    pub(super) sight: OnceCell<Sight>,
+}
+
+impl fmt::Debug for FoundRecord<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.record.fmt(f)
+    }
 }
 
 impl<'a> Walk<'a> {
@@ -176,14 +216,14 @@ impl<'a> Walk<'a> {
     ///
     /// # Errors
     /// Rule 4.1: everything that is wrong with the question but for its permission.
-    pub fn begin(table: &'a Table, question: &Question<'_>, now: Millis) -> Result<Self, Problems> {
+    pub fn begin(table: &'a Table, question: &Question<'a>, now: Millis) -> Result<Self, Problems> {
         Self::new(table, question, now).ok_or_else(|| problems(table, question, false))
     }
 
     #[inline]
-    fn new(table: &'a Table, question: &Question<'_>, now: Millis) -> Option<Self> {
+    fn new(table: &'a Table, question: &Question<'a>, now: Millis) -> Option<Self> {
         let Resource { account, object, record } = question.resource;
-        let mut account = match account {
+        let account = match account {
             "" => None,
             id => Some(table.accounts.find(id)?.value),
         };
@@ -199,26 +239,55 @@ impl<'a> Walk<'a> {
         if found.is_none() {
             OpaqueId::check(id).ok()?;
         }
-        let record = match record {
-            None => None,
-            Some(record) => {
-                let (_, slot) = object?;
-                OpaqueId::check(record.id).ok()?;
-                if !record.account.is_empty() {
-                    account = Some(table.accounts.find(record.account)?.value);
-                }
-                let held = if slot.records.is_empty() { None } else { slot.records.find(record.id) };
-                Some(FoundRecord { owned: owns(record.owner, service, id)?, edges: held.map_or(&[], |f| f.near) })
-            }
+        let mut walk = Self {
+            table,
+            now,
+            context: question.context,
+            asking: (question.principal, service, id),
+            principal: found.ok_or(Reason::PrincipalUnknown),
+            account,
+            object,
+            record: None,
+            known: Known::default(),
         };
-        let principal = found.ok_or(Reason::PrincipalUnknown);
-        let mut walk = Self { table, now, principal, account, object, record };
+        if let Some(record) = record {
+            walk.record = Some(walk.find(record)?);
+        }
         if let Ok(found) = walk.principal
             && let Err(reason) = walk.admit(&found, &question.context)
         {
             walk.principal = Err(reason);
         }
         Some(walk)
+    }
+
+    /// Another record of the same object.
+    ///
+    /// # Errors
+    /// Rule 4.1: everything that is wrong with the record.
+    pub fn record(&self, record: Record<'a>) -> Result<FoundRecord<'a>, Problems> {
+        self.find(record).ok_or_else(|| {
+            let mut problems = Vec::new();
+            record_problems(self.table, self.object.is_none(), &record, |field, kind| {
+                problems.push(Problem { field, kind });
+            });
+            problems
+        })
+    }
+
+    #[inline]
+    fn find(&self, record: Record<'a>) -> Option<FoundRecord<'a>> {
+        let (_, slot) = self.object?;
+        OpaqueId::check(record.id).ok()?;
+        let account = match record.account {
+            "" => self.account,
+            id => Some(self.table.accounts.find(id)?.value),
+        };
+        let (_, service, id) = self.asking;
+        let owned = owns(record.owner, service, id)?;
+        let held = if slot.records.is_empty() { None } else { slot.records.find(record.id) };
+        let (edges, members) = held.map_or((&[][..], &[][..]), |f| (f.near, f.far));
+        Some(FoundRecord { record, owned, account, edges, members, sight: OnceCell::new() })
     }
 
     /// Rules 4.2 to 4.4.
@@ -248,32 +317,63 @@ impl<'a> Walk<'a> {
         if listed { Ok(()) } else { Err(Reason::ElementNotListed) }
     }
 
+    /// What rules 4.1 to 4.4 say, if they refuse: whatever is asked, it is denied.
+    #[must_use]
+    pub fn refused(&self) -> Option<Reason> {
+        self.principal.err()
+    }
+
     /// The answer for one permission.
     #[inline]
     #[must_use]
     pub fn ask(&self, permission: PermissionRef) -> Reason {
+        self.ask_of(permission, self.record.as_ref())
+    }
+
+    /// The answer for one permission and one record.
+    #[inline]
+    #[must_use]
+    pub fn ask_of(&self, permission: PermissionRef, record: Option<&FoundRecord<'a>>) -> Reason {
         // INVARIANT 4: whatever is not `Allowed` below is a deny; no branch falls through to an allow.
         let found = match &self.principal {
             Ok(found) => found,
             Err(reason) => return *reason,
         };
         // 4.6: on what somebody else owns, the twin is asked, with its level.
-        let asked = match (permission.when_not_owner, self.record) {
+        let asked = match (permission.when_not_owner, record) {
             (Some(twin), Some(record)) if !record.owned => self.twin(twin),
             _ => Some((permission.number, permission.level)),
         };
         let Some((number, level)) = asked else { return Reason::NoPermission };
-        if !self.holds(found, number, level) {
+        if !self.holds(found, record, number, level) {
             return Reason::NoPermission;
         }
-        let Some(record) = self.record else { return Reason::Allowed };
-        if permission.requires_visibility && !self.visible(found, record) {
-            return Reason::NotVisible;
+        let Some(record) = record else { return Reason::Allowed };
+        if permission.requires_visibility {
+            match self.sight(found, record) {
+                Sight::Visible => {}
+                Sight::Hidden => return Reason::NotVisible,
+                Sight::Restricted => return Reason::Restricted,
+            }
         }
-        if permission.requires_approver {
+        if permission.requires_approver && !self.approves(found, record) {
             return Reason::NotApprover;
         }
         Reason::Allowed
+    }
+
+    /// Rule 6.5: whether the principal can see a record, whatever it may do with it.
+    #[must_use]
+    pub fn sees(&self, record: &FoundRecord<'a>) -> Reason {
+        let found = match &self.principal {
+            Ok(found) => found,
+            Err(reason) => return *reason,
+        };
+        match self.sight(found, record) {
+            Sight::Visible => Reason::Allowed,
+            Sight::Hidden => Reason::NotVisible,
+            Sight::Restricted => Reason::Restricted,
+        }
     }
 
     /// Everything that the principal may do here: the permissions of the catalogue for which
@@ -293,13 +393,20 @@ impl<'a> Walk<'a> {
     /// Rule 4.5: from some assignment or grant in effect now, held directly or through any group,
     /// at a target that the permission's level admits.
     #[inline]
-    fn holds(&self, found: &PrincipalFound<'a>, permission: u32, level: super::model::Level) -> bool {
+    fn holds(
+        &self,
+        found: &PrincipalFound<'a>,
+        record: Option<&FoundRecord<'a>>,
+        permission: u32,
+        level: super::model::Level,
+    ) -> bool {
         use super::model::Level;
         let table = self.table;
         let groups = table.groups_of(found);
-        let account = if level <= Level::Account { self.account } else { None };
+        let account = record.map_or(self.account, |r| r.account);
+        let account = if level <= Level::Account { account } else { None };
         let object = if level == Level::Object { self.object } else { None };
-        let record = if level == Level::Object { self.record } else { None };
+        let record = if level == Level::Object { record } else { None };
 
         if let Some((number, slot)) = object
             && (slot.holdings.hold(permission, groups.clone(), self.now)
@@ -319,7 +426,7 @@ impl<'a> Walk<'a> {
             return true;
         }
         self.holds_by_rule(found, account, permission)
-            || record.is_some_and(|r| self.at_record(found, r, |bundle| self.contains(bundle, permission)))
+            || record.is_some_and(|r| self.given_at(found, r, |bundle| self.contains(bundle, permission)))
     }
 
     #[inline]
@@ -345,25 +452,10 @@ impl<'a> Walk<'a> {
             account == Some(principal.account) && self.contains(rule.other_account, permission)
         }
     }
-
-    /// Whether anything that satisfies `test` is held at the record itself.
-    fn at_record(&self, found: &PrincipalFound<'a>, record: FoundRecord<'_>, test: impl Fn(u32) -> bool) -> bool {
-        let counts = |e: Edge| e.in_effect(self.now) && test(e.bundle);
-        edges_at(record.edges, found.value.number).any(counts)
-            || edges(record.edges).filter(|e| e.at & GROUP_MEMBER != 0).any(|e| {
-                let below = self.table.group_slot(e.at & !GROUP_MEMBER).and_then(|g| g.below.as_ref());
-                counts(e) && below.is_some_and(|b| self.table.groups_of(found).any(|g| b.contains(g)))
-            })
-    }
-
-    /// Rule 6.4 for an object without policies: what is held at that very record shows it.
-    fn visible(&self, found: &PrincipalFound<'a>, record: FoundRecord<'_>) -> bool {
-        self.at_record(found, record, |bundle| self.table.bundle(bundle).is_some_and(|b| b.shows))
-    }
 }
 
 /// Whether the principal's text names a service account, and its bare id.
-fn split_principal(text: &str) -> (bool, &str) {
+pub(super) fn split_principal(text: &str) -> (bool, &str) {
     if let Some(id) = text.strip_prefix("service:") {
         return (true, id);
     }
@@ -397,10 +489,6 @@ fn problems(table: &Table, question: &Question<'_>, permission: bool) -> Problem
             },
         );
     }
-    let unknown = |text: &str, kind: fn(String) -> ProblemKind| match super::id::Id::parse(text) {
-        Err(error) => error.into(),
-        Ok(id) => kind(id.to_string()),
-    };
     let Resource { account, object, record } = question.resource;
     if !account.is_empty() && table.accounts.find(account).is_none() {
         add("resource.account", unknown(account, ProblemKind::UnknownAccount));
@@ -408,19 +496,36 @@ fn problems(table: &Table, question: &Question<'_>, permission: bool) -> Problem
     if !object.is_empty() && table.objects.find(object).is_none() {
         add("resource.object", unknown(object, ProblemKind::UnknownObject));
     }
-    if let Some(record) = record {
-        if object.is_empty() {
-            add("resource.object", ProblemKind::RecordWithoutObject);
-        }
-        if let Err(error) = OpaqueId::check(record.id) {
-            add("resource.record.id", error.into());
-        }
-        if let (false, Err(error)) = (record.owner.is_empty(), OpaqueId::check(split_principal(record.owner).1)) {
-            add("resource.record.owner", error.into());
-        }
-        if !record.account.is_empty() && table.accounts.find(record.account).is_none() {
-            add("resource.record.account", unknown(record.account, ProblemKind::UnknownAccount));
-        }
+    if let Some(record) = &record {
+        record_problems(table, object.is_empty(), record, add);
     }
     found
+}
+
+fn unknown(text: &str, kind: fn(String) -> ProblemKind) -> ProblemKind {
+    match super::id::Id::parse(text) {
+        Err(error) => error.into(),
+        Ok(id) => kind(id.to_string()),
+    }
+}
+
+#[cold]
+fn record_problems(
+    table: &Table,
+    without_object: bool,
+    record: &Record<'_>,
+    mut add: impl FnMut(&'static str, ProblemKind),
+) {
+    if without_object {
+        add("resource.object", ProblemKind::RecordWithoutObject);
+    }
+    if let Err(error) = OpaqueId::check(record.id) {
+        add("resource.record.id", error.into());
+    }
+    if let (false, Err(error)) = (record.owner.is_empty(), OpaqueId::check(split_principal(record.owner).1)) {
+        add("resource.record.owner", error.into());
+    }
+    if !record.account.is_empty() && table.accounts.find(record.account).is_none() {
+        add("resource.record.account", unknown(record.account, ProblemKind::UnknownAccount));
+    }
 }

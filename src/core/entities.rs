@@ -11,6 +11,7 @@ use super::model::{
     Account, FieldType, Group, GroupKind, InvitePolicy, Key, Object, ObjectKind, Permission, PrivateTo, Role, RoleKind,
     Scope, ServiceAccount, Settings, Status, User, Value,
 };
+use super::packed;
 use super::pages::{Edit, EditRow, Pages};
 use super::table::{
     AccountSlot, ByRuleRoles, DomainSlot, GroupSlot, ObjectSlot, PermissionRef, PermissionSlot, Principal, Private,
@@ -364,7 +365,9 @@ impl Draft {
             kind: Some(row.kind),
             by_hand: false,
         };
-        let far = minicbor::to_vec(&row).unwrap_or_default();
+        let Some(form) = self.form(key, &row.attributes) else { return };
+        let attributes = std::mem::take(&mut row.attributes);
+        let far = packed::far(form, &attributes, &minicbor::to_vec(&row).unwrap_or_default());
         self.upsert_principal(false, &row.id, value, groups, far);
     }
 
@@ -386,15 +389,30 @@ impl Draft {
             kind: None,
             by_hand: false,
         };
-        let far = minicbor::to_vec(&row).unwrap_or_default();
+        let Some(form) = self.form(key, &row.attributes) else { return };
+        let attributes = std::mem::take(&mut row.attributes);
+        let far = packed::far(form, &attributes, &minicbor::to_vec(&row).unwrap_or_default());
         self.upsert_principal(true, &row.id, value, groups, far);
     }
 
-    /// The stored part of a principal's row, as drafted or else as in the table.
+    /// The number of the form that these attributes have.
+    fn form(&mut self, key: &Key, attributes: &BTreeMap<String, Value>) -> Option<u32> {
+        let names: packed::Form = attributes.keys().map(|name| name.as_str().into()).collect();
+        if let Some(number) = self.next.forms.get(&names) {
+            return Some(*number);
+        }
+        let number = self.note(key, "attributes", fresh(self.next.form_slots.len()))?;
+        self.next.form_slots.push_back(Arc::clone(&names));
+        self.next.forms.insert(names, number);
+        Some(number)
+    }
+
+    /// The stored part of a principal's row, attributes aside, as drafted or else as in the table.
     pub(super) fn stored<T: for<'b> minicbor::Decode<'b, ()>>(&self, service: bool, id: &str) -> Option<T> {
         let drafted = self.principals.get(&(service, id.into())).and_then(|d| d.far.as_deref());
         let pages = if service { &self.next.services } else { &self.next.users };
-        minicbor::decode(drafted.or_else(|| Some(pages.find(id)?.far))?).ok()
+        let far = drafted.or_else(|| Some(pages.find(id)?.far))?;
+        minicbor::decode(packed::Far::of(far)?.row).ok()
     }
 
     fn domain(&mut self, domain: &str) -> Result<u32, Fault> {

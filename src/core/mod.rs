@@ -8,8 +8,10 @@
 //! pages, set, table  the version itself, laid out for decisions and shared with the one before
 //! read               a version as rows again
 //! change             what callers want changed, resolved against a version
-//! decision           the rules of ACCESS-MODEL.md section 4: one walk over a version
-//! condition          the language of data-access policies; not wired to decisions yet
+//! decision, visible  the rules of ACCESS-MODEL.md sections 4 to 6: one walk over a version
+//! filter             the same walk, asked of many records
+//! condition          the language of data-access policies
+//! packed             principals' attributes, small and readable in place
 //! presets            the shipped catalogues and roles, as data
 //! ```
 
@@ -18,12 +20,15 @@ mod draft;
 mod entities;
 mod fault;
 mod flatten;
+mod packed;
 mod policies;
 mod read;
+mod visible;
 
 pub mod change;
 pub mod condition;
 pub mod decision;
+pub mod filter;
 pub mod id;
 pub mod limits;
 pub mod model;

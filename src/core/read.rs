@@ -8,6 +8,7 @@ use super::model::{
     Assignment, Grant, Group, Key, Member, Object, Related, Role, Row, ServiceAccount, Settings, Status, Target, User,
     UserKind, Visibility,
 };
+use super::packed::Far;
 use super::pages::{Pages, Position};
 use super::table::{
     AT_ORGANIZATION, Edge, GROUP_MEMBER, Holdings, PolicySlot, Principal, PrincipalFound, SYSTEM_GROUPS, Source, Table,
@@ -49,7 +50,9 @@ impl Table {
     /// The user of a found row.
     #[must_use]
     pub fn user(&self, found: &PrincipalFound<'_>) -> Option<User> {
-        let mut user: User = minicbor::decode(found.far).ok()?;
+        let far = Far::of(found.far)?;
+        let mut user: User = minicbor::decode(far.row).ok()?;
+        user.attributes = far.attributes(self.form_slots.get(far.form as usize)?);
         user.groups = self.group_ids(Self::direct_groups_of(found));
         Some(user)
     }
@@ -57,7 +60,9 @@ impl Table {
     /// The service account of a found row.
     #[must_use]
     pub fn service(&self, found: &PrincipalFound<'_>) -> Option<ServiceAccount> {
-        let mut service: ServiceAccount = minicbor::decode(found.far).ok()?;
+        let far = Far::of(found.far)?;
+        let mut service: ServiceAccount = minicbor::decode(far.row).ok()?;
+        service.attributes = far.attributes(self.form_slots.get(far.form as usize)?);
         service.groups = self.group_ids(Self::direct_groups_of(found));
         Some(service)
     }

@@ -27,6 +27,7 @@ use super::limits;
 use super::model::{
     Account, Group, GroupKind, Level, Object, Period, Permission, Policy, Relation, Role, Settings, Status, UserKind,
 };
+use super::packed::Form;
 use super::pages::{Found, Pages};
 use super::set::Set;
 
@@ -72,6 +73,9 @@ pub struct Table {
     pub(super) default_account: u32,
     /// By policy id: the number of its object.
     pub(super) policies: Pages<u32>,
+    /// By the names in them: the numbers of the forms of attributes.
+    pub(super) forms: OrdMap<Form, u32>,
+    pub(super) form_slots: Vector<Form>,
 }
 
 /// What a permission's name or alias leads to.
@@ -235,7 +239,8 @@ pub(super) struct ByRuleRoles {
 }
 
 /// The fixed part of a user's or service account's row. Its near bytes are the numbers of its
-/// direct groups, then its [`Edge`]s by target; its far bytes the stored row without groups.
+/// direct groups, then its [`Edge`]s by target; its far bytes the stored row without groups, its
+/// attributes packed (`core::packed`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Principal {
     pub(super) number: u32,
@@ -471,6 +476,8 @@ impl Table {
             by_rule: None,
             default_account: 0,
             policies: Pages::new(seed),
+            forms: OrdMap::new(),
+            form_slots: Vector::new(),
         }
     }
 
@@ -581,6 +588,19 @@ impl Table {
             _ => (&[], &[]),
         };
         direct.chain(system.iter().copied()).chain(dynamic.iter().copied())
+    }
+
+    /// The groups that count where a principal is restricted: dynamic and system ones whatever its
+    /// status, and whether or not the organization still has its domain (rule 2.9).
+    pub(super) fn strict_groups_of<'a>(&'a self, found: &PrincipalFound<'a>) -> impl Iterator<Item = u32> + 'a {
+        let p = found.value;
+        let system: &[u32] = match p.kind {
+            Some(UserKind::Internal) => &[ALL_USERS, INTERNAL_USERS],
+            Some(UserKind::External) => &[ALL_USERS, EXTERNAL_USERS],
+            None => &[],
+        };
+        let dynamic = self.domain_slots.get(p.domain as usize).map_or(&[][..], |d| &d.named);
+        Self::direct_groups_of(found).chain(system.iter().copied()).chain(dynamic.iter().copied())
     }
 
     /// What a principal holds directly, records aside.

@@ -5,6 +5,7 @@
 //! judged here either: whether a value is of its declared type is the evaluation's business (rule
 //! 6.3), so that every caller judges alike.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::tree::{RecordPart, Reports, UserPart};
@@ -40,6 +41,8 @@ pub enum List<'a> {
     Values(&'a [Value]),
     /// Texts only: the cheapest to look through.
     Texts(&'a [&'a str]),
+    /// As they were unpacked.
+    Facts(&'a [Fact<'a>]),
     /// Anything else.
     Other(&'a dyn Elements),
 }
@@ -76,6 +79,27 @@ pub trait Facts {
     fn now(&self) -> Millis;
 }
 
+/// Attributes that were sent with a request: of a record, or of the circumstances.
+///
+/// A trait rather than a map, so that they are read where they lie in the request.
+pub trait Attributes: fmt::Debug + Sync {
+    /// The attribute of that name, as it was sent.
+    fn get(&self, name: &str) -> Fact<'_>;
+}
+
+/// None at all.
+impl Attributes for () {
+    fn get(&self, _: &str) -> Fact<'_> {
+        Fact::Missing
+    }
+}
+
+impl Attributes for BTreeMap<String, Value> {
+    fn get(&self, name: &str) -> Fact<'_> {
+        Self::get(self, name).map_or(Fact::Missing, Fact::from)
+    }
+}
+
 impl<'a> From<&'a Value> for Fact<'a> {
     fn from(value: &'a Value) -> Self {
         match value {
@@ -97,6 +121,7 @@ impl<'a> List<'a> {
         match self {
             Self::Values(values) => values.len(),
             Self::Texts(texts) => texts.len(),
+            Self::Facts(facts) => facts.len(),
             Self::Other(elements) => elements.count(),
         }
     }
@@ -107,6 +132,7 @@ impl<'a> List<'a> {
         match self {
             Self::Values(values) => values.get(place).map_or(Fact::Missing, Fact::from),
             Self::Texts(texts) => texts.get(place).map_or(Fact::Missing, |text| Fact::Str(text)),
+            Self::Facts(facts) => facts.get(place).copied().unwrap_or(Fact::Missing),
             Self::Other(elements) => elements.at(place),
         }
     }

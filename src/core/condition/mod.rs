@@ -42,7 +42,7 @@ mod tree;
 pub use check::{Schema, check, is_built_in};
 pub use eval::{Cause, Failure, Outcome, evaluate};
 pub use explain::{Seen, Step, Trace, explain};
-pub use facts::{Elements, Fact, Facts, List};
+pub use facts::{Attributes, Elements, Fact, Facts, List};
 pub use literal::{duration_text, parse_duration, parse_timestamp, timestamp_text};
 pub use tree::{
     Attribute, Collection, Comparison, Constant, Expr, Kind, Many, Operator, Quantifier, RecordPart, Reports, Shape,

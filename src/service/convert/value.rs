@@ -1,7 +1,10 @@
 //! Values and types of attributes.
 
+use std::collections::BTreeMap;
+
 use prost_types::Timestamp;
 
+use crate::core::condition::{Attributes, Elements, Fact, List};
 use crate::core::model::{FieldType, Millis, Value};
 
 use super::super::fields::Fields;
@@ -49,6 +52,56 @@ pub fn value(f: &mut Fields, value: proto::Value) -> Option<Value> {
                 return None;
             }
             f.within("list_value", |f| f.list("values", values, self::value)).map(Value::List)
+        }
+    }
+}
+
+/// Whether a value is one that [`value`] takes, found out without making it.
+pub fn is_sound(value: &proto::Value) -> bool {
+    let scalar = |value: &proto::Value| match &value.kind {
+        None | Some(Kind::ListValue(_)) => false,
+        Some(Kind::NullValue(_) | Kind::BoolValue(_) | Kind::IntValue(_)) => true,
+        Some(Kind::DoubleValue(value)) => value.is_finite(),
+        Some(Kind::StringValue(text)) => text.len() <= MAX_STRING_BYTES,
+        Some(Kind::TimestampValue(time)) => Fields::default().exact_instant("", *time).is_some(),
+    };
+    match &value.kind {
+        Some(Kind::ListValue(list)) => list.values.len() <= MAX_LIST && list.values.iter().all(scalar),
+        _ => scalar(value),
+    }
+}
+
+/// What was sent, where it lies.
+impl Attributes for BTreeMap<String, proto::Value> {
+    fn get(&self, name: &str) -> Fact<'_> {
+        Self::get(self, name).map_or(Fact::Missing, Fact::from)
+    }
+}
+
+impl Elements for proto::ValueList {
+    fn count(&self) -> usize {
+        self.values.len()
+    }
+
+    fn at(&self, place: usize) -> Fact<'_> {
+        self.values.get(place).map_or(Fact::Missing, Fact::from)
+    }
+}
+
+impl<'a> From<&'a proto::Value> for Fact<'a> {
+    fn from(value: &'a proto::Value) -> Self {
+        match &value.kind {
+            None => Self::Missing,
+            Some(Kind::NullValue(proto::NullValue {})) => Self::Null,
+            Some(Kind::BoolValue(value)) => Self::Bool(*value),
+            Some(Kind::IntValue(value)) => Self::Int(*value),
+            Some(Kind::DoubleValue(value)) => Self::Double(*value),
+            Some(Kind::StringValue(text)) => Self::Str(text),
+            // It was found sound: within years 1 to 9999, and whole milliseconds.
+            Some(Kind::TimestampValue(Timestamp { seconds, nanos })) => {
+                Self::Timestamp(seconds.saturating_mul(1_000).saturating_add(i64::from(*nanos) / 1_000_000))
+            }
+            Some(Kind::ListValue(list)) => Self::List(List::Other(list)),
         }
     }
 }

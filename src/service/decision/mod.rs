@@ -143,6 +143,7 @@ fn to_reason(reason: Decided) -> Reason {
         Decided::ElementNotListed => Reason::ElementNotListed,
         Decided::NoPermission => Reason::NoPermission,
         Decided::NotVisible => Reason::NotVisible,
+        Decided::Restricted => Reason::Restricted,
         Decided::NotApprover => Reason::NotApprover,
     }
 }
@@ -156,7 +157,7 @@ fn permissions(walk: &Walk<'_>, table: &Table, page: &Page) -> Result<ListPermis
         match ask(slot.row.name.as_str()) {
             Some(Decided::Allowed) => allowed.push(slot.row.name.to_string()),
             // These say something of the permission; all others of the question.
-            Some(Decided::NoPermission | Decided::NotVisible | Decided::NotApprover) | None => {}
+            Some(Decided::NoPermission | Decided::NotVisible | Decided::Restricted | Decided::NotApprover) | None => {}
             Some(reason) => {
                 refused = Some(reason);
                 break;

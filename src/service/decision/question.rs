@@ -1,10 +1,14 @@
 //! A question, borrowed from the request that brought it.
 
+use std::collections::BTreeMap;
+
 use crate::core::decision::{self, Context, Problem, ProblemKind, Question, Record, Resource};
 use crate::core::id::{Email, Id};
+use crate::core::limits::MAX_FIELD_NAME_BYTES;
 use crate::core::table::Table;
 use crate::engine::ReadError;
 
+use super::super::convert::value::{is_sound, value};
 use super::super::fields::Fields;
 use super::super::proto;
 use super::super::refusal::Refusal;
@@ -15,6 +19,8 @@ const INVITING: &str = "organization_users.create";
 const NO_INVITE_POLICY: &str = "deciding on the invite policy is";
 const MAX_CHANNEL_BYTES: usize = 64;
 const MAX_ATTRIBUTES: usize = 256;
+
+type Attributes = BTreeMap<String, proto::Value>;
 
 /// What is asked, and what of it the core does not know.
 #[derive(Debug, Clone, Copy)]
@@ -54,12 +60,39 @@ impl<'a> Asked<'a> {
 fn resource<'a>(fields: &mut Fields, resource: &'a proto::Resource) -> Resource<'a> {
     let proto::Resource { account, object, record } = resource;
     let record = record.as_ref().map(|record| {
-        // Attributes are for conditions, which this version does not have.
-        let proto::Record { id, owner, account: own, attributes } = record;
-        fields.at_most("resource.record.attributes", attributes.len(), MAX_ATTRIBUTES);
-        Record { id, owner, account: own }
+        if !are_sound(&record.attributes) {
+            fields.within("resource", |f| f.within("record", |f| refuse(f, &record.attributes)));
+        }
+        self::record(record)
     });
     Resource { account, object, record }
+}
+
+/// A record whose attributes are sound.
+pub fn record(record: &proto::Record) -> Record<'_> {
+    let proto::Record { id, owner, account, attributes } = record;
+    Record { id, owner, account, attributes }
+}
+
+/// Whether attributes can be read where they lie.
+pub fn are_sound(attributes: &Attributes) -> bool {
+    let sound = |(name, value): (&String, &proto::Value)| name.len() <= MAX_FIELD_NAME_BYTES && is_sound(value);
+    attributes.len() <= MAX_ATTRIBUTES && attributes.iter().all(sound)
+}
+
+/// Notes what is wrong with attributes that are not sound.
+pub fn refuse(fields: &mut Fields, attributes: &Attributes) {
+    if attributes.len() > MAX_ATTRIBUTES {
+        return fields.at_most("attributes", attributes.len(), MAX_ATTRIBUTES);
+    }
+    for (name, value) in attributes {
+        if name.len() > MAX_FIELD_NAME_BYTES {
+            let name: String = name.chars().take(32).collect();
+            fields.refuse("attributes", format_args!("the name `{name}…` is longer than {MAX_FIELD_NAME_BYTES} bytes"));
+        } else if !is_sound(value) {
+            fields.map("attributes", [(name.clone(), value.clone())].into(), self::value);
+        }
+    }
 }
 
 fn context<'a>(fields: &mut Fields, context: &'a proto::Context) -> Context<'a> {
@@ -67,14 +100,16 @@ fn context<'a>(fields: &mut Fields, context: &'a proto::Context) -> Context<'a> 
     if channel.len() > MAX_CHANNEL_BYTES {
         fields.refuse("context.channel", format_args!("is longer than {MAX_CHANNEL_BYTES} bytes"));
     }
-    fields.at_most("context.attributes", attributes.len(), MAX_ATTRIBUTES);
+    if !are_sound(attributes) {
+        fields.within("context", |f| refuse(f, attributes));
+    }
     if !invitee_email.is_empty()
         && let Err(error) = Email::check(invitee_email)
     {
         fields.refuse("context.invitee_email", error);
     }
     let authenticated_at = authenticated_at.and_then(|at| fields.instant("context.authenticated_at", at));
-    Context { channel, authenticated_at }
+    Context { channel, authenticated_at, attributes }
 }
 
 /// What is wrong with a question whatever the organization: that of an organization that has

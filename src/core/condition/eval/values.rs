@@ -79,7 +79,7 @@ pub(super) fn has_text(list: List<'_>, text: &str) -> bool {
     match list {
         List::Texts(texts) => texts.contains(&text),
         List::Values(values) => values.iter().any(|value| matches!(value, Value::String(other) if other == text)),
-        List::Other(_) => list.iter().any(|fact| matches!(fact, Fact::Str(other) if other == text)),
+        List::Facts(_) | List::Other(_) => list.iter().any(|fact| matches!(fact, Fact::Str(other) if other == text)),
     }
 }
 
