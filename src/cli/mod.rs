@@ -139,11 +139,8 @@ fn organization(path: &Path) -> Result<(OrganizationFile, Table), CliError> {
         Ok(applied) => Ok((file, applied.table)),
         Err(ChangeError::Violations(violations)) => {
             let errors = violations.into_iter().map(|v| {
-                let mut place = file.place(&v.key).unwrap_or(file::Place { line: 1, column: 1, path: String::new() });
-                if !v.field.is_empty() {
-                    let dot = if place.path.is_empty() { "" } else { "." };
-                    place.path = format!("{}{dot}{}", place.path, v.field);
-                }
+                let place = file.place_of(&v.key, v.field);
+                let place = place.unwrap_or(file::Place { line: 1, column: 1, path: v.field.to_owned() });
                 FileError { file: name.clone(), place, message: v.fault.to_string() }
             });
             let mut errors: Vec<FileError> = errors.collect();

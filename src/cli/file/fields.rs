@@ -241,7 +241,8 @@ pub(super) fn sorted<T: Ord>(items: Vec<(T, At, usize)>) -> Vec<T> {
     items
 }
 
-fn choose<T: Copy>(text: &str, table: &[(&str, T)]) -> Result<T, String> {
+/// The value of one of the words of `table`.
+pub(super) fn choose<T: Copy>(text: &str, table: &[(&str, T)]) -> Result<T, String> {
     table.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
         let words: Vec<_> = table.iter().map(|(word, _)| format!("`{word}`")).collect();
         format!("is none of {}", words.join(", "))

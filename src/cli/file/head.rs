@@ -40,8 +40,7 @@ pub(super) const FIRST: [&str; 9] = [
     "permissions",
 ];
 /// Sections whose content this version does not understand.
-pub(super) const UNSUPPORTED: [&str; 5] =
-    ["data_access", "relations", "element_safelist", "separation_of_duties", "emergency"];
+const UNSUPPORTED: [&str; 3] = ["element_safelist", "separation_of_duties", "emergency"];
 
 #[derive(Clone, Copy)]
 enum Mode {
@@ -82,6 +81,7 @@ impl Reader {
         }
         self.objects(&mut head);
         self.roles(&mut head);
+        self.policies(&mut head);
         for key in UNSUPPORTED {
             unsupported(&mut head, key, &mut self.out);
         }
@@ -263,7 +263,7 @@ impl Reader {
 }
 
 /// Content that this version would lose is refused.
-pub(super) fn unsupported(fields: &mut Fields<'_, '_>, key: &str, out: &mut Problems) {
+fn unsupported(fields: &mut Fields<'_, '_>, key: &str, out: &mut Problems) {
     let Some(node) = fields.take(key) else { return };
     if !matches!(&node.what, What::List(items) if items.is_empty()) {
         out.add(node.at, fields.path.key(key), format!("`{key}` is not supported by this version"));

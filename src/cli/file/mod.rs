@@ -15,7 +15,7 @@
 //! ```
 //!
 //! Nothing is passed over. A section that a later version will understand is an error while it has
-//! content: a `restrict` policy that got lost would open records.
+//! content: a separation of duties that got lost would give what it forbids.
 
 mod cases;
 mod error;
@@ -24,6 +24,7 @@ mod flow;
 mod head;
 mod organization;
 mod people;
+mod records;
 mod roles;
 mod scalar;
 mod schema;

@@ -49,6 +49,7 @@ pub struct OrganizationFile {
     /// What it consists of, in the order of their keys.
     pub rows: Vec<Row>,
     places: HashMap<Key, Entry, foldhash::fast::RandomState>,
+    conditions: HashMap<Id, At>,
 }
 
 /// Where a row was given, and which of the rows read it is.
@@ -72,6 +73,8 @@ pub(super) enum Section {
     Groups,
     Assignments,
     Grants,
+    Relations,
+    DataAccess,
 }
 
 impl Section {
@@ -87,11 +90,14 @@ impl Section {
             Self::Groups => "groups",
             Self::Assignments => "assignments",
             Self::Grants => "grants",
+            Self::Relations => "relations",
+            Self::DataAccess => "data_access",
         }
     }
 
     /// Those whose entries are read one at a time.
-    pub const LONG: [Self; 5] = [Self::Users, Self::ServiceAccounts, Self::Groups, Self::Assignments, Self::Grants];
+    pub const LONG: [Self; 6] =
+        [Self::Users, Self::ServiceAccounts, Self::Groups, Self::Assignments, Self::Grants, Self::Relations];
 
     /// The long section that this key begins.
     fn of(key: &Node<'_>) -> Option<Self> {
@@ -121,9 +127,9 @@ impl OrganizationFile {
                 None
             }
         };
-        let Reader { out, mut rows, index, .. } = reader;
+        let Reader { out, mut rows, index, conditions, .. } = reader;
         rows.sort_by_cached_key(Row::key);
-        out.into_result(organization.map(|organization| Self { organization, rows, places: index }))
+        out.into_result(organization.map(|organization| Self { organization, rows, places: index, conditions }))
     }
 
     /// Where the file gives the row of this key. Rows that it only implies, such as the default
@@ -136,6 +142,23 @@ impl OrganizationFile {
             _ => format!("{}[{item}]", section.key()),
         };
         Some(at.place(path))
+    }
+
+    /// Where the file gives a field of the row of this key: that of a condition is exact, since it
+    /// may be far below the rest of its policy; any other is found at its row.
+    #[must_use]
+    pub fn place_of(&self, key: &Key, field: &str) -> Option<Place> {
+        let mut place = self.place(key)?;
+        if let (Key::Policy(id), "condition") = (key, field)
+            && let Some(At { line, column }) = self.conditions.get(id)
+        {
+            (place.line, place.column) = (*line, *column);
+        }
+        if !field.is_empty() {
+            place.path.push('.');
+            place.path.push_str(field);
+        }
+        Some(place)
     }
 }
 
@@ -168,6 +191,8 @@ pub(super) struct Reader {
     pub declared: BTreeMap<String, FieldType>,
     /// Every name and alias of the catalogue.
     pub catalogue: HashSet<String>,
+    /// By policy: where its condition stands.
+    pub conditions: HashMap<Id, At>,
 }
 
 impl Reader {
@@ -182,6 +207,7 @@ impl Reader {
             internal: HashSet::new(),
             declared: BTreeMap::new(),
             catalogue: HashSet::new(),
+            conditions: HashMap::new(),
         }
     }
 
@@ -282,6 +308,7 @@ impl Reader {
                 Section::Groups => self.group(fields, item),
                 Section::Assignments => self.assignment(fields, item),
                 Section::Grants => self.grant(fields, item),
+                Section::Relations => self.relation(fields, item),
                 // `Section::long` names no other.
                 _ => {}
             }

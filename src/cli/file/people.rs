@@ -229,7 +229,7 @@ impl Reader {
         }
     }
 
-    fn member(&mut self, fields: &mut Fields<'_, '_>) -> Option<Member> {
+    pub(super) fn member(&mut self, fields: &mut Fields<'_, '_>) -> Option<Member> {
         let (member, at) = fields.required("member", &mut self.out, str::parse::<Member>)?;
         self.refer(member_key(member.clone()), at, fields.path.key("member"));
         Some(member)
@@ -266,7 +266,7 @@ impl Reader {
     }
 }
 
-fn member_key(member: Member) -> Key {
+pub(super) fn member_key(member: Member) -> Key {
     match member {
         Member::User(id) => Key::User(id),
         Member::Service(id) => Key::Service(id),

@@ -5,7 +5,6 @@ use crate::core::model::{Key, Role, RoleKind, Row, Scope};
 
 use super::error::{Path, quoted};
 use super::fields::{Fields, sorted};
-use super::head::unsupported;
 use super::organization::{Reader, Section};
 
 pub(super) const SCOPES: [(&str, Scope); 3] =
@@ -56,7 +55,7 @@ impl Reader {
         let scope = fields.required_choice("scope", &mut self.out, &SCOPES);
         let object = fields.parsed("object", &mut self.out, Id::parse);
         let permissions = self.patterns(&mut fields);
-        unsupported(&mut fields, "auto_share", &mut self.out);
+        let auto_share = self.auto_share(&mut fields);
         if let Some((object, at)) = &object {
             let path = fields.path.key("object");
             match scope {
@@ -75,7 +74,7 @@ impl Reader {
             scope: scope?,
             object: object.map(|(object, _)| object),
             permissions,
-            auto_share: Vec::new(),
+            auto_share,
         })
     }
 

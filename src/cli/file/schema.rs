@@ -52,12 +52,23 @@ pub fn schema_organization() -> String {
             "scope": one_of(&["organization", "account", "object"]),
             "object": id(),
             "permissions": set(&text()),
-            "auto_share": unsupported(),
+            "auto_share": set(&one_of(&["watcher", "assignee", "mentioned", "shared"])),
         }))),
         "assignments": list(&edge("role", &id())),
         "grants": list(&edge("permissions", &set(&text()))),
-        "data_access": unsupported(),
-        "relations": unsupported(),
+        "relations": list(&object(&["relation", "member", "object", "record"], &json!({
+            "relation": one_of(&["watcher", "assignee", "mentioned", "shared", "approver"]),
+            "member": user_or_group(),
+            "object": id(),
+            "record": opaque(),
+        }))),
+        "data_access": list(&object(&["id", "object", "effect", "members"], &json!({
+            "id": id(),
+            "object": id(),
+            "effect": one_of(&["allow", "restrict"]),
+            "members": set(&user_or_group()),
+            "condition": text(),
+        }))),
         "element_safelist": unsupported(),
         "separation_of_duties": unsupported(),
         "emergency": unsupported(),
@@ -236,6 +247,10 @@ fn opaque() -> Value {
 
 fn member() -> Value {
     json!({ "type": "string", "pattern": "^(user|service|group):." })
+}
+
+fn user_or_group() -> Value {
+    json!({ "type": "string", "pattern": "^(user|group):." })
 }
 
 fn timestamp() -> Value {

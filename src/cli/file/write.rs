@@ -10,13 +10,14 @@ use std::fmt::Write as _;
 use crate::core::id::{Domain, Id, Pattern};
 use crate::core::model::{
     Account, Assignment, DEFAULT_ACCOUNT, FieldType, Grant, Group, GroupKind, InvitePolicy, Level, Member, Object,
-    Period, Permission, Preset, PrivateTo, Relation, Role, RoleKind, Row, ServiceAccount, Settings, Status, Target,
-    User, UserKind, Value, Visibility,
+    Period, Permission, Policy, Preset, PrivateTo, Related, Role, RoleKind, Row, ServiceAccount, Settings, Status,
+    Target, User, UserKind, Value, Visibility,
 };
 
 use super::flow::{Flow, flow_list, section};
 use super::head::{AUDIENCES, LEVELS, OBJECT_KINDS, PRESETS, parse_domain};
 use super::people::STATUSES;
+use super::records::EFFECTS;
 use super::roles::SCOPES;
 use super::scalar::{duration_text, field_type_text, text_text, timestamp_text, value_text};
 
@@ -43,6 +44,8 @@ struct Writer<'r> {
     services: Vec<&'r ServiceAccount>,
     assignments: Vec<&'r Assignment>,
     grants: Vec<&'r Grant>,
+    relations: Vec<&'r Related>,
+    policies: Vec<&'r Policy>,
     members: BTreeMap<&'r Id, Vec<String>>,
     internal: HashSet<&'r Domain>,
     home: Option<&'r Id>,
@@ -77,7 +80,8 @@ impl<'r> Writer<'r> {
                 }
                 Row::Assignment(assignment) => w.assignments.push(assignment),
                 Row::Grant(grant) => w.grants.push(grant),
-                Row::Related(_) | Row::Policy(_) => {}
+                Row::Related(related) => w.relations.push(related),
+                Row::Policy(policy) => w.policies.push(policy),
             }
         }
         w.accounts.sort_by_key(|a| &a.id);
@@ -89,6 +93,8 @@ impl<'r> Writer<'r> {
         w.services.sort_by_key(|s| &s.id);
         w.assignments.sort_by_key(|a| (&a.role, &a.member, &a.target));
         w.grants.sort_by_key(|g| (&g.member, &g.target, &g.period, &g.permission));
+        w.relations.sort_by_key(|r| (&r.object, &r.record, r.relation, &r.member));
+        w.policies.sort_by_key(|p| &p.id);
         for members in w.members.values_mut() {
             members.sort_unstable();
         }
@@ -125,6 +131,8 @@ impl<'r> Writer<'r> {
         section(&mut out, "assignments", self.assignments.iter().map(|a| assignment(a)));
         let same = |a: &&Grant, b: &&Grant| (&a.member, &a.target, a.period) == (&b.member, &b.target, b.period);
         section(&mut out, "grants", self.grants.chunk_by(same).filter_map(grant));
+        section(&mut out, "relations", self.relations.iter().map(|r| relation(r)));
+        section(&mut out, "data_access", self.policies.iter().map(|p| policy(p)));
         out
     }
 
@@ -337,19 +345,32 @@ fn role(role: &Role) -> String {
         flow.list("permissions", &role.permissions);
     }
     if !role.auto_share.is_empty() {
-        flow.list("auto_share", role.auto_share.iter().map(|relation| relation_word(*relation)));
+        flow.list("auto_share", role.auto_share.iter().map(|relation| relation.name()));
     }
     flow.end()
 }
 
-fn relation_word(relation: Relation) -> &'static str {
-    match relation {
-        Relation::Watcher => "watcher",
-        Relation::Assignee => "assignee",
-        Relation::Mentioned => "mentioned",
-        Relation::Shared => "shared",
-        Relation::Approver => "approver",
+fn relation(related: &Related) -> String {
+    let Related { relation, member, object, record } = related;
+    let mut flow = Flow::default();
+    flow.put("relation", relation.name());
+    flow.text("member", member.to_string());
+    flow.text("object", object);
+    flow.text("record", record);
+    flow.end()
+}
+
+fn policy(policy: &Policy) -> String {
+    let Policy { id, object, effect, members, condition } = policy;
+    let mut flow = Flow::default();
+    flow.text("id", id);
+    flow.text("object", object);
+    flow.put("effect", word(&EFFECTS, effect));
+    flow.list("members", members.iter().map(Member::to_string));
+    if let Some(condition) = condition {
+        flow.text("condition", condition);
     }
+    flow.end()
 }
 
 fn assignment(assignment: &Assignment) -> String {

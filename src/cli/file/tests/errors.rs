@@ -228,16 +228,44 @@ const CASES: &[(&str, &str)] = &[
         "roles: [{id: r, scope: account, object: o}]",
         "2:41: roles[0].object: only a role of scope `object` may be tied to one",
     ),
+    // Policies, relations and what relations share.
+    (
+        "data_access: [{id: a b}]",
+        "2:15: data_access[0]: `object` is missing\n2:15: data_access[0]: `effect` is missing\n2:15: data_access[0]: `members` is missing\n2:20: data_access[0].id: `a b` must begin with a letter or digit and contain only letters, digits, `.`, `_`, `/` and `-`",
+    ),
+    (
+        "data_access: [{id: a, object: o, effect: deny, members: ['user:x', ana], condition: true}]",
+        "2:31: data_access[0].object: unknown object `o`\n2:42: data_access[0].effect: `deny` is none of `allow`, `restrict`\n2:58: data_access[0].members[0]: unknown user `x`\n2:68: data_access[0].members[1]: `ana` must be `user:ID`, `service:ID` or `group:ID`\n2:85: data_access[0].condition: `true` is no text unless it is put in quotes",
+    ),
+    (
+        "objects: [{id: o, kind: app}]\ndata_access:\n- {id: a, object: o, effect: allow, members: []}\n- {id: a, object: o, effect: allow, members: [], when: x}",
+        "5:8: data_access[1].id: data-access policy `a` is already given in line 4\n5:50: data_access[1].when: unknown key",
+    ),
+    ("data_access: {}", "2:14: data_access: expected a list, found a mapping"),
+    (
+        "relations: [x, {relation: owner, member: 'group:g', object: o, record: \"\"}]",
+        "2:13: relations[0]: expected a mapping, found text\n2:27: relations[1].relation: `owner` is none of `watcher`, `assignee`, `mentioned`, `shared`, `approver`\n2:42: relations[1].member: unknown group `g`\n2:61: relations[1].object: unknown object `o`\n2:72: relations[1].record: `` is empty",
+    ),
+    (
+        "objects: [{id: o, kind: app}]\nrelations:\n- {relation: shared, member: 'group:all-users', object: o, record: r}\n- {object: o, record: r, member: 'group:all-users', relation: shared}",
+        "5:3: relations[1]: relation `shared` of `group:all-users` to record `r` of object `o` is already given in line 4",
+    ),
+    (
+        "relations: [{relation: shared, member: 'group:all-users', object: o, starts_at: x}]",
+        "2:13: relations[0]: `record` is missing\n2:67: relations[0].object: unknown object `o`\n2:70: relations[0].starts_at: unknown key",
+    ),
+    (
+        "roles: [{id: r, scope: object, auto_share: [approver, shared, shared]}]",
+        "2:45: roles[0].auto_share[0]: `approver` is none of `watcher`, `assignee`, `mentioned`, `shared`\n2:63: roles[0].auto_share[2]: `shared` is given twice",
+    ),
+    (
+        "preset: integration\nroles: [{id: org, permissions: [], auto_share: []}]",
+        "3:36: roles[0].auto_share: only the permissions of a system role can be given",
+    ),
     // Of later versions.
-    ("data_access:\n- {id: a}", "3:3: data_access: `data_access` is not supported by this version"),
-    ("relations: [x]", "2:12: relations: `relations` is not supported by this version"),
     ("element_safelist: [x]", "2:19: element_safelist: `element_safelist` is not supported by this version"),
     ("separation_of_duties: {}", "2:23: separation_of_duties: `separation_of_duties` is not supported by this version"),
     ("emergency: [x]", "2:12: emergency: `emergency` is not supported by this version"),
-    (
-        "roles: [{id: r, scope: object, auto_share: [watcher]}]",
-        "2:44: roles[0].auto_share: `auto_share` is not supported by this version",
-    ),
 ];
 
 fn problems(text: &str) -> String {

@@ -1,6 +1,9 @@
 use super::*;
+use crate::core::Violation;
+use crate::core::change::{Applied, Change, ChangeError, apply};
 use crate::core::id::{Email, OpaqueId, Pattern, PermissionName};
 use crate::core::model::*;
+use crate::core::table::Table;
 
 /// FILES.md's example without the sections of later versions.
 pub const EXAMPLE: &str = r"organization: acme
@@ -31,13 +34,14 @@ groups:
   - {id: staff, kind: dynamic, domains: [acme.com], visibility: [data_access]}
   - {id: all-users, kind: system, visibility: [mentionable]}       # also internal-users, external-users
 roles:                            # managed roles cannot be given; a system role's permissions can
-  - {id: reviewer, name: Reviewer, description: reads and comments, scope: object, object: vendor-risk, permissions: [records.read, 'automations.*'], auto_share: []}
+  - {id: reviewer, name: Reviewer, description: reads and comments, scope: object, object: vendor-risk, permissions: [records.read, 'automations.*'], auto_share: [watcher, shared]}
 assignments:
   - {role: reviewer, member: 'group:risk', object: vendor-risk, starts_at: 2026-01-01T00:00:00Z, expires_at: 2027-01-01T00:00:00Z}
   - {role: reviewer, member: 'user:bo', object: vendor-risk, record: r-9}
 grants: [{permissions: [records.read], member: 'user:bo', object: vendor-risk, record: r-17}]
-relations: []
-data_access: []
+relations: [{relation: shared, member: 'user:ext', object: vendor-risk, record: r-17}]     # … | approver
+data_access:
+  - {id: own-team, object: vendor-risk, effect: allow, members: ['group:risk'], condition: 'record.region == user.attributes.region'}
 ";
 
 fn id(text: &str) -> Id {
@@ -56,7 +60,7 @@ fn row(file: &OrganizationFile, key: &Key) -> Row {
 fn the_documented_example_reads() {
     let file = parse(EXAMPLE).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(file.organization, id("acme"));
-    assert_eq!(file.rows.len(), 19);
+    assert_eq!(file.rows.len(), 21);
     assert!(file.rows.is_sorted_by_key(Row::key));
     let Row::Settings(settings) = row(&file, &Key::Settings) else { panic!() };
     assert_eq!(settings.external_reauthentication_ms, Some(12 * 3_600_000));
@@ -87,6 +91,22 @@ fn the_documented_example_reads() {
         panic!()
     };
     assert_eq!(approve.aliases, [PermissionName::parse("APPROVE_INVOICE").unwrap()]);
+    let Row::Role(reviewer) = row(&file, &Key::Role(id("reviewer"))) else { panic!() };
+    assert_eq!(reviewer.auto_share, [Relation::Watcher, Relation::Shared]);
+    let (relation, member) = (Relation::Shared, Member::User(opaque("ext")));
+    let key = Key::Related(relation, member.clone(), id("vendor-risk"), opaque("r-17"));
+    let related = Related { relation, member, object: id("vendor-risk"), record: opaque("r-17") };
+    assert_eq!(row(&file, &key), Row::Related(related));
+    assert_eq!(
+        row(&file, &Key::Policy(id("own-team"))),
+        Row::Policy(Policy {
+            id: id("own-team"),
+            object: id("vendor-risk"),
+            effect: Effect::Allow,
+            members: vec![Member::Group(id("risk"))],
+            condition: Some("record.region == user.attributes.region".to_owned()),
+        })
+    );
 }
 
 #[test]
@@ -110,6 +130,70 @@ fn rows_are_found_in_the_file() {
     let grant = Key::Grant(Pattern::parse("records.read").unwrap(), member, target);
     assert_eq!(place(&grant), at("33:10:grants[0]"));
     assert_eq!(place(&Key::User(opaque("nobody"))), None);
+    let related = Key::Related(Relation::Shared, Member::User(opaque("ext")), id("vendor-risk"), opaque("r-17"));
+    assert_eq!(place(&related), at("34:13:relations[0]"));
+    let policy = Key::Policy(id("own-team"));
+    assert_eq!(place(&policy), at("36:10:data_access[0]"));
+    let field = |field| file.place_of(&policy, field).map(|p| format!("{}:{}:{}", p.line, p.column, p.path));
+    assert_eq!(field("condition"), at("36:92:data_access[0].condition"));
+    assert_eq!(field("members"), at("36:10:data_access[0].members"));
+}
+
+fn made(text: &str) -> (OrganizationFile, Result<Applied, ChangeError>) {
+    let file = OrganizationFile::parse(text, "acme.yaml", Known::of).unwrap_or_else(|e| panic!("{e}"));
+    let blank = Table::blank(file.organization.clone(), "offline".into(), 0);
+    let rows = file.rows.clone();
+    let applied = apply(&blank, vec![Change::Replace { rows, deactivate_missing: false }]);
+    (file, applied)
+}
+
+#[test]
+fn the_documented_example_makes_an_organization() {
+    let (file, applied) = made(EXAMPLE);
+    let table = applied.unwrap_or_else(|e| panic!("{e:?}")).table;
+    let mut rows: Vec<Row> = table.rows().collect();
+    rows.sort_by_cached_key(Row::key);
+    assert_eq!(rows, file.rows);
+}
+
+#[test]
+fn what_is_wrong_with_a_policy_points_at_it() {
+    let text = "organization: a
+users: [{id: x, email: x@y.z}]
+service_accounts: [{id: ci}]
+objects: [{id: o, kind: app, fields: {region: string}}]
+roles: [{id: r, scope: object, auto_share: [shared]}]
+relations: [{relation: watcher, member: 'service:ci', object: o, record: r-1}]
+data_access:
+  - {id: fine, object: o, effect: allow, members: [], condition: record.region == 'eu'}
+  - id: wrong
+    object: o
+    effect: restrict
+    members: ['service:ci']
+    condition: >-
+      record.regoin == 'eu' &&
+      record.region > 5
+  - {id: empty, object: o, effect: restrict, members: ['user:x'], condition: ''}
+";
+    let (file, applied) = made(text);
+    let Err(ChangeError::Violations(violations)) = applied else { panic!() };
+    let told = |v: &Violation| {
+        let p = file.place_of(&v.key, v.field).unwrap();
+        format!("{}:{}: {}: {}", p.line, p.column, p.path, v.fault)
+    };
+    let mut found: Vec<String> = violations.iter().map(told).collect();
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            "14:7: data_access[1].condition: line 1, column 40: `>` cannot compare a string with an int",
+            "14:7: data_access[1].condition: line 1, column 8: unknown field `regoin`, did you mean `region`?",
+            "16:78: data_access[2].condition: line 1, column 1: the condition is empty",
+            "5:14: roles[0].auto_share: only a custom role that is tied to an object can be shared automatically",
+            "6:13: relations[0].member: a relation is a user's or a group's",
+            "9:9: data_access[1].members: a policy is about groups and users; a service account may be in a group",
+        ]
+    );
 }
 
 #[test]

@@ -297,7 +297,7 @@ fn organization(r: &mut Rng) -> Vec<Row> {
             scope,
             object,
             permissions: unique(r, 4, |r| pattern(r, &catalogue)),
-            auto_share: vec![],
+            auto_share: some(r, &Relation::ALL[..4]),
         }));
         roles.push(role);
     }
@@ -361,7 +361,7 @@ fn organization(r: &mut Rng) -> Vec<Row> {
     let mut targets = vec![Target::Organization];
     targets.extend(accounts.into_iter().map(Target::Account));
     targets.extend(objects.iter().cloned().map(Target::Object));
-    targets.extend(objects.into_iter().map(|object| Target::Record(object, opaque(r))));
+    targets.extend(objects.iter().map(|object| Target::Record(object.clone(), opaque(r))));
     let periods: Vec<Period> = (0..3).map(|_| period(r)).chain([Period::default()]).collect();
     let mut edges: BTreeMap<Key, Row> = BTreeMap::new();
     for _ in 0..r.usize(0..12) {
@@ -375,7 +375,23 @@ fn organization(r: &mut Rng) -> Vec<Row> {
         };
         edges.insert(row.key(), row);
     }
+    for _ in 0..r.usize(0..6) {
+        let Some(object) = r.choice(&objects).cloned() else { break };
+        let (relation, member) = (pick(r, &Relation::ALL), pick(r, &members));
+        let row = Row::Related(Related { relation, member, object, record: opaque(r) });
+        edges.insert(row.key(), row);
+    }
     rows.extend(edges.into_values());
+    for policy in unique(r, 4, id) {
+        let Some(object) = r.choice(&objects).cloned() else { break };
+        rows.push(Row::Policy(Policy {
+            id: policy,
+            object,
+            effect: pick(r, &[Effect::Allow, Effect::Restrict]),
+            members: some(r, &members),
+            condition: r.bool().then(|| text(r)),
+        }));
+    }
     rows.sort_by_cached_key(Row::key);
     rows
 }
