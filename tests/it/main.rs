@@ -17,3 +17,4 @@ mod oracle_selftest;
 mod properties;
 mod support;
 mod wire;
+mod wire_records;
