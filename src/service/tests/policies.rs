@@ -162,7 +162,29 @@ async fn m2_10_a_deleted_group_leaves_allow_policies_and_stays_in_restrict_polic
     let left = ok(world.admin.list_policies(by(list)).await).policies;
     let left: Vec<(&str, String)> = left.iter().map(|p| (p.id.as_str(), p.members.join(" "))).collect();
     assert_eq!(left, [("alone", String::new()), ("hide", "user:ana".into()), ("show", "user:ana".into())]);
+    world.report(related(Relation::Watcher, "user:ana", "r-1"), RelationEvent::Added).await;
     let delete = DeleteObjectRequest { organization: "acme".into(), object: "app".into(), ..Default::default() };
     let removed = ok(world.admin.delete_object(by(delete)).await).removed.unwrap();
-    assert_eq!(removed, Removed { policies: 3, ..Removed::default() });
+    assert_eq!(removed, Removed { relations: 1, policies: 3, ..Removed::default() });
+}
+
+#[tokio::test]
+async fn m6_2_a_condition_holds_against_what_is_declared_now() {
+    let world = world().await;
+    let europe = DataAccessPolicy {
+        condition: "record.region == 'eu'".into(),
+        ..policy("europe", PolicyEffect::Restrict, &["user:ana"])
+    };
+    world.policy(europe).await;
+    let fields_of = |scalar: ScalarType| {
+        let region = FieldType { scalar: scalar.into(), list: false };
+        let object = Object { id: "app".into(), fields: [("region".to_owned(), region)].into(), ..Object::default() };
+        UpdateObjectRequest { organization: "acme".into(), object: Some(object), ..Default::default() }
+    };
+    let status = world.admin.update_object(by(fields_of(ScalarType::Int))).await.unwrap_err();
+    assert!(status.message().starts_with("data-access policy `europe`: line 1, column 15: "), "{status:?}");
+    assert_eq!(refused(Err::<Response<()>, _>(status)), (Code::InvalidArgument, "CONDITION".into()));
+    let delete = DeletePolicyRequest { organization: "acme".into(), policy: "europe".into(), ..Default::default() };
+    ok(world.admin.delete_policy(by(delete)).await);
+    ok(world.admin.update_object(by(fields_of(ScalarType::Int))).await);
 }
