@@ -32,6 +32,10 @@ impl Draft {
             }
         }
         let Some(object) = object else { return };
+        if self.next.policies.find(row.id.as_str()).is_some_and(|f| f.value != object) {
+            let fault = Fault::Immutable("the object of a policy");
+            self.violation(key.clone(), "object", fault);
+        }
         let condition = row.condition.as_ref().and_then(|text| self.compile(key, object, text));
         self.take_policy(&row.id);
         for group in &groups {
