@@ -182,8 +182,9 @@ async fn m6_2_a_condition_holds_against_what_is_declared_now() {
         UpdateObjectRequest { organization: "acme".into(), object: Some(object), ..Default::default() }
     };
     let status = world.admin.update_object(by(fields_of(ScalarType::Int))).await.unwrap_err();
-    assert!(status.message().starts_with("data-access policy `europe`: line 1, column 15: "), "{status:?}");
-    assert_eq!(refused(Err::<Response<()>, _>(status)), (Code::InvalidArgument, "CONDITION".into()));
+    let message = "data-access policy `europe`: its condition would be wrong: line 1, column 15: ";
+    assert!(status.message().starts_with(message), "{status:?}");
+    assert_eq!(refused(Err::<Response<()>, _>(status)), (Code::FailedPrecondition, "CONDITION_BROKEN".into()));
     let delete = DeletePolicyRequest { organization: "acme".into(), policy: "europe".into(), ..Default::default() };
     ok(world.admin.delete_policy(by(delete)).await);
     ok(world.admin.update_object(by(fields_of(ScalarType::Int))).await);
