@@ -234,6 +234,7 @@ fn borrowed<'a>(
         context: Context {
             channel: text(context.channel.as_ref()),
             authenticated_at: context.authenticated_at,
+            invitee_email: text(context.invitee_email.as_ref()),
             attributes: &context.attributes,
         },
     }

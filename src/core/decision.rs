@@ -14,7 +14,8 @@ use std::fmt;
 
 use super::condition::Attributes;
 use super::id::{IdError, OpaqueId};
-use super::model::{Millis, Status, UserKind};
+use super::model::{InvitePolicy, Millis, Status, UserKind};
+use super::presets::ORGANIZATION_ADMIN;
 use super::table::{
     AT_ORGANIZATION, ObjectSlot, PermissionRef, PermissionSlot, PrincipalFound, Private, Table, at_account, at_object,
     edges_at,
@@ -72,13 +73,15 @@ pub struct Context<'a> {
     pub channel: &'a str,
     /// When the user last proved who it is (rule 4.3).
     pub authenticated_at: Option<Millis>,
+    /// Who is to be invited (rule 4.9); empty if nobody in particular.
+    pub invitee_email: &'a str,
     /// What the caller sent for conditions to read.
     pub attributes: &'a dyn Attributes,
 }
 
 impl Default for Context<'_> {
     fn default() -> Self {
-        Self { channel: "", authenticated_at: None, attributes: &() }
+        Self { channel: "", authenticated_at: None, invitee_email: "", attributes: &() }
     }
 }
 
@@ -110,6 +113,8 @@ pub enum Reason {
     Restricted,
     /// Rule 4.7.
     NotApprover,
+    /// Rule 4.9.
+    InvitePolicy,
 }
 
 impl Reason {
@@ -128,6 +133,7 @@ impl Reason {
             Self::NotVisible => "NOT_VISIBLE",
             Self::Restricted => "RESTRICTED",
             Self::NotApprover => "NOT_APPROVER",
+            Self::InvitePolicy => "INVITE_POLICY",
         }
     }
 }
@@ -345,6 +351,9 @@ impl<'a> Walk<'a> {
             _ => Some((permission.number, permission.level)),
         };
         let Some((number, level)) = asked else { return Reason::NoPermission };
+        if self.table.is_inviting(permission) {
+            return self.may_invite(found, record, permission);
+        }
         if !self.holds(found, record, number, level) {
             return Reason::NoPermission;
         }
@@ -384,6 +393,36 @@ impl<'a> Walk<'a> {
             let permission = self.table.permission(slot.row.name.as_str());
             permission.is_some_and(|p| self.ask(p) == Reason::Allowed)
         })
+    }
+
+    /// Rules 4.9 and 7.1: an administrator of the organization always may, others as it allows.
+    #[cold]
+    fn may_invite(
+        &self,
+        found: &PrincipalFound<'a>,
+        record: Option<&FoundRecord<'a>>,
+        permission: PermissionRef,
+    ) -> Reason {
+        let administers = self.table.permission(ORGANIZATION_ADMIN);
+        if administers.is_some_and(|p| self.holds(found, record, p.number, p.level)) {
+            return Reason::Allowed;
+        }
+        if !self.holds(found, record, permission.number, permission.level) {
+            return Reason::NoPermission;
+        }
+        let invited = self.table.settings().is_some_and(|settings| match &settings.invite_policy {
+            InvitePolicy::AdminsOnly => false,
+            InvitePolicy::AnyDomain => true,
+            InvitePolicy::AllowedDomains(_) if self.context.invitee_email.is_empty() => true,
+            InvitePolicy::AllowedDomains(domains) => {
+                let domain = self.context.invitee_email.rsplit_once('@').map(|(_, domain)| domain);
+                domain.is_some_and(|domain| {
+                    let own = settings.email_domains.iter().map(|d| &d.domain);
+                    own.filter(|d| domains.contains(d)).any(|d| d.as_str().eq_ignore_ascii_case(domain))
+                })
+            }
+        });
+        if invited { Reason::Allowed } else { Reason::InvitePolicy }
     }
 
     fn twin(&self, number: u32) -> Option<(u32, super::model::Level)> {

@@ -13,6 +13,7 @@ use super::model::{
 };
 use super::packed;
 use super::pages::{Edit, EditRow, Pages};
+use super::presets::INVITING;
 use super::table::{
     AccountSlot, ByRuleRoles, DomainSlot, GroupSlot, ObjectSlot, PermissionRef, PermissionSlot, Principal, Private,
     SYSTEM_GROUPS, Source,
@@ -50,6 +51,7 @@ impl Draft {
                 self.add_permission(&Key::Permission(row.name.clone()), row, true);
             }
         }
+        self.next.inviting = self.next.permission(INVITING).map(|p| p.number);
         for role in row.preset.roles() {
             if let Ok(row) = role.row() {
                 let id = row.id.clone();

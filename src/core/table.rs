@@ -76,6 +76,8 @@ pub struct Table {
     /// By the names in them: the numbers of the forms of attributes.
     pub(super) forms: OrdMap<Form, u32>,
     pub(super) form_slots: Vector<Form>,
+    /// The number of the permission to invite (rule 4.9).
+    pub(super) inviting: Option<u32>,
 }
 
 /// What a permission's name or alias leads to.
@@ -480,6 +482,7 @@ impl Table {
             policies: Pages::new(seed),
             forms: OrdMap::new(),
             form_slots: Vector::new(),
+            inviting: None,
         }
     }
 
@@ -537,6 +540,13 @@ impl Table {
     #[must_use]
     pub fn permission(&self, name: &str) -> Option<PermissionRef> {
         self.permissions.find(name).map(|f| f.value)
+    }
+
+    /// Whether it is the permission to which the invite policy belongs (rule 4.9).
+    #[inline]
+    #[must_use]
+    pub fn is_inviting(&self, permission: PermissionRef) -> bool {
+        self.inviting == Some(permission.number)
     }
 
     /// The permission of that number.

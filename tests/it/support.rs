@@ -91,6 +91,7 @@ pub fn question<'a>(q: &'a Question, (of_record, of_context): &'a (Sent, Sent)) 
             channel: q.channel.as_deref().unwrap_or(""),
             authenticated_at: q.authenticated_at_ms,
             attributes: &of_context.0,
+            ..Context::default()
         },
     }
 }

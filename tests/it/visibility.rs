@@ -280,7 +280,7 @@ fn m6_1_a_condition_reads_the_record_the_user_the_context_and_the_time() {
         let table = allow(condition);
         let record = Record { id: "r", owner: "user:bo", account: "emea", attributes: &attributes };
         let resource = Resource { object: "app", record: Some(record), ..Resource::default() };
-        let context = Context { channel: "email", authenticated_at: None, attributes: &sent };
+        let context = Context { channel: "email", attributes: &sent, ..Context::default() };
         let question = Question { principal: "ana", permission: "records.read", resource, context };
         let expected = if holds { Reason::Allowed } else { Reason::NotVisible };
         assert_eq!(decide(&table, &question, NOW), Ok(expected), "{condition}");
@@ -492,6 +492,35 @@ fn m6_5_a_filter_keeps_the_order_and_a_wrong_record_is_an_error() {
     assert_eq!(wrong.len(), 2);
     let nobody = Question { principal: "nobody", ..question };
     assert_eq!(filter(&table, &nobody, records, NOW).unwrap().reason, Reason::PrincipalUnknown);
+}
+
+#[test]
+fn m4_9_whom_one_may_invite_is_the_organizations_policy() {
+    let mut file = base(json!({
+        "email_domains": [{"domain": "acme.com", "audience": "internal"}, {"domain": "partner.io", "audience": "external"}],
+        "grants": [
+            {"permissions": ["organization_users.create"], "member": "user:ana"},
+            {"permissions": ["organization.admin"], "member": "user:bo"},
+        ],
+    }));
+    let ask = |file: &Value, who: &str, invitee_email: &str| {
+        let context = Context { invitee_email, ..Context::default() };
+        let question =
+            Question { principal: who, permission: "organization_users.create", context, ..Question::default() };
+        decide(&table(file), &question, NOW).unwrap()
+    };
+    let policy = |file: &mut Value, policy: Value| file["settings"] = json!({"invite_policy": policy});
+    policy(&mut file, json!({"mode": "admins_only"}));
+    assert_eq!(ask(&file, "ana", "x@acme.com"), Reason::InvitePolicy);
+    assert_eq!(ask(&file, "ana", ""), Reason::InvitePolicy, "without an address, too");
+    assert_eq!(ask(&file, "bo", "x@else.org"), Reason::Allowed, "an administrator always may");
+    assert_eq!(ask(&file, "service:bot", "x@acme.com"), Reason::NoPermission);
+    policy(&mut file, json!({"mode": "any_domain"}));
+    assert_eq!(ask(&file, "ana", "x@else.org"), Reason::Allowed);
+    policy(&mut file, json!({"mode": "allowed_domains", "domains": ["acme.com", "gone.org"]}));
+    let asked = ["x@ACME.com", "x@partner.io", "x@gone.org", "x@sub.acme.com", "nobody", ""];
+    let (no, yes) = (Reason::InvitePolicy, Reason::Allowed);
+    assert_eq!(asked.map(|email| ask(&file, "ana", email)), [yes, no, no, no, no, yes]);
 }
 
 #[test]

@@ -85,6 +85,11 @@ pub struct ByRule {
     pub other_account: &'static str,
 }
 
+/// The permission whose holder at the organization administers it.
+pub const ORGANIZATION_ADMIN: &str = "organization.admin";
+/// The permission to which the invite policy belongs (rule 4.9).
+pub const INVITING: &str = "organization_users.create";
+
 /// The role that only users of the default account may hold, and no group (rule 3.6).
 pub const ORG_ADMIN: &str = "org-admin";
 

@@ -123,9 +123,6 @@ fn one(tables: &Versions<'_>, item: &Item<'_>, now: i64) -> Result<AuthorizeResp
         return Err(question::malformed(fields, decided.err(), &asked.question));
     }
     let reason = decided.map_err(|error| question::failure(error, &asked.question))?;
-    if let Some(table) = table {
-        asked.admissible(table)?;
-    }
     Ok(outcome(reason))
 }
 

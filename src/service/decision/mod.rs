@@ -60,9 +60,7 @@ impl DecisionService for Decisions {
         }
         let min_revision = min_revision.as_ref().map(at_least);
         let decide = || {
-            self.engine.authorize(organization, min_revision, &asked.question, |decided, table| {
-                asked.admissible(table).map(|()| answer(decided, table))
-            })
+            self.engine.authorize(organization, min_revision, &asked.question, |decided, table| answer(decided, table))
         };
         let mut decided = decide();
         if let (Err(ReadError::NotReached { .. }), Some(least)) = (&decided, min_revision) {
@@ -70,7 +68,7 @@ impl DecisionService for Decisions {
             decided = decide();
         }
         match decided {
-            Ok(answer) => Ok(Response::new(answer?)),
+            Ok(answer) => Ok(Response::new(answer)),
             Err(error) => Err(question::failure(error, &asked.question).into()),
         }
     }
@@ -115,7 +113,6 @@ impl DecisionService for Decisions {
         if !fields.is_empty() {
             return Err(self.malformed(fields, organization, &asked.question).into());
         }
-        asked.without_invitee()?;
         if let Some(least) = read.at_least() {
             self.engine.wait_for(organization, least, read.wait).await?;
         }
@@ -164,6 +161,7 @@ fn to_reason(reason: Decided) -> Reason {
         Decided::NotVisible => Reason::NotVisible,
         Decided::Restricted => Reason::Restricted,
         Decided::NotApprover => Reason::NotApprover,
+        Decided::InvitePolicy => Reason::InvitePolicy,
     }
 }
 
@@ -176,7 +174,14 @@ fn permissions(walk: &Walk<'_>, table: &Table, page: &Page) -> Result<ListPermis
         match ask(slot.row.name.as_str()) {
             Some(Decided::Allowed) => allowed.push(slot.row.name.to_string()),
             // These say something of the permission; all others of the question.
-            Some(Decided::NoPermission | Decided::NotVisible | Decided::Restricted | Decided::NotApprover) | None => {}
+            Some(
+                Decided::NoPermission
+                | Decided::NotVisible
+                | Decided::Restricted
+                | Decided::NotApprover
+                | Decided::InvitePolicy,
+            )
+            | None => {}
             Some(reason) => {
                 refused = Some(reason);
                 break;

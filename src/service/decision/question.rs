@@ -17,20 +17,16 @@ use super::super::status::Failure;
 /// In place of the permission of a question that is about none, or about all. No permission has
 /// such a name.
 pub const NO_PERMISSION: &str = "*";
-/// The permission to which the invite policy belongs (rule 4.9).
-const INVITING: &str = "organization_users.create";
-const NO_INVITE_POLICY: &str = "deciding on the invite policy is";
 const MAX_CHANNEL_BYTES: usize = 64;
 const MAX_ATTRIBUTES: usize = 256;
 
 type Attributes = BTreeMap<String, proto::Value>;
 
-/// What is asked, and what of it the core does not know.
+/// What is asked.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
     /// For the core.
     pub question: Question<'a>,
-    invitee: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -43,20 +39,8 @@ impl<'a> Asked<'a> {
         context: Option<&'a proto::Context>,
     ) -> Self {
         let resource = resource.map(|r| self::resource(fields, r)).unwrap_or_default();
-        let invitee = context.is_some_and(|c| !c.invitee_email.is_empty());
         let context = context.map(|c| self::context(fields, c)).unwrap_or_default();
-        Self { question: Question { principal, permission, resource, context }, invitee }
-    }
-
-    /// A decision without the invite policy would be wrong.
-    pub fn admissible(&self, table: &Table) -> Result<(), Refusal> {
-        let inviting = || table.canonical(self.question.permission).is_some_and(|name| name.as_str() == INVITING);
-        if self.invitee && inviting() { Err(Refusal::NotSupported(NO_INVITE_POLICY)) } else { Ok(()) }
-    }
-
-    /// For questions that are about every permission.
-    pub fn without_invitee(&self) -> Result<(), Refusal> {
-        if self.invitee { Err(Refusal::NotSupported(NO_INVITE_POLICY)) } else { Ok(()) }
+        Self { question: Question { principal, permission, resource, context } }
     }
 }
 
@@ -113,7 +97,7 @@ pub fn context<'a>(fields: &mut Fields, context: &'a proto::Context) -> Context<
         fields.refuse("context.invitee_email", error);
     }
     let authenticated_at = authenticated_at.and_then(|at| fields.instant("context.authenticated_at", at));
-    Context { channel, authenticated_at, attributes }
+    Context { channel, authenticated_at, invitee_email, attributes }
 }
 
 /// What is wrong with a question whatever the organization: that of an organization that has

@@ -83,13 +83,29 @@ async fn a_call_without_a_caller_is_refused() {
 }
 
 #[tokio::test]
-async fn an_invitee_is_not_decided_on_without_the_invite_policy() {
+async fn m4_9_the_invite_policy_is_part_of_the_decision() {
     let world = reviewed().await;
-    let mut request = question("user:ana", "organization_users.create");
-    request.context = Some(Context { invitee_email: "x@acme.com".into(), ..Context::default() });
-    assert_eq!(refused(world.decisions.authorize(by(request.clone())).await).0, Code::Unimplemented);
-    request.permission = "records.read".into();
-    assert_eq!(ok(world.decisions.authorize(by(request)).await).decision(), Decision::Allow);
+    world.assign("organization-admin", "user:bo", None).await;
+    let invite = |who: &str| {
+        let mut request = question(who, "CREATE_ORGANIZATION_USERS");
+        request.context = Some(Context { invitee_email: "x@acme.com".into(), ..Context::default() });
+        world.decisions.authorize(by(request))
+    };
+    assert_eq!(ok(invite("user:ana").await).reason(), Reason::NoPermission);
+    let grant = CreateGrantsRequest {
+        organization: "acme".into(),
+        grant: Some(Grant {
+            permissions: vec!["organization_users.create".into()],
+            member: "user:ana".into(),
+            ..Grant::default()
+        }),
+        ..Default::default()
+    };
+    ok(world.admin.create_grants(by(grant)).await);
+    // The organization's policy is what it was founded with: administrators only.
+    assert_eq!(ok(invite("user:ana").await).reason(), Reason::InvitePolicy);
+    assert_eq!(ok(invite("user:bo").await).reason(), Reason::Allowed);
+    assert_eq!(ok(invite("user:bo").await).decision(), Decision::Allow);
 }
 
 #[tokio::test]
