@@ -130,6 +130,20 @@ impl Reason {
             Self::NotApprover => "NOT_APPROVER",
         }
     }
+
+    /// The number of the rule that decided.
+    #[must_use]
+    pub fn rule(self) -> &'static str {
+        match self {
+            Self::PrincipalUnknown => "4.1",
+            Self::PrincipalInvited | Self::PrincipalInactive | Self::PrincipalLimited => "4.2",
+            Self::ReauthenticationRequired => "4.3",
+            Self::ElementNotListed => "4.4",
+            Self::NoPermission => "4.5",
+            Self::NotVisible | Self::Restricted | Self::NotApprover => "4.7",
+            Self::Allowed => "4.8",
+        }
+    }
 }
 
 /// One thing wrong with a question: rule 4.1, an error and no decision.
@@ -186,9 +200,9 @@ pub struct Walk<'a> {
     pub(super) asking: (&'a str, bool, &'a str),
     /// What rules 4.1 to 4.4 say, or the principal that passed them.
     principal: Result<PrincipalFound<'a>, Reason>,
-    account: Option<u32>,
+    pub(super) account: Option<u32>,
     pub(super) object: Option<(u32, &'a ObjectSlot)>,
-    record: Option<FoundRecord<'a>>,
+    pub(super) record: Option<FoundRecord<'a>>,
     /// What conditions made known of the principal.
     pub(super) known: Known<'a>,
 }
@@ -197,7 +211,7 @@ pub struct Walk<'a> {
 pub struct FoundRecord<'a> {
     pub(super) record: Record<'a>,
     owned: bool,
-    account: Option<u32>,
+    pub(super) account: Option<u32>,
     /// What is held at it, and the relations to it.
     pub(super) edges: &'a [u8],
     /// The members of those.
@@ -339,12 +353,7 @@ impl<'a> Walk<'a> {
             Ok(found) => found,
             Err(reason) => return *reason,
         };
-        // 4.6: on what somebody else owns, the twin is asked, with its level.
-        let asked = match (permission.when_not_owner, record) {
-            (Some(twin), Some(record)) if !record.owned => self.twin(twin),
-            _ => Some((permission.number, permission.level)),
-        };
-        let Some((number, level)) = asked else { return Reason::NoPermission };
+        let Some((number, level)) = self.asked_in_place(permission, record) else { return Reason::NoPermission };
         if !self.holds(found, record, number, level) {
             return Reason::NoPermission;
         }
@@ -386,8 +395,17 @@ impl<'a> Walk<'a> {
         })
     }
 
-    fn twin(&self, number: u32) -> Option<(u32, super::model::Level)> {
-        Some((number, self.table.permission_slot(number)?.row.level))
+    /// Rule 4.6: what rule 4.5 asks for. On what somebody else owns that is the twin, with its level.
+    #[inline]
+    pub(super) fn asked_in_place(
+        &self,
+        permission: PermissionRef,
+        record: Option<&FoundRecord<'a>>,
+    ) -> Option<(u32, super::model::Level)> {
+        match (permission.when_not_owner, record) {
+            (Some(twin), Some(record)) if !record.owned => Some((twin, self.table.permission_slot(twin)?.row.level)),
+            _ => Some((permission.number, permission.level)),
+        }
     }
 
     /// Rule 4.5: from some assignment or grant in effect now, held directly or through any group,
