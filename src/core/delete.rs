@@ -301,6 +301,9 @@ impl Draft {
                         self.edit_group(*parent, |p| p.children.retain(|c| *c != n));
                     }
                     self.dirty.nesting.extend(parents);
+                    if let Some(slot) = self.next.group_slot(n).cloned() {
+                        self.policies_of(&slot);
+                    }
                     self.edit_group(n, |g| {
                         g.row.visibility = super::model::Visibility::default();
                         g.parents = Vec::new();

@@ -15,7 +15,7 @@ use super::packed;
 use super::pages::{Edit, EditRow, Pages};
 use super::table::{
     AccountSlot, ByRuleRoles, DomainSlot, GroupSlot, ObjectSlot, PermissionRef, PermissionSlot, Principal, Private,
-    SYSTEM_GROUPS, Source, Unpacked, unpack,
+    SYSTEM_GROUPS, Source,
 };
 
 impl Draft {
@@ -276,9 +276,7 @@ impl Draft {
         }
         self.dirty.domains |= old.row.kind != row.kind;
         if old.row.visibility.data_access != row.visibility.data_access {
-            let objects =
-                old.held.keys().filter_map(|t| if let Unpacked::Object(n) = unpack(*t) { Some(n) } else { None });
-            self.dirty.policies.extend(objects);
+            self.policies_of(&old);
         }
 
         let parents = self.parents(key, &std::mem::take(&mut row.groups));

@@ -1,7 +1,7 @@
 //! Rule 6.5: which of these records, in the order given. The walk of a single decision, asked of
 //! each record in turn (INVARIANT 3).
 
-use super::decision::{Problems, Question, Reason, Record, Walk};
+use super::decision::{Problem, ProblemKind, Problems, Question, Reason, Record, Walk};
 use super::limits::MAX_VIOLATIONS;
 use super::model::Millis;
 use super::table::Table;
@@ -48,6 +48,10 @@ pub fn filter<'a>(
             return Err(vec![Wrong::Question(problems)]);
         }
     };
+    if question.resource.object.is_empty() {
+        let problem = Problem { field: "resource.object", kind: ProblemKind::RecordWithoutObject };
+        return Err(vec![Wrong::Question(vec![problem])]);
+    }
     let (mut positions, mut wrong) = (Vec::new(), Vec::new());
     for (position, record) in records.into_iter().enumerate() {
         let reason = match (walk.record(record), asked.flatten()) {

@@ -11,7 +11,7 @@ use super::id::{Id, OpaqueId};
 use super::limits;
 use super::model::{Effect, Key, Member, Object, Period, Policy, Related, Relation, Role, RoleKind, Scope, Target};
 use super::set::Set;
-use super::table::{GROUP_MEMBER, PolicySlot, Shares, Source, at_object, of_relation};
+use super::table::{GROUP_MEMBER, GroupSlot, PolicySlot, Shares, Source, Unpacked, at_object, of_relation, unpack};
 
 impl Draft {
     pub(super) fn put_policy(&mut self, key: &Key, row: Policy) {
@@ -63,6 +63,13 @@ impl Draft {
         }
         self.edit_policies(object, |policies| policies.retain(|p| p.row.id != *id));
         remove_id(&mut self.next.policies, id.as_str());
+    }
+
+    /// Notes that a group's flag has changed: the policies that name it are about others now.
+    pub(super) fn policies_of(&mut self, group: &GroupSlot) {
+        let objects =
+            group.held.keys().filter_map(|t| if let Unpacked::Object(n) = unpack(*t) { Some(n) } else { None });
+        self.dirty.policies.extend(objects);
     }
 
     fn edit_policies(&mut self, object: u32, edit: impl FnOnce(&mut Vec<Arc<PolicySlot>>)) {

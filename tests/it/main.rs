@@ -15,5 +15,7 @@ mod model;
 mod oracle;
 mod oracle_selftest;
 mod properties;
+mod stories;
 mod support;
+mod visibility;
 mod wire;

@@ -92,7 +92,7 @@ fn m2_2_only_an_active_user_may_act_and_a_limited_one_by_e_mail() {
             Reason::PrincipalUnknown,
         ]
     );
-    let context = Context { channel: "email", authenticated_at: None };
+    let context = Context { channel: "email", ..Context::default() };
     let by_mail = Question { principal: "user:lim", permission: "data.read", context, ..Question::default() };
     assert_eq!(decide(&table, &by_mail, NOW), Ok(Reason::Allowed));
 }
@@ -356,7 +356,7 @@ fn m4_1_everything_wrong_with_a_question_is_an_error_and_named_at_once() {
         resource: Resource {
             account: "nowhere",
             object: "",
-            record: Some(Record { id: "a\0b", owner: "service:", account: "else" }),
+            record: Some(Record { id: "a\0b", owner: "service:", account: "else", ..Record::default() }),
         },
         ..Question::default()
     };

@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use doorward::core::change::Change;
 use doorward::core::decision::{Reason, Walk};
+use doorward::core::filter::filter;
 use doorward::core::model::{Key, Write};
 use doorward::core::table::Table;
 use fastrand::Rng;
 
 use crate::generate;
 use crate::oracle::{Answer, Oracle};
-use crate::support::{answer, applied, blank, question, rows, table};
+use crate::support::{Sent, answer, applied, blank, question, record, rows, sent, table};
 
 /// Organizations and questions each; more with `DOORWARD_PROPERTY_ORGANIZATIONS`.
 fn organizations() -> u64 {
@@ -115,7 +116,8 @@ fn the_list_of_permissions_is_what_each_decision_allows() {
         let (oracle, table) = (Oracle::new(&file), table(&file));
         for _ in 0..8 {
             let q = generate::question(&mut rng, &file);
-            let got = Walk::begin(&table, &question(&q), q.now_ms).ok().map(|walk| {
+            let sent = sent(&q);
+            let got = Walk::begin(&table, &question(&q, &sent), q.now_ms).ok().map(|walk| {
                 let all = table.catalogue().filter_map(|(_, slot)| {
                     let p = table.permission(slot.row.name.as_str())?;
                     (walk.ask(p) == Reason::Allowed).then(|| slot.row.name.to_string())
@@ -218,4 +220,84 @@ fn small_changes_leave_decisions_the_oracles() {
         }
     }
     assert!(changed as u64 > organizations(), "most edits change something: {changed}");
+}
+
+/// Organizations with policies, relations and auto-share, and questions each.
+fn worlds() -> u64 {
+    organizations() * 2
+}
+const WORLD_QUESTIONS: usize = 200;
+
+/// An organization as it may have come about: what cleared flags suspend was there before.
+fn grown(file: &serde_json::Value) -> Table {
+    let before = table(&generate::all_flags_on(file));
+    applied(&before, vec![Change::Replace { rows: rows(file), deactivate_missing: false }])
+}
+
+#[test]
+fn m6_what_is_visible_is_what_the_oracle_sees() {
+    let mut seen: BTreeMap<Answer, usize> = BTreeMap::new();
+    let mut total = 0;
+    for seed in 0..worlds() {
+        let mut rng = Rng::with_seed(seed ^ 0x6666);
+        let world = generate::world(&mut rng);
+        let oracle = Oracle::with_conditions(&world.file, &world.conditions);
+        let tables = [("at once", table(&world.file)), ("grown", grown(&world.file))];
+        for _ in 0..WORLD_QUESTIONS {
+            let q = generate::world_question(&mut rng, &world);
+            let expected = oracle.authorize(&q);
+            for (how, table) in &tables {
+                let got = answer(table, &q);
+                assert!(got == expected, "seed {seed}, {how}: {got:?}, not {expected:?}: {q:#?}\n{:#}", world.file);
+            }
+            *seen.entry(expected).or_default() += 1;
+            total += 1;
+        }
+        let exported: Vec<_> = tables[0].1.rows().collect();
+        let changes = |table: &Table| {
+            let same = Change::Replace { rows: exported.clone(), deactivate_missing: false };
+            doorward::core::change::apply(table, vec![same]).unwrap().effects
+        };
+        assert!(changes(&tables[0].1).is_empty() && changes(&tables[1].1).is_empty(), "seed {seed}");
+        let loaded = Table::load(tables[0].1.id().clone(), "h".into(), 9, 1, exported.clone()).unwrap();
+        assert!(changes(&loaded).is_empty(), "seed {seed}");
+    }
+    println!("{total} questions: {seen:?}");
+    for reason in ["NOT_VISIBLE", "RESTRICTED", "NOT_APPROVER"] {
+        let n = seen.get(&Answer::Deny(reason)).copied().unwrap_or(0);
+        assert!(n * 100 >= total, "{reason} is rarer than 1%: {n} of {total}");
+    }
+}
+
+#[test]
+fn m6_5_a_filter_gives_exactly_the_records_that_are_allowed() {
+    let (mut passed, mut asked) = (0, 0);
+    for seed in 0..worlds() {
+        let mut rng = Rng::with_seed(seed ^ 0x6565);
+        let world = generate::world(&mut rng);
+        let oracle = Oracle::with_conditions(&world.file, &world.conditions);
+        let table = table(&world.file);
+        for _ in 0..WORLD_QUESTIONS / 20 {
+            let q = generate::filter_question(&mut rng, &world);
+            let attributes: Vec<Sent> = q.records.iter().map(|r| Sent::of(&r.attributes)).collect();
+            let mut one = q.on(&q.records[0]);
+            one.record = None;
+            let sent = sent(&one);
+            let records = q.records.iter().zip(&attributes).map(|(r, sent)| record(r, sent));
+            let got = filter(&table, &question(&one, &sent), records, q.now_ms).ok();
+            let got = got.map(|f| f.positions.into_iter().map(|n| n as usize).collect::<Vec<_>>());
+            let expected = oracle.filter(&q);
+            assert_eq!(got, expected, "seed {seed}: {q:#?}\n{:#}", world.file);
+            // And each record by itself.
+            if let (Some(positions), Some(_)) = (got, &q.permission) {
+                for (at, one) in q.records.iter().enumerate() {
+                    let allowed = answer(&table, &q.on(one)) == Answer::Allow;
+                    assert_eq!(allowed, positions.contains(&at), "seed {seed}: {q:#?}");
+                }
+                passed += positions.len();
+            }
+            asked += q.records.len();
+        }
+    }
+    assert!(passed * 20 > asked, "{passed} of {asked} records pass");
 }

@@ -3,14 +3,17 @@
 use doorward::cli::file::{Known, OrganizationFile};
 use doorward::core::change::{Change, apply};
 use doorward::core::decision::{self, Context, Reason, Record, Resource};
-use doorward::core::model::Row;
+use doorward::core::model::{Row, Value};
 use doorward::core::table::Table;
-use serde_json::Value;
+use std::collections::BTreeMap;
 
-use crate::oracle::{Answer, Question};
+use serde_json::Value as Json;
+
+use crate::oracle::conditions::Attribute;
+use crate::oracle::{Answer, Question, RecordQ};
 
 /// The rows of an organization file.
-pub fn rows(file: &Value) -> Vec<Row> {
+pub fn rows(file: &Json) -> Vec<Row> {
     match OrganizationFile::parse(&file.to_string(), "generated.json", Known::of) {
         Ok(file) => file.rows,
         Err(errors) => panic!("{errors}\n{file:#}"),
@@ -31,17 +34,51 @@ pub fn applied(table: &Table, changes: Vec<Change>) -> Table {
 }
 
 /// The organization that a file describes, in one change.
-pub fn table(file: &Value) -> Table {
+pub fn table(file: &Json) -> Table {
     applied(&blank(1), vec![Change::Replace { rows: rows(file), deactivate_missing: false }])
 }
 
-/// The question as the library takes it.
-pub fn question(q: &Question) -> decision::Question<'_> {
-    let record = q.record.as_ref().map(|r| Record {
+/// What is sent with a question, as the library takes it.
+#[derive(Debug)]
+pub struct Sent(BTreeMap<String, Value>);
+
+impl Sent {
+    pub fn of(attributes: &BTreeMap<String, Attribute>) -> Self {
+        Self(attributes.iter().map(|(name, value)| (name.clone(), to_value(value))).collect())
+    }
+}
+
+fn to_value(attribute: &Attribute) -> Value {
+    match attribute {
+        Attribute::Null => Value::Null,
+        Attribute::Bool(value) => Value::Bool(*value),
+        Attribute::Int(value) => Value::Int(*value),
+        Attribute::Double(value) => Value::Double(*value),
+        Attribute::String(text) => Value::String(text.clone()),
+        Attribute::Timestamp(ms) => Value::Timestamp(*ms),
+        Attribute::List(values) => Value::List(values.iter().map(to_value).collect()),
+    }
+}
+
+/// The record as the library takes it, with what is sent of it.
+pub fn record<'a>(r: &'a RecordQ, sent: &'a Sent) -> Record<'a> {
+    Record {
         id: &r.id,
         owner: r.owner.as_deref().unwrap_or(""),
         account: r.account.as_deref().unwrap_or(""),
-    });
+        attributes: &sent.0,
+    }
+}
+
+/// What is sent with a question: of the record, and of the circumstances.
+pub fn sent(q: &Question) -> (Sent, Sent) {
+    let of_record = q.record.as_ref().map_or_else(|| Sent(BTreeMap::new()), |r| Sent::of(&r.attributes));
+    (of_record, Sent::of(&q.context_attributes))
+}
+
+/// The question as the library takes it.
+pub fn question<'a>(q: &'a Question, (of_record, of_context): &'a (Sent, Sent)) -> decision::Question<'a> {
+    let record = q.record.as_ref().map(|r| record(r, of_record));
     decision::Question {
         principal: &q.principal,
         permission: &q.permission,
@@ -50,13 +87,17 @@ pub fn question(q: &Question) -> decision::Question<'_> {
             object: q.object.as_deref().unwrap_or(""),
             record,
         },
-        context: Context { channel: q.channel.as_deref().unwrap_or(""), authenticated_at: q.authenticated_at_ms },
+        context: Context {
+            channel: q.channel.as_deref().unwrap_or(""),
+            authenticated_at: q.authenticated_at_ms,
+            attributes: &of_context.0,
+        },
     }
 }
 
 /// The library's answer, in the oracle's words.
 pub fn answer(table: &Table, q: &Question) -> Answer {
-    match decision::decide(table, &question(q), q.now_ms) {
+    match decision::decide(table, &question(q, &sent(q)), q.now_ms) {
         Err(problems) => {
             assert!(!problems.is_empty(), "an error names what is wrong: {q:?}");
             Answer::Error

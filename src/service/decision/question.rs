@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::core::decision::{self, Context, Problem, ProblemKind, Question, Record, Resource};
+use crate::core::decision::{self, Context, Problem, ProblemKind, Question, Record, Resource, Walk};
 use crate::core::id::{Email, Id};
 use crate::core::limits::MAX_FIELD_NAME_BYTES;
 use crate::core::table::Table;
@@ -14,6 +14,9 @@ use super::super::proto;
 use super::super::refusal::Refusal;
 use super::super::status::Failure;
 
+/// In place of the permission of a question that is about none, or about all. No permission has
+/// such a name.
+pub const NO_PERMISSION: &str = "*";
 /// The permission to which the invite policy belongs (rule 4.9).
 const INVITING: &str = "organization_users.create";
 const NO_INVITE_POLICY: &str = "deciding on the invite policy is";
@@ -95,7 +98,8 @@ pub fn refuse(fields: &mut Fields, attributes: &Attributes) {
     }
 }
 
-fn context<'a>(fields: &mut Fields, context: &'a proto::Context) -> Context<'a> {
+/// The circumstances; what is wrong with them goes to `fields`.
+pub fn context<'a>(fields: &mut Fields, context: &'a proto::Context) -> Context<'a> {
     let proto::Context { channel, authenticated_at, invitee_email, attributes } = context;
     if channel.len() > MAX_CHANNEL_BYTES {
         fields.refuse("context.channel", format_args!("is longer than {MAX_CHANNEL_BYTES} bytes"));
@@ -114,10 +118,14 @@ fn context<'a>(fields: &mut Fields, context: &'a proto::Context) -> Context<'a> 
 
 /// What is wrong with a question whatever the organization: that of an organization that has
 /// nothing, as far as it is not about what there is.
-pub fn syntax(question: &Question<'_>) -> Vec<Problem> {
+fn syntax(question: &Question<'_>) -> Vec<Problem> {
     let Ok(nowhere) = Id::parse("nowhere") else { return Vec::new() };
     let blank = Table::blank(nowhere, "".into(), 0);
-    let mut problems = decision::decide(&blank, question, 0).err().unwrap_or_default();
+    let wrong = match question.permission {
+        NO_PERMISSION => Walk::begin(&blank, question, 0).err(),
+        _ => decision::decide(&blank, question, 0).err(),
+    };
+    let mut problems = wrong.unwrap_or_default();
     problems.retain(|p| match p.kind {
         ProblemKind::Malformed(_) | ProblemKind::RecordWithoutObject => true,
         ProblemKind::UnknownPermission(_) | ProblemKind::UnknownObject(_) | ProblemKind::UnknownAccount(_) => false,

@@ -2,6 +2,7 @@
 
 mod apply;
 mod decisions;
+mod filter;
 mod lists;
 mod writes;
 

@@ -1,0 +1,120 @@
+//! `FilterRecords`: which of these records, as rows.
+
+use std::collections::HashSet;
+
+use crate::core::decision::{Problem, Question, Resource};
+use crate::core::filter::{Filtered, Wrong, filter};
+use crate::core::table::Table;
+use crate::engine::Engine;
+
+use super::super::fields::Fields;
+use super::super::proto::{FilterRecordsRequest, FilterRecordsResponse};
+use super::super::refusal::Refusal;
+use super::super::report::revision_of;
+use super::super::request::at_least;
+use super::super::status::Failure;
+use super::question::{self, NO_PERMISSION};
+use super::to_reason;
+
+/// Records in one call.
+const MAX_RECORDS: usize = 100_000;
+/// Records that are filtered on the thread that read them. More hold it for too long: other
+/// decisions wait.
+pub const FEW_RECORDS: usize = 256;
+
+/// What is wrong with the call, whatever the organization.
+fn check(fields: &mut Fields, message: &FilterRecordsRequest) {
+    if message.columns.is_some() {
+        fields.unsupported("columns", "records as columns are");
+    }
+    fields.at_most("records", message.records.len(), MAX_RECORDS);
+    let mut ids = HashSet::with_capacity(message.records.len());
+    for (position, record) in message.records.iter().enumerate() {
+        let twice = !ids.insert(record.id.as_str());
+        if twice || !question::are_sound(&record.attributes) {
+            fields.within("records", |f| {
+                f.item(position, |f| {
+                    if twice {
+                        f.refuse("id", format_args!("`{}` is given twice", record.id));
+                    }
+                    question::refuse(f, &record.attributes);
+                });
+            });
+        }
+    }
+}
+
+/// The records that pass, at the published version. No lock, no await.
+///
+/// # Errors
+/// As those of the question itself, every record that is wrong included.
+#[allow(clippy::result_large_err, reason = "an error is made once for a call that fails")]
+pub fn answer(engine: &Engine, message: &FilterRecordsRequest) -> Result<FilterRecordsResponse, Failure> {
+    let mut fields = Fields::default();
+    check(&mut fields, message);
+    let FilterRecordsRequest { organization, principal, permission, account, object, context, min_revision, .. } =
+        message;
+    let context = context.as_ref().map(|c| question::context(&mut fields, c)).unwrap_or_default();
+    let resource = Resource { account, object, record: None };
+    let question = Question { principal, permission, resource, context };
+    let now = engine.now();
+    let answered = engine.with_table(organization, min_revision.as_ref().map(at_least), |table| {
+        match filter(table, &question, message.records.iter().map(question::record), now) {
+            Ok(filtered) => Ok(reply(table, message, filtered)),
+            Err(wrong) => Err(wrong),
+        }
+    });
+    // Without a permission, none is missing.
+    let named = Question { permission: if permission.is_empty() { NO_PERMISSION } else { permission }, ..question };
+    match answered {
+        Ok(Ok(reply)) if fields.is_empty() => Ok(reply),
+        Ok(Ok(_)) => Err(fields.finish::<()>(None).err().map_or_else(nothing_wrong, Failure::from)),
+        Ok(Err(wrong)) => Err(refused(fields, wrong)),
+        Err(error) if fields.is_empty() => Err(question::failure(error, &named)),
+        Err(error) => Err(question::malformed(fields, Some(error), &named)),
+    }
+}
+
+fn nothing_wrong() -> Failure {
+    Refusal::Internal("a malformed question without a violation").into()
+}
+
+fn reply(table: &Table, message: &FilterRecordsRequest, filtered: Filtered) -> FilterRecordsResponse {
+    let Filtered { positions, reason } = filtered;
+    let ids = positions.iter().filter_map(|at| Some(message.records.get(*at as usize)?.id.clone()));
+    let record_ids = if message.positions_only { Vec::new() } else { ids.collect() };
+    let (reason, revision) = (to_reason(reason).into(), Some(revision_of(table)));
+    FilterRecordsResponse { positions, record_ids, reason, revision, staleness: None }
+}
+
+/// Everything that is wrong, where it stands in this request. If nothing but the question's own
+/// object, account or permission is unknown, the error is the one of a single decision.
+fn refused(mut fields: Fields, wrong: Vec<Wrong>) -> Failure {
+    match (fields.is_empty(), wrong.as_slice()) {
+        (true, [Wrong::Question(problems)]) => return problems.iter().map(moved).collect::<Vec<_>>().into(),
+        _ => {}
+    }
+    for wrong in wrong {
+        match wrong {
+            Wrong::Question(problems) => {
+                for problem in problems.iter().map(moved) {
+                    fields.refuse(problem.field, problem.kind);
+                }
+            }
+            Wrong::Record(position, problems) => fields.within("records", |f| {
+                f.item(position, |f| {
+                    for Problem { field, kind } in problems {
+                        f.refuse(field.strip_prefix("resource.record.").unwrap_or(field), kind);
+                    }
+                });
+            }),
+        }
+    }
+    fields.finish::<()>(None).err().map_or_else(nothing_wrong, Failure::from)
+}
+
+/// A problem of a question where this request has its place.
+fn moved(problem: &Problem) -> Problem {
+    let field = problem.field.strip_prefix("resource.").unwrap_or(problem.field);
+    Problem { field, kind: problem.kind.clone() }
+}
