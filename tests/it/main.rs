@@ -10,6 +10,8 @@
 
 mod arrows;
 mod engine;
+mod explain;
+mod explain_properties;
 mod generate;
 mod model;
 mod oracle;

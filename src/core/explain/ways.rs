@@ -179,7 +179,7 @@ mod tests {
         for group in direct {
             *places.entry(*group).or_default() = Place { distance: 1, direct: true, from: vec![] };
         }
-        for distance in 2..40 {
+        for distance in 2..70 {
             for (below, above) in nested {
                 if places.get(below).is_some_and(|p| p.distance == distance - 1) {
                     let place = places.entry(*above).or_default();
