@@ -46,11 +46,9 @@ impl Facts {
         }
         let last = path.members.last().ok_or("nobody")?;
         let held = match &path.source {
-            Source::Assignment(row) if row.by_hand || self.has(&Row::Assignment(row.clone())) => {
-                row.member == *last && self.has(&Row::Assignment(row.clone()))
-            }
-            // By rule 3.6: no row says so.
-            Source::Assignment(row) => {
+            Source::Assignment(row) => row.member == *last && self.has(&Row::Assignment(row.clone())),
+            // No row says so.
+            Source::ByRule(row) => {
                 row.member == *last && path.members.len() == 1 && ["org", "default-user"].contains(&row.role.as_str())
             }
             Source::Grant(row) => row.member == *last && self.has(&Row::Grant(row.clone())),

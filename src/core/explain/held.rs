@@ -26,6 +26,8 @@ pub(super) struct Held {
     pub(super) bundle: u32,
     /// The relation by which it is.
     pub(super) relation: Option<Relation>,
+    /// Whether rule 3.6 gives it.
+    pub(super) by_rule: bool,
     pub(super) place: Place,
     pub(super) edge: Edge,
     pub(super) pattern: Option<Pattern>,
@@ -99,7 +101,7 @@ impl Proof<'_, '_> {
             lacks.extend(self.unusable(group, Relation::Approver));
             let place = Place::Record(OpaqueId::parse(record.record.id).ok()?);
             let (bundle, relation) = (edge.bundle, Some(Relation::Approver));
-            Some(Held { group, bundle, relation, place, edge, pattern: None, lacks })
+            Some(Held { group, bundle, relation, by_rule: false, place, edge, pattern: None, lacks })
         });
         mine.collect()
     }
@@ -155,7 +157,7 @@ impl Proof<'_, '_> {
             lacks.push(Lack::Narrow);
         }
         let (bundle, place) = (edge.bundle, Place::At(target));
-        Some(Held { group, bundle, relation: None, place, edge, pattern: Some(pattern), lacks })
+        Some(Held { group, bundle, relation: None, by_rule: false, place, edge, pattern: Some(pattern), lacks })
     }
 
     /// Rule 3.6.
@@ -168,7 +170,8 @@ impl Proof<'_, '_> {
             (rule.other_account, at_account(principal.account))
         };
         let edge = Edge::new(target, bundle, Period::default(), false);
-        self.at_target(None, target, edge, asked).filter(|_| everywhere || self.is_here(target))
+        let held = self.at_target(None, target, edge, asked).filter(|_| everywhere || self.is_here(target))?;
+        Some(Held { by_rule: true, ..held })
     }
 
     /// What is held at a record by the principal and its groups.
@@ -201,7 +204,8 @@ impl Proof<'_, '_> {
                 lacks.extend((level > Level::Object).then_some(Lack::Narrow));
                 lacks.extend(relation.and_then(|r| self.unusable(group, r)));
                 let pattern = self.covering(bundle, permission);
-                held.push(Held { group, bundle, relation, place: Place::Record(id.clone()), edge, pattern, lacks });
+                let place = Place::Record(id.clone());
+                held.push(Held { group, bundle, relation, by_rule: false, place, edge, pattern, lacks });
             }
         }
     }
@@ -302,7 +306,8 @@ impl Proof<'_, '_> {
         Some(match &table.bundle(held.bundle)?.source {
             table::Source::Role { row, .. } => {
                 let (role, by_hand) = (row.id.clone(), held.edge.by_hand);
-                Source::Assignment(Assignment { role, member, target, period, by_hand })
+                let assignment = Assignment { role, member, target, period, by_hand };
+                if held.by_rule { Source::ByRule(assignment) } else { Source::Assignment(assignment) }
             }
             table::Source::Grant(pattern) => {
                 Source::Grant(Grant { permission: pattern.clone(), member, target, period })

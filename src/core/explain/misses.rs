@@ -176,7 +176,7 @@ impl<'a> Proof<'_, 'a> {
                     continue;
                 };
                 let lacks = Vec::new();
-                let held = Held { group, bundle, relation, place, edge, pattern: Some(pattern), lacks };
+                let held = Held { group, bundle, relation, by_rule: false, place, edge, pattern: Some(pattern), lacks };
                 others.push((held, member.clone()));
             }
         }

@@ -84,8 +84,10 @@ pub struct Path {
 /// What gives something.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Source {
-    /// A role assigned, by hand or by rule 3.6.
+    /// A role assigned.
     Assignment(Assignment),
+    /// A role that rule 3.6 gives: there is no such row.
+    ByRule(Assignment),
     /// A pattern given directly.
     Grant(Grant),
     /// A role shared by a relation (rule 5.2).
