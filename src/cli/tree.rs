@@ -80,17 +80,20 @@ fn path(of: &AccessPath) -> Vec<String> {
 }
 
 fn policy(of: &PolicyOutcome) -> Vec<String> {
+    let said = match (of.effect(), of.result()) {
+        (_, PolicyResult::Suspended) => "is suspended",
+        (PolicyEffect::Allow, PolicyResult::Matched) => "shows the record",
+        (PolicyEffect::Allow, PolicyResult::NotMatched) => "does not show the record",
+        (PolicyEffect::Allow, PolicyResult::Error) => "could not be answered, so it does not show the record",
+        (PolicyEffect::Restrict, PolicyResult::Matched) => "hides the record",
+        (PolicyEffect::Restrict, PolicyResult::NotMatched) => "does not hide the record",
+        (PolicyEffect::Restrict, PolicyResult::Error) => "could not be answered, so it hides the record",
+        _ => "said nothing that this version knows",
+    };
     let effect = match of.effect() {
-        PolicyEffect::Restrict => "restricts",
-        _ => "allows",
+        PolicyEffect::Allow => "allow",
+        PolicyEffect::Restrict => "restrict",
+        PolicyEffect::Unspecified => "of unknown effect",
     };
-    let (mark, result) = match of.result() {
-        PolicyResult::Matched => ("✓", "matched"),
-        PolicyResult::NotMatched => ("✗", "did not match"),
-        PolicyResult::Error => ("!", "ended in an error"),
-        PolicyResult::Suspended => ("–", "is suspended"),
-        PolicyResult::Unspecified => ("?", "said nothing"),
-    };
-    let who = of.members.join(" in ");
-    vec![format!("{mark} `{}` {effect}: {result}", of.policy), format!("for {who}"), of.detail.clone()]
+    vec![format!("`{}` ({effect}, for {}) {said}", of.policy, of.members.join(" in ")), of.detail.clone()]
 }
