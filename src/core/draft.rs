@@ -42,6 +42,7 @@ pub struct Draft {
 pub(super) type HeldBy = (Edge, Member);
 
 /// What must be flattened again.
+#[allow(clippy::struct_excessive_bools, reason = "independent marks, each of a part of the table")]
 #[derive(Default)]
 pub(super) struct Dirty {
     pub(super) catalogue: bool,

@@ -92,6 +92,9 @@ pub enum Fault {
     /// Rule 6.2: the first thing wrong with a condition, and where.
     #[error("{0}")]
     Condition(Mistake),
+    /// Rule 6.2: a condition that is there already would be wrong by what is declared now.
+    #[error("its condition would be wrong: {0}")]
+    ConditionBroken(Mistake),
     /// Rule 2.9: a group that is not to be used so.
     #[error("group `{group}` is not {flag}, so it cannot come to have the relation `{relation}`")]
     NotUsable {
@@ -125,6 +128,7 @@ impl Fault {
             Self::EmptyPeriod => "EMPTY_PERIOD",
             Self::Duplicate(_) => "DUPLICATE",
             Self::Condition(_) => "CONDITION",
+            Self::ConditionBroken(_) => "CONDITION_BROKEN",
             Self::NotUsable { .. } => "GROUP_NOT_USABLE",
         }
     }
@@ -149,6 +153,7 @@ impl Fault {
             | Self::DefaultAccounts(_)
             | Self::InUse(_)
             | Self::NotUsable { .. }
+            | Self::ConditionBroken(_)
             | Self::NeverRemoved(_) => false,
         }
     }

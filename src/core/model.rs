@@ -721,12 +721,12 @@ pub enum Key {
     /// Pattern, member, target.
     #[n(9)]
     Grant(#[n(0)] Pattern, #[n(1)] Member, #[n(2)] Target),
-    /// Relation, member, object, record.
-    #[n(10)]
-    Related(#[n(0)] Relation, #[n(1)] Member, #[n(2)] Id, #[n(3)] OpaqueId),
     /// A data-access policy.
     #[n(11)]
     Policy(#[n(0)] Id),
+    /// Relation, member, object, record.
+    #[n(10)]
+    Related(#[n(0)] Relation, #[n(1)] Member, #[n(2)] Id, #[n(3)] OpaqueId),
 }
 
 impl Row {

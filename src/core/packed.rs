@@ -46,8 +46,7 @@ impl<'a> Far<'a> {
     /// The attributes as they were put.
     pub(super) fn attributes(&self, form: &Form) -> BTreeMap<String, Value> {
         let mut decoder = Decoder::new(self.values);
-        let read = |name: &Box<str>| Some((name.to_string(), value(&mut decoder)?));
-        form.iter().map_while(read).collect()
+        form.iter().map_while(|name| Some((name.to_string(), value(&mut decoder)?))).collect()
     }
 
     /// The attributes for conditions.

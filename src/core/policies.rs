@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::condition::{self, Schema, Typed};
+use super::condition::{self, Mistake, Schema, Typed};
 use super::draft::{Draft, put_number, remove_id};
 use super::fault::Fault;
 use super::id::{Id, OpaqueId};
@@ -32,7 +32,11 @@ impl Draft {
             }
         }
         let Some(object) = object else { return };
-        let condition = row.condition.as_ref().and_then(|text| self.compile(key, object, text));
+        if self.next.policies.find(row.id.as_str()).is_some_and(|f| f.value != object) {
+            let fault = Fault::Immutable("the object of a policy");
+            self.violation(key.clone(), "object", fault);
+        }
+        let condition = row.condition.as_ref().and_then(|text| self.compile(key, object, text, Fault::Condition));
         self.take_policy(&row.id);
         for group in &groups {
             self.count_held(*group, None, at_object(object));
@@ -82,7 +86,7 @@ impl Draft {
     }
 
     /// Rule 6.2. What is wrong is said of the policy.
-    fn compile(&mut self, key: &Key, object: u32, text: &str) -> Option<Typed> {
+    fn compile(&mut self, key: &Key, object: u32, text: &str, fault: fn(Mistake) -> Fault) -> Option<Typed> {
         let none = BTreeMap::new();
         let fields = self.next.object_slot(object).map_or(&none, |slot| &slot.row.fields);
         let user_attributes = self.settings().map_or(&none, |settings| &settings.user_attributes);
@@ -90,7 +94,7 @@ impl Draft {
             Ok(typed) => Some(typed),
             Err(mistakes) => {
                 for mistake in mistakes {
-                    self.violation(key.clone(), "condition", Fault::Condition(mistake));
+                    self.violation(key.clone(), "condition", fault(mistake));
                 }
                 None
             }
@@ -103,7 +107,9 @@ impl Draft {
             let Some(policies) = self.next.object_slot(object).map(|s| Arc::clone(&s.policies)) else { continue };
             let checked = policies.iter().map(|slot| {
                 let text = slot.row.condition.as_ref()?;
-                self.compile(&Key::Policy(slot.row.id.clone()), object, text).map(Arc::new)
+                let key = Key::Policy(slot.row.id.clone());
+                let fault = if self.touched.contains(&key) { Fault::Condition } else { Fault::ConditionBroken };
+                self.compile(&key, object, text, fault).map(Arc::new)
             });
             let checked: Vec<_> = checked.collect();
             self.edit_policies(object, |policies| {

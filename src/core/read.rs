@@ -290,6 +290,22 @@ impl Table {
         })
     }
 
+    /// Every relation to records of `object`, or of all objects, in no order that means anything.
+    pub fn relations<'a>(&'a self, object: Option<&Id>) -> impl Iterator<Item = Related> + use<'a> {
+        let one = object.map(|id| self.objects.find(id.as_str()).and_then(|f| self.object_slot(f.value)));
+        let all = object.is_none().then(|| self.object_slots.iter().flatten());
+        one.into_iter().flatten().chain(all.into_iter().flatten()).flat_map(|slot| {
+            slot.records.iter().flat_map(|f| {
+                let record = OpaqueId::parse(f.id).ok();
+                let related = |(e, member): (Edge, Member)| {
+                    let (relation, record) = (relation_of(e.bundle)?, record.clone()?);
+                    Some(Related { relation, member, object: slot.row.id.clone(), record })
+                };
+                with_members(f.near, f.far).into_iter().filter_map(related).collect::<Vec<_>>()
+            })
+        })
+    }
+
     /// Every row, in the order in which a store keeps and loads the kinds.
     pub fn rows(&self) -> impl Iterator<Item = Row> + '_ {
         let settings = self.settings.iter().map(|s| Row::Settings(Settings::clone(s)));

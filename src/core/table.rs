@@ -144,7 +144,9 @@ pub(super) type Shares = [Box<[u32]>; Relation::ALL.len()];
 
 /// The first of the bundle numbers that stand for relations in the edges of a record: a relation is
 /// an edge there like any other, and gives what [`Shares`] says.
-const RELATIONS: u32 = limits::MAX_NUMBERS as u32;
+/// No bundle has such a number.
+const RELATIONS: u32 = 1 << 30;
+const _: () = assert!(limits::MAX_NUMBERS <= RELATIONS as usize);
 
 /// The bundle number that stands for a relation.
 pub(super) fn of_relation(relation: Relation) -> u32 {

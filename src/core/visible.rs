@@ -13,6 +13,7 @@ use minicbor::Decoder;
 
 use super::condition::{Fact, Facts, List, Outcome, RecordPart, Reports, Typed, UserPart, evaluate};
 use super::decision::{FoundRecord, Walk, split_principal};
+use super::id::Id;
 use super::model::{Effect, Member, Millis, Relation, UserKind};
 use super::packed::{Far, Unpacked};
 use super::table::{Edge, GROUP_MEMBER, PolicySlot, PrincipalFound, Table, edges, edges_at, relation_of};
@@ -251,7 +252,7 @@ impl<'a> Facts for Asked<'_, 'a> {
     }
 
     fn record(&self, part: RecordPart) -> Fact<'_> {
-        let some = |text| if text == "" { Fact::Missing } else { Fact::Str(text) };
+        let some = |text: &'a str| if text.is_empty() { Fact::Missing } else { Fact::Str(text) };
         let record = &self.record.record;
         match part {
             RecordPart::Id => Fact::Str(record.id),
@@ -276,7 +277,7 @@ impl<'a> Facts for Asked<'_, 'a> {
                 Some(UserKind::External) => "external",
                 None => "service",
             }),
-            UserPart::Account => some(self.walk.table.account_of(&self.found).map(|id| id.as_str())),
+            UserPart::Account => some(self.walk.table.account_of(&self.found).map(Id::as_str)),
             UserPart::Email => some(self.row().and_then(|r| r.email)),
             UserPart::Manager => some(self.row().and_then(|r| r.manager)),
         }

@@ -11,9 +11,11 @@ use tonic_reflection::server::Builder;
 
 use crate::engine::Engine;
 use crate::service::proto::credential_service_server::CredentialServiceServer;
+use crate::service::proto::data_access_service_server::DataAccessServiceServer;
 use crate::service::proto::decision_service_server::DecisionServiceServer;
 use crate::service::proto::group_service_server::GroupServiceServer;
 use crate::service::proto::organization_service_server::OrganizationServiceServer;
+use crate::service::proto::relation_service_server::RelationServiceServer;
 use crate::service::proto::role_service_server::RoleServiceServer;
 use crate::service::proto::user_service_server::UserServiceServer;
 use crate::service::{self, proto};
@@ -95,5 +97,7 @@ fn admin(engine: &Arc<Engine>) -> Routes {
         .add_service(server!(UserServiceServer))
         .add_service(server!(GroupServiceServer))
         .add_service(server!(RoleServiceServer))
+        .add_service(server!(DataAccessServiceServer))
+        .add_service(server!(RelationServiceServer))
         .add_service(server!(CredentialServiceServer))
 }

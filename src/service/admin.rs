@@ -20,8 +20,8 @@ pub type Reply<R> = Result<Response<R>, Status>;
 /// What a plan comes to.
 pub type Planned = Result<Vec<Change>, Refusal>;
 
-/// Serves `OrganizationService`, `UserService`, `GroupService`, `RoleService` and
-/// `CredentialService`.
+/// Serves `OrganizationService`, `UserService`, `GroupService`, `RoleService`,
+/// `DataAccessService`, `RelationService` and `CredentialService`.
 #[derive(Clone)]
 pub struct Admin {
     pub(super) engine: Arc<Engine>,

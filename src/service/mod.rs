@@ -22,6 +22,7 @@
 pub mod admin;
 mod convert;
 mod credential;
+mod data_access;
 mod decision;
 mod fields;
 mod group;
@@ -30,6 +31,7 @@ mod organization;
 mod paging;
 pub mod proto;
 mod refusal;
+mod relation;
 mod report;
 mod request;
 mod role;

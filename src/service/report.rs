@@ -47,6 +47,11 @@ fn id(table: &Table, key: &Key) -> String {
     }
 }
 
+/// How many of `sorted` come before memberships in the order of the fields of `Row`.
+pub fn before_memberships<T>(sorted: &[T], key: impl Fn(&T) -> &Key) -> usize {
+    sorted.partition_point(|item| !matches!(key(item), Key::Policy(_) | Key::Related(..)))
+}
+
 /// A revision of the engine.
 pub fn revision(revision: &engine::Revision) -> proto::Revision {
     proto::Revision { history: revision.history.to_string(), number: revision.number }
@@ -96,7 +101,8 @@ impl<'a> Report<'a> {
         sorted.sort();
         let mut listed = Listed::default();
         let mut memberships = Vec::new();
-        for (key, effect) in sorted {
+        let (first, last) = sorted.split_at(before_memberships(&sorted, |(key, _)| key));
+        for (key, effect) in first {
             let (old, new) = (before.row(key), after.row(key));
             let same = matches!((&old, &new), (Some(old), Some(new)) if etag(old) == etag(new));
             let moves = Moves::between(old.as_ref(), new.as_ref());
@@ -113,6 +119,9 @@ impl<'a> Report<'a> {
                 let id = || format!("{} in `{group}`", member(key));
                 listed.add(effect, "membership", id, || format!("membership of {} in group `{group}`", key.describe()));
             }
+        }
+        for (key, effect) in last {
+            listed.add(*effect, entity(key), || id(after, key), || key.describe());
         }
         (listed.changes, listed.counts)
     }
@@ -131,10 +140,15 @@ impl<'a> Report<'a> {
             if let (Some(Row::Role(old)), Some(Row::Role(new))) = (&old, &new) {
                 removed.role_permissions += old.permissions.len().saturating_sub(new.permissions.len()) as u64;
             }
+            if let (Some(Row::Policy(old)), Some(Row::Policy(new))) = (&old, &new) {
+                removed.policy_members += old.members.len().saturating_sub(new.members.len()) as u64;
+            }
             if *effect == Effect::Deleted && key != deleted {
                 match key {
                     Key::Assignment(..) => removed.assignments += 1,
                     Key::Grant(..) => removed.grants += 1,
+                    Key::Related(..) => removed.relations += 1,
+                    Key::Policy(_) => removed.policies += 1,
                     Key::Role(_) => removed.roles += 1,
                     _ => {}
                 }

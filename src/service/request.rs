@@ -214,6 +214,14 @@ writes! {
         CreateGrantsRequest "CreateGrants"
         UpdateGrantsRequest "UpdateGrants"
         DeleteGrantsRequest "DeleteGrants";
+    "DataAccessService":
+        CreatePolicyRequest "CreatePolicy"
+        UpdatePolicyRequest "UpdatePolicy"
+        DeletePolicyRequest "DeletePolicy";
+    "RelationService":
+        ReportRelationRequest "ReportRelation"
+        BatchReportRelationsRequest "BatchReportRelations"
+        ForgetRecordRequest "ForgetRecord";
     "CredentialService":
         CreateServiceAccountRequest "CreateServiceAccount"
         UpdateServiceAccountRequest "UpdateServiceAccount"
@@ -229,6 +237,7 @@ reads! {
     GetGroupRequest ListGroupsRequest ListMembersRequest ExportMembersRequest
     GetRoleRequest ListRolesRequest CompareRolesRequest
     GetAssignmentRequest ListAssignmentsRequest ListGrantsRequest
+    GetPolicyRequest ListPoliciesRequest ListRelationsRequest
     GetServiceAccountRequest ListServiceAccountsRequest
 }
 
@@ -236,5 +245,5 @@ lists! {
     ListPermissionsRequest ListOrganizationsRequest ListAccountsRequest ListObjectsRequest
     ListCatalogPermissionsRequest ListUsersRequest ListUserGroupsRequest ListGroupsRequest
     ListMembersRequest ListRolesRequest ListAssignmentsRequest ListGrantsRequest
-    ListServiceAccountsRequest
+    ListPoliciesRequest ListRelationsRequest ListServiceAccountsRequest
 }

@@ -194,7 +194,7 @@ impl Questions {
         let [principal, permission, record] = self.ends[n].map(|end| end as usize);
         let id = &self.text[permission..record];
         let owner = &self.text[start..principal];
-        let record = Record { id, owner, account: "" };
+        let record = Record { id, owner, ..Record::default() };
         Question {
             principal: &self.text[start..principal],
             permission: &self.text[principal..permission],

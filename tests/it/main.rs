@@ -21,3 +21,4 @@ mod stories;
 mod support;
 mod visibility;
 mod wire;
+mod wire_records;

@@ -17,9 +17,9 @@ use crate::generate;
 use crate::oracle::{Answer, Oracle};
 use crate::support::{Sent, answer, applied, blank, question, record, rows, sent, table};
 
-/// Organizations and questions each; more with `DOORWARD_PROPERTY_ORGANIZATIONS`.
+/// Organizations and questions each; more with `DOORWARD_PROPERTY_ORGANIZATIONS`, as `.ci/run` has it.
 fn organizations() -> u64 {
-    std::env::var("DOORWARD_PROPERTY_ORGANIZATIONS").map_or(1_000, |n| n.parse().unwrap())
+    std::env::var("DOORWARD_PROPERTY_ORGANIZATIONS").map_or(250, |n| n.parse().unwrap())
 }
 const QUESTIONS: usize = 60;
 

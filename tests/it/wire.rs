@@ -22,14 +22,14 @@ use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
 /// A server that runs until this is stopped.
-struct Running {
+pub struct Running {
     address: String,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), doorward::server::ServeError>>,
 }
 
 #[derive(Clone)]
-struct Token(Option<MetadataValue<Ascii>>);
+pub struct Token(Option<MetadataValue<Ascii>>);
 
 impl Interceptor for Token {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
@@ -40,10 +40,10 @@ impl Interceptor for Token {
     }
 }
 
-type Wire = InterceptedService<Channel, Token>;
+pub type Wire = InterceptedService<Channel, Token>;
 
 impl Running {
-    async fn start(data: &Path) -> Self {
+    pub async fn start(data: &Path) -> Self {
         let config = Config {
             storage: Storage::Sled { data: data.to_owned(), watermark_bytes: 1 << 20 },
             access: Access::Tokens { files: vec![], first: Some(data.join("admin.token")) },
@@ -62,46 +62,46 @@ impl Running {
         Self { address, stop, task }
     }
 
-    async fn channel(&self) -> Channel {
+    pub async fn channel(&self) -> Channel {
         Channel::from_shared(format!("http://{}", self.address)).unwrap().connect().await.unwrap()
     }
 
-    async fn with(&self, token: Option<&str>) -> Wire {
+    pub async fn with(&self, token: Option<&str>) -> Wire {
         let token = token.map(|t| format!("Bearer {t}").parse().unwrap());
         InterceptedService::new(self.channel().await, Token(token))
     }
 
-    async fn stop(self) {
+    pub async fn stop(self) {
         self.stop.send(()).unwrap();
         self.task.await.unwrap().unwrap();
     }
 }
 
-fn token(data: &Path) -> String {
+pub fn token(data: &Path) -> String {
     std::fs::read_to_string(data.join("admin.token")).unwrap().trim().to_owned()
 }
 
-fn reason(status: &Status) -> String {
+pub fn reason(status: &Status) -> String {
     status.get_details_error_info().map_or_else(|| panic!("no ErrorInfo: {status:?}"), |i| i.reason)
 }
 
-fn fields(status: &Status) -> Vec<String> {
+pub fn fields(status: &Status) -> Vec<String> {
     let bad = status.get_details_bad_request().map_or_else(Vec::new, |b| b.field_violations);
     bad.into_iter().map(|v| v.field).collect()
 }
 
-async fn organization(wire: &Wire, id: &str) {
+pub async fn organization(wire: &Wire, id: &str) {
     let organization =
         pb::Organization { id: id.to_owned(), preset: pb::Preset::Workspace.into(), ..pb::Organization::default() };
     let request = pb::CreateOrganizationRequest { organization: Some(organization), ..Default::default() };
     OrganizationServiceClient::new(wire.clone()).create_organization(request).await.unwrap();
 }
 
-fn user(id: &str, email: &str) -> pb::User {
+pub fn user(id: &str, email: &str) -> pb::User {
     pb::User { id: id.into(), email: email.into(), ..pb::User::default() }
 }
 
-async fn create_user(wire: &Wire, organization: &str, user: pb::User) -> Result<u64, Status> {
+pub async fn create_user(wire: &Wire, organization: &str, user: pb::User) -> Result<u64, Status> {
     let request = pb::CreateUserRequest { organization: organization.into(), user: Some(user), ..Default::default() };
     let reply = UserServiceClient::new(wire.clone()).create_user(request).await?.into_inner();
     Ok(reply.revision.unwrap().number)
@@ -133,8 +133,9 @@ async fn callers_need_the_token_that_the_first_start_made_and_health_needs_none(
     let status = client.authorize(ask.clone()).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "UNKNOWN_ORGANIZATION"));
     let mut health = tonic_health::pb::health_client::HealthClient::new(server.channel().await);
-    for service in ["", "doorward.v1.DecisionService", "doorward.v1.UserService"] {
-        let request = tonic_health::pb::HealthCheckRequest { service: service.into() };
+    let services = ["DecisionService", "UserService", "DataAccessService", "RelationService"];
+    for service in services.map(|s| format!("doorward.v1.{s}")).into_iter().chain([String::new()]) {
+        let request = tonic_health::pb::HealthCheckRequest { service: service.clone() };
         let reply = health.check(request).await.unwrap().into_inner();
         assert_eq!(reply.status(), tonic_health::pb::health_check_response::ServingStatus::Serving, "{service}");
     }

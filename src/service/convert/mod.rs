@@ -1,10 +1,12 @@
 //! Between messages and the core's types, syntax only: what is well-formed but cannot be is for the
 //! core to refuse.
 
+pub mod data_access;
 pub mod group;
 pub mod organization;
 pub mod place;
 pub mod principal;
+pub mod relation;
 pub mod role;
 pub mod row;
 pub mod value;

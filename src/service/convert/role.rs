@@ -11,6 +11,7 @@ use super::super::fields::Fields;
 use super::super::mask::{Masked, Patch};
 use super::super::proto;
 use super::place;
+use super::relation::{required_relation, to_relation};
 
 /// The most permissions that one grant message carries.
 pub const MAX_GRANTS: usize = 1_000;
@@ -44,11 +45,7 @@ fn required_scope(f: &mut Fields, scope: i32) -> Option<Scope> {
 }
 
 fn auto_share(f: &mut Fields, relations: &[i32]) -> Option<Vec<Relation>> {
-    if !relations.is_empty() {
-        f.unsupported("auto_share", "sharing by relation is");
-        return None;
-    }
-    Some(Vec::new())
+    f.list("auto_share", relations, |f, relation| required_relation(f, "", *relation))
 }
 
 /// A role as a file has it: not given, the kind is custom.
@@ -101,13 +98,6 @@ pub fn to_role(role: &Role) -> proto::Role {
         Scope::Account => proto::RoleScope::Account,
         Scope::Object => proto::RoleScope::Object,
     };
-    let relation = |r: &Relation| match r {
-        Relation::Watcher => proto::Relation::Watcher,
-        Relation::Assignee => proto::Relation::Assignee,
-        Relation::Mentioned => proto::Relation::Mentioned,
-        Relation::Shared => proto::Relation::Shared,
-        Relation::Approver => proto::Relation::Approver,
-    };
     proto::Role {
         id: id.to_string(),
         name: name.clone(),
@@ -116,7 +106,7 @@ pub fn to_role(role: &Role) -> proto::Role {
         scope: scope.into(),
         object: object.as_ref().map(Id::to_string).unwrap_or_default(),
         permissions: permissions.iter().map(Pattern::to_string).collect(),
-        auto_share: auto_share.iter().map(|r| relation(r).into()).collect(),
+        auto_share: auto_share.iter().map(|r| to_relation(*r).into()).collect(),
         etag,
     }
 }

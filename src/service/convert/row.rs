@@ -1,12 +1,14 @@
 //! Rows of an applied or exported organization.
 
 use crate::core::id::Id;
-use crate::core::model::{Account, Assignment, Grant, Group, Member, Object, Permission, Role, Row, Settings};
+use crate::core::model::{
+    Account, Assignment, Grant, Group, Member, Object, Permission, Policy, Related, Role, Row, Settings,
+};
 
 use super::super::fields::Fields;
 use super::super::proto::{self, row::Kind};
 use super::principal::{ServiceDraft, UserDraft, service, to_service, to_user, user};
-use super::{group, organization, role};
+use super::{data_access, group, organization, relation, role};
 
 /// A row as it came, before what it leaves open is known.
 #[derive(Debug)]
@@ -33,6 +35,10 @@ pub enum Staged {
     Grants(Vec<Grant>),
     /// A membership.
     Membership(Id, Member),
+    /// A data-access policy.
+    Policy(Policy),
+    /// A relation to a record.
+    Related(Related),
 }
 
 /// One row.
@@ -58,8 +64,8 @@ pub fn row(f: &mut Fields, message: proto::Row) -> Option<Staged> {
         Some(Kind::Assignment(m)) => f.within("assignment", |f| role::assignment(f, m)).map(Staged::Assignment),
         Some(Kind::Grant(m)) => f.within("grant", |f| role::grants(f, m)).map(Staged::Grants),
         Some(Kind::Membership(m)) => f.within("membership", |f| membership(f, &m)),
-        Some(Kind::Policy(_)) => unsupported(f, "policy", "data-access policies are"),
-        Some(Kind::Relation(_)) => unsupported(f, "relation", "record relations are"),
+        Some(Kind::Policy(m)) => f.within("policy", |f| data_access::policy(f, m)).map(Staged::Policy),
+        Some(Kind::Relation(m)) => f.within("relation", |f| relation::related(f, m)).map(Staged::Related),
         Some(Kind::SafelistElement(_)) => unsupported(f, "safelist_element", "element lists are"),
         Some(Kind::SeparationConstraint(_)) => {
             unsupported(f, "separation_constraint", "separation-of-duties constraints are")
@@ -96,8 +102,8 @@ pub fn to_row(organization: &Id, row: Row) -> proto::Row {
         Row::Service(service) => Kind::ServiceAccount(to_service(service)),
         Row::Assignment(assignment) => Kind::Assignment(role::to_assignment(&assignment)),
         Row::Grant(grant) => Kind::Grant(role::to_grant(&grant)),
-        Row::Related(_) => Kind::Relation(proto::RecordRelation::default()),
-        Row::Policy(_) => Kind::Policy(proto::DataAccessPolicy::default()),
+        Row::Related(related) => Kind::Relation(relation::to_related(&related)),
+        Row::Policy(policy) => Kind::Policy(data_access::to_policy(&policy)),
     };
     proto::Row { kind: Some(kind) }
 }

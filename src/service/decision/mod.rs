@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tonic::metadata::MetadataMap;
-use tonic::{Request, Response};
+use tonic::{Request, Response, Status};
 
 use crate::core::decision::{Question, Reason as Decided, Walk};
 use crate::core::table::Table;
@@ -97,7 +97,7 @@ impl DecisionService for Decisions {
         }
         let engine = Arc::clone(&self.engine);
         let few = message.records.len() <= filter::FEW_RECORDS;
-        let work = move || filter::answer(&engine, &message);
+        let work = move || filter::answer(&engine, &message).map_err(Status::from);
         let answered = if few { Ok(work()) } else { tokio::task::spawn_blocking(work).await };
         let answered = answered.map_err(|_| Refusal::Internal("filtering was cut short"))?;
         Ok(Response::new(answered?))

@@ -173,6 +173,8 @@ fn fold(fields: &mut Fields, organization: Option<&Id>, staged: Vec<Staged>) -> 
             Staged::Role(role) => rows.push(Row::Role(role)),
             Staged::Assignment(assignment) => rows.push(Row::Assignment(assignment)),
             Staged::Grants(grants) => rows.extend(grants.into_iter().map(Row::Grant)),
+            Staged::Policy(policy) => rows.push(Row::Policy(policy)),
+            Staged::Related(related) => rows.push(Row::Related(related)),
             Staged::Membership(group, member) => memberships.entry(member).or_default().push(group),
             Staged::Group(_) | Staged::User(_) | Staged::Service(_) => members.push(row),
         }

@@ -15,7 +15,7 @@ use crate::core::table::Table;
 use super::super::convert::row::{to_membership, to_row};
 use super::super::proto::{self, ExportOrganizationResponse};
 use super::super::refusal::Refusal;
-use super::super::report::{groups, revision_of};
+use super::super::report::{before_memberships, groups, revision_of};
 
 /// Rows in one message.
 const BATCH: usize = 500;
@@ -40,29 +40,53 @@ async fn send(table: Arc<Table>, sender: &Sender) -> Result<(), Refusal> {
     let counted = Arc::clone(&table);
     let sorted = tokio::task::spawn_blocking(move || sort(&counted)).await;
     let (keys, total_rows) = sorted.map_err(|_| Refusal::Internal("sorting an export failed"))?;
-    let revision = revision_of(&table);
-    let rows = Rows { table: &table, keys: &keys };
-    let mut batch = Vec::with_capacity(BATCH);
-    let message = |rows| Ok(ExportOrganizationResponse { rows, revision: Some(revision.clone()), total_rows });
-    for from in (0..keys.len()).step_by(BATCH) {
-        batch.extend(rows.of(from));
-        if sender.send(message(std::mem::take(&mut batch))).await.is_err() {
+    let (first, last) = keys.split_at(before_memberships(&keys, |key| key));
+    let mut out = Out { sender, revision: revision_of(&table), total_rows, batch: Vec::with_capacity(BATCH) };
+    let parts = first.chunks(BATCH).map(|keys| (keys, true));
+    let parts = parts.chain(first.chunks(BATCH).map(|keys| (keys, false)));
+    for (keys, whole) in parts.chain(last.chunks(BATCH).map(|keys| (keys, true))) {
+        let rows = if whole { rows(&table, keys) } else { memberships(&table, keys) };
+        if !out.put(rows).await {
             return Ok(());
         }
     }
-    for from in (0..keys.len()).step_by(BATCH) {
-        batch.extend(rows.memberships(from));
-        while batch.len() >= BATCH {
-            let rest = batch.split_off(BATCH);
-            if sender.send(message(std::mem::replace(&mut batch, rest))).await.is_err() {
-                return Ok(());
+    out.end().await;
+    Ok(())
+}
+
+/// Cuts rows into messages.
+struct Out<'a> {
+    sender: &'a Sender,
+    revision: proto::Revision,
+    total_rows: u64,
+    batch: Vec<proto::Row>,
+}
+
+impl Out<'_> {
+    /// Whether the client is still there.
+    async fn put(&mut self, rows: Vec<proto::Row>) -> bool {
+        self.batch.extend(rows);
+        while self.batch.len() >= BATCH {
+            let rest = self.batch.split_off(BATCH);
+            let full = std::mem::replace(&mut self.batch, rest);
+            if !self.send(full).await {
+                return false;
             }
         }
+        true
     }
-    if !batch.is_empty() {
-        let _ = sender.send(message(batch)).await;
+
+    async fn end(mut self) {
+        let rest = std::mem::take(&mut self.batch);
+        if !rest.is_empty() {
+            self.send(rest).await;
+        }
     }
-    Ok(())
+
+    async fn send(&self, rows: Vec<proto::Row>) -> bool {
+        let (revision, total_rows) = (Some(self.revision.clone()), self.total_rows);
+        self.sender.send(Ok(ExportOrganizationResponse { rows, revision, total_rows })).await.is_ok()
+    }
 }
 
 /// The keys in order, and how many rows they make with the memberships.
@@ -79,33 +103,21 @@ fn sort(table: &Table) -> (Vec<Key>, u64) {
     (keys, total)
 }
 
-struct Rows<'a> {
-    table: &'a Table,
-    keys: &'a [Key],
+fn rows(table: &Table, keys: &[Key]) -> Vec<proto::Row> {
+    keys.iter().filter_map(|key| Some(to_row(table.id(), table.row(key)?))).collect()
 }
 
-impl<'a> Rows<'a> {
-    fn batch(&self, from: usize) -> &'a [Key] {
-        self.keys.get(from..self.keys.len().min(from + BATCH)).unwrap_or(&[])
+fn memberships(table: &Table, keys: &[Key]) -> Vec<proto::Row> {
+    let mut rows = Vec::new();
+    for key in keys {
+        let member = match key {
+            Key::User(id) => Member::User(id.clone()),
+            Key::Service(id) => Member::Service(id.clone()),
+            Key::Group(id) => Member::Group(id.clone()),
+            _ => continue,
+        };
+        let row: Option<Row> = table.row(key);
+        rows.extend(row.iter().flat_map(groups).map(|group| to_membership(group, &member)));
     }
-
-    fn of(&self, from: usize) -> impl Iterator<Item = proto::Row> + use<'a> {
-        let table = self.table;
-        self.batch(from).iter().filter_map(move |key| Some(to_row(table.id(), table.row(key)?)))
-    }
-
-    fn memberships(&self, from: usize) -> Vec<proto::Row> {
-        let mut rows = Vec::new();
-        for key in self.batch(from) {
-            let member = match key {
-                Key::User(id) => Member::User(id.clone()),
-                Key::Service(id) => Member::Service(id.clone()),
-                Key::Group(id) => Member::Group(id.clone()),
-                _ => continue,
-            };
-            let row: Option<Row> = self.table.row(key);
-            rows.extend(row.iter().flat_map(groups).map(|group| to_membership(group, &member)));
-        }
-        rows
-    }
+    rows
 }

@@ -78,6 +78,12 @@ fn acme() -> Vec<Row> {
             ..Assignment::default()
         })),
         row(Kind::Grant(Grant { permissions, member: "user:bo".into(), ..Grant::default() })),
+        row(Kind::Relation(related(Relation::Shared, "user:bo", "r-1"))),
+        row(Kind::Policy(DataAccessPolicy {
+            condition: "record.owner == user.id".into(),
+            ..policy("own", PolicyEffect::Allow, &["group:risk"])
+        })),
+        row(Kind::Policy(policy("nobody", PolicyEffect::Restrict, &[]))),
         row(Kind::Permission(Permission { name: "invoices.approve".into(), ..Permission::default() })),
         row(Kind::Organization(Organization {
             id: "acme".into(),
@@ -101,6 +107,17 @@ async fn an_export_applies_to_nothing_changed() {
     assert!(again.unchanged, "{again:?}");
     assert_eq!(again.revision, first.revision);
     assert_eq!(export(&world).await, rows);
+    // In the order of the fields of `Row`: what a row names comes before it.
+    let order = |kind: &Kind| match kind {
+        Kind::Grant(_) => 0,
+        Kind::Membership(_) => 1,
+        Kind::Policy(_) => 2,
+        Kind::Relation(_) => 3,
+        _ => -1,
+    };
+    assert!(rows.iter().filter_map(|r| r.kind.as_ref()).is_sorted_by_key(order));
+    let entities: Vec<&str> = first.changes.iter().map(|c| c.entity.as_str()).collect();
+    assert_eq!(entities[entities.len() - 4..], ["membership", "policy", "policy", "relation"]);
     let Some(Kind::User(ana)) = rows.iter().filter_map(|r| r.kind.clone()).find(|k| matches!(k, Kind::User(_))) else {
         panic!("no user")
     };
@@ -131,9 +148,9 @@ async fn rows_that_are_wrong_are_named() {
     let mut rows = acme();
     rows.push(row(Kind::User(User { id: "x".into(), email: "x".into(), ..User::default() })));
     rows.push(row(Kind::Membership(Membership { group: "risk".into(), member: "user:nobody".into() })));
-    assert_eq!(fields(apply(&world, header(), rows).await), ["rows[14].user.email", "rows"]);
+    assert_eq!(fields(apply(&world, header(), rows).await), ["rows[17].user.email", "rows"]);
     let mut rows = acme();
-    rows.push(row(Kind::Policy(DataAccessPolicy::default())));
+    rows.push(row(Kind::SafelistElement(SafelistElement::default())));
     assert_eq!(refused(apply(&world, header(), rows).await), (Code::Unimplemented, "NOT_SUPPORTED".into()));
     let mut rows = acme();
     rows.push(rows[0].clone());
@@ -149,11 +166,11 @@ async fn rows_that_are_wrong_are_named() {
 async fn users_without_a_row_are_an_error_or_deactivated() {
     let world = World::new();
     let dry = ok(apply(&world, ApplyHeader { validate_only: true, ..header() }, acme()).await);
-    assert_eq!((dry.revision.unwrap().number, dry.created), (0, 17));
+    assert_eq!((dry.revision.unwrap().number, dry.created), (0, 20));
     let first = ok(apply(&world, header(), acme()).await);
     let mut rows = acme();
     rows.retain(|r| !matches!(&r.kind, Some(Kind::User(u)) if u.id == "bo"));
-    rows.retain(|r| !matches!(&r.kind, Some(Kind::Grant(_))));
+    rows.retain(|r| !matches!(&r.kind, Some(Kind::Grant(_) | Kind::Relation(_))));
     assert_eq!(
         refused(apply(&world, header(), rows.clone()).await),
         (Code::FailedPrecondition, "NEVER_REMOVED".into())
@@ -164,7 +181,7 @@ async fn users_without_a_row_are_an_error_or_deactivated() {
     assert_eq!(refused(apply(&world, moved, rows.clone()).await), (Code::Aborted, "REVISION_MISMATCH".into()));
     let expected = ApplyHeader { expected_revision: first.revision, request_id: "once".into(), ..deactivate };
     let done = ok(apply(&world, expected.clone(), rows.clone()).await);
-    assert_eq!((done.users_deactivated, done.updated, done.deleted), (1, 1, 2));
+    assert_eq!((done.users_deactivated, done.updated, done.deleted), (1, 1, 3));
     // A retry gets the first reply, however the rows are cut; with other rows it is refused.
     assert_eq!(ok(apply_cut(&world, expected.clone(), rows.clone(), 5).await), done);
     rows.pop();

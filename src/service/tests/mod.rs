@@ -4,6 +4,8 @@ mod apply;
 mod decisions;
 mod filter;
 mod lists;
+mod policies;
+mod relations;
 mod writes;
 
 use std::sync::Arc;
@@ -16,9 +18,11 @@ use crate::engine::Engine;
 use crate::store::MemoryStore;
 
 use super::proto::credential_service_server::CredentialService;
+use super::proto::data_access_service_server::DataAccessService;
 use super::proto::decision_service_server::DecisionService;
 use super::proto::group_service_server::GroupService;
 use super::proto::organization_service_server::OrganizationService;
+use super::proto::relation_service_server::RelationService;
 use super::proto::role_service_server::RoleService;
 use super::proto::user_service_server::UserService;
 use super::proto::*;
@@ -76,6 +80,28 @@ impl World {
         ok(self.admin.create_object(by(request)).await);
     }
 
+    /// With a field `region`.
+    async fn app(&self) {
+        let region = FieldType { scalar: ScalarType::String.into(), list: false };
+        let object = Object {
+            id: "app".into(),
+            kind: ObjectKind::App.into(),
+            fields: [("region".to_owned(), region)].into(),
+            ..Object::default()
+        };
+        let request = CreateObjectRequest { organization: "acme".into(), object: Some(object), ..Default::default() };
+        ok(self.admin.create_object(by(request)).await);
+    }
+
+    async fn policy(&self, policy: DataAccessPolicy) -> DataAccessPolicy {
+        let request = CreatePolicyRequest { organization: "acme".into(), policy: Some(policy), ..Default::default() };
+        ok(self.admin.create_policy(by(request)).await).policy.unwrap()
+    }
+
+    async fn report(&self, relation: RecordRelation, event: RelationEvent) -> ReportRelationResponse {
+        ok(self.admin.report_relation(by(reporting(relation, event))).await)
+    }
+
     async fn assign(&self, role: &str, member: &str, target: Option<Target>) -> CreateAssignmentResponse {
         let assignment = Assignment { role: role.into(), member: member.into(), target, ..Assignment::default() };
         let request =
@@ -101,6 +127,27 @@ fn reflection_takes_our_descriptors_and_those_of_error_details() {
 
 fn object_target(id: &str) -> Option<Target> {
     Some(Target { object: id.into(), ..Target::default() })
+}
+
+/// A policy of `app`.
+fn policy(id: &str, effect: PolicyEffect, members: &[&str]) -> DataAccessPolicy {
+    DataAccessPolicy {
+        id: id.into(),
+        object: "app".into(),
+        effect: effect.into(),
+        members: members.iter().map(ToString::to_string).collect(),
+        ..DataAccessPolicy::default()
+    }
+}
+
+/// To a record of `app`.
+fn related(relation: Relation, member: &str, record: &str) -> RecordRelation {
+    RecordRelation { relation: relation.into(), member: member.into(), object: "app".into(), record: record.into() }
+}
+
+fn reporting(relation: RecordRelation, event: RelationEvent) -> ReportRelationRequest {
+    let report = Some(RelationReport { relation: Some(relation), event: event.into() });
+    ReportRelationRequest { organization: "acme".into(), report, ..Default::default() }
 }
 
 fn by<M>(message: M) -> Request<M> {

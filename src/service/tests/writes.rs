@@ -110,14 +110,8 @@ async fn what_this_version_does_not_do_is_refused() {
     let user = User { id: "ana".into(), email: "ana@acme.com".into(), sign_ons, ..User::default() };
     let request = CreateUserRequest { organization: "acme".into(), user: Some(user), ..Default::default() };
     assert_eq!(refused(world.admin.create_user(by(request)).await), (Code::Unimplemented, "NOT_SUPPORTED".into()));
-    let role = Role {
-        id: "r".into(),
-        scope: RoleScope::Object.into(),
-        auto_share: vec![Relation::Watcher.into()],
-        ..Role::default()
-    };
-    let request = CreateRoleRequest { organization: "acme".into(), role: Some(role), ..Default::default() };
-    assert_eq!(refused(world.admin.create_role(by(request)).await).0, Code::Unimplemented);
+    let request = TestConditionRequest { organization: "acme".into(), ..Default::default() };
+    assert_eq!(refused(world.admin.test_condition(by(request)).await).0, Code::Unimplemented);
 }
 
 #[tokio::test]

@@ -1,0 +1,272 @@
+//! What a record costs: a decision that five conditions have to be asked for, in this process; and
+//! `FilterRecords` of a hundred rows beside one `Authorize`, over gRPC on the same connection.
+//!
+//! Population: 10,000 users in 100 groups, one object with six declared fields. The conditions do
+//! not fold away: a text out of many, a range of doubles, an instant against now, a list that
+//! contains a text, and a restriction with a negation. A tenth of all values is null. Mix: users,
+//! records and their values uniform; the share of allows is printed.
+//!
+//! Over gRPC one request is in flight at a time, client and server in this process, the two kinds in
+//! turn, so that what else the machine does meets both. `cargo bench --bench records`
+#![allow(
+    clippy::pedantic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test or a bench may fail loudly"
+)]
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use doorward::cli::file::{Known, OrganizationFile};
+use doorward::clock::SystemClock;
+use doorward::config::{Access, Config, Storage};
+use doorward::core::change::{Change, apply};
+use doorward::core::decision::{Question, Reason, Record, Resource, decide};
+use doorward::core::filter::filter;
+use doorward::core::model::{Row, Value};
+use doorward::core::table::Table;
+use doorward::engine::{Call, Create, Engine};
+use doorward::server::{Bound, serve_with};
+use doorward::service;
+use doorward::service::proto::decision_service_client::DecisionServiceClient;
+use doorward::service::proto::decision_service_server::DecisionServiceServer;
+use doorward::service::proto::{self, AuthorizeRequest, FilterRecordsRequest};
+use doorward::store::MemoryStore;
+use doorward::telemetry::Sampler;
+use fastrand::Rng;
+use serde_json::json;
+use tokio::sync::oneshot;
+
+mod measure;
+
+use measure::Spread;
+
+const USERS: usize = 10_000;
+const GROUPS: usize = 100;
+const RECORDS: usize = 100_000;
+const ROWS: usize = 100;
+const BLOCK: usize = 32;
+const CALLS: usize = 3_000;
+const REGIONS: [&str; 8] = ["eu-west", "eu-north", "us-east", "us-west", "apac-1", "apac-2", "latam", "mea"];
+const TAGS: [&str; 6] = ["urgent", "public", "audit", "vendor", "legal", "internal"];
+const WANTED_NS: f64 = 1_000.0;
+const WANTED_RATIO: f64 = 3.0;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+type Attributes = BTreeMap<String, Value>;
+
+fn main() {
+    println!("cores: {} (shared with whatever else runs)", measure::cores());
+    let rows = rows();
+    let blank = Table::blank("bench".parse().unwrap(), "h".into(), 1);
+    let change = Change::Replace { rows: rows.clone(), deactivate_missing: false };
+    let table = apply(&blank, vec![change]).map(|a| a.table).unwrap_or_else(|e| panic!("{e:?}"));
+    let mut rng = Rng::with_seed(5);
+    let now = now();
+    let records: Vec<(String, Attributes)> =
+        (0..RECORDS).map(|n| (format!("r-{n}"), attributes(&mut rng, now))).collect();
+    in_process(&table, &records, now);
+    over_grpc(rows, &records);
+}
+
+/// The organization, as a file would have it.
+fn rows() -> Vec<Row> {
+    let users: Vec<_> = (0..USERS)
+        .map(|n| {
+            let regions = [REGIONS[n % REGIONS.len()], REGIONS[n / REGIONS.len() % REGIONS.len()]];
+            json!({"id": format!("u{n}"), "email": format!("u{n}@acme.com"), "attributes": {"regions": regions, "limit": 500.0}})
+        })
+        .collect();
+    let groups: Vec<_> = (0..GROUPS)
+        .map(|g| {
+            let members: Vec<_> = (g..USERS).step_by(GROUPS).map(|n| format!("user:u{n}")).collect();
+            json!({"id": format!("g{g}"), "kind": "manual", "members": members, "visibility": ["data_access"]})
+        })
+        .collect();
+    let everyone: Vec<_> = (0..GROUPS).map(|g| format!("group:g{g}")).collect();
+    let policy = |id: &str, effect: &str, condition: &str| json!({"id": id, "object": "app", "effect": effect, "members": everyone, "condition": condition});
+    let file = json!({
+        "organization": "bench",
+        "email_domains": [{"domain": "acme.com", "audience": "internal"}],
+        "permissions": [{"name": "records.read", "requires_visibility": true}],
+        "objects": [{"id": "app", "kind": "app", "fields": {
+            "region": "string", "amount": "double", "due": "timestamp", "tags": "list<string>", "open": "bool", "level": "int",
+        }}],
+        "users": users,
+        "groups": groups,
+        "grants": [{"permissions": ["records.read"], "member": "group:all-users"}],
+        "data_access": [
+            policy("region", "allow", "record.region in ['apac-1', 'apac-2', 'latam', 'mea'] && record.level > 8"),
+            policy("amount", "allow", "record.amount >= 900.0 && record.amount < 950.0"),
+            policy("due", "allow", "record.due < now - duration('300h')"),
+            policy("tags", "allow", "'legal' in record.tags || 'audit' in record.tags"),
+            policy("closed", "restrict", "!(record.open && record.level < 9)"),
+        ],
+    });
+    OrganizationFile::parse(&file.to_string(), "bench.json", Known::of).unwrap_or_else(|e| panic!("{e}")).rows
+}
+
+fn now() -> i64 {
+    use doorward::clock::Clock;
+    SystemClock.now()
+}
+
+fn attributes(rng: &mut Rng, now: i64) -> Attributes {
+    let text = |text: &str| Value::String(text.to_owned());
+    let values = [
+        ("region", text(REGIONS[rng.usize(..8)])),
+        ("amount", Value::Double(rng.f64() * 1_000.0)),
+        ("due", Value::Timestamp(now - rng.i64(0..1_440_000_000))),
+        ("tags", Value::List((0..rng.usize(0..4)).map(|_| text(TAGS[rng.usize(..6)])).collect())),
+        ("open", Value::Bool(rng.u8(0..10) > 0)),
+        ("level", Value::Int(rng.i64(0..10))),
+    ];
+    let null = |(name, value): (&str, Value)| {
+        let value = if rng.u8(0..10) == 0 { Value::Null } else { value };
+        (name.to_owned(), value)
+    };
+    values.into_iter().map(null).collect()
+}
+
+fn in_process(table: &Table, records: &[(String, Attributes)], now: i64) {
+    let mut rng = Rng::with_seed(6);
+    let users: Vec<String> = (0..records.len()).map(|_| format!("u{}", rng.usize(..USERS))).collect();
+    let record = |n: usize| Record { id: &records[n].0, attributes: &records[n].1, ..Record::default() };
+    let question = |n: usize, record| Question {
+        principal: &users[n],
+        permission: "records.read",
+        resource: Resource { object: "app", record, ..Resource::default() },
+        ..Question::default()
+    };
+    for run in 1..=3 {
+        let (mut spread, mut allowed) = (Spread::default(), 0);
+        for block in 0..records.len() / BLOCK {
+            let start = Instant::now();
+            for n in block * BLOCK..(block + 1) * BLOCK {
+                let asked = decide(table, &question(n, Some(record(n))), now).unwrap();
+                allowed += usize::from(black_box(asked) == Reason::Allowed);
+            }
+            spread.add(start.elapsed().as_nanos() as f64 / BLOCK as f64);
+        }
+        let met = if spread.at(0.5) <= WANTED_NS { "met" } else { "NOT MET" };
+        let share = 100.0 * allowed as f64 / records.len() as f64;
+        println!(
+            "run {run}: five conditions: {} ns a decision, {share:.0}% allowed (wanted ≤ {WANTED_NS} ns: {met})",
+            spread.line()
+        );
+    }
+    let mut spread = Spread::default();
+    for chunk in 0..records.len() / ROWS {
+        let start = Instant::now();
+        let rows = chunk * ROWS..(chunk + 1) * ROWS;
+        black_box(filter(table, &question(chunk, None), rows.map(record), now).unwrap());
+        spread.add(start.elapsed().as_nanos() as f64 / ROWS as f64);
+    }
+    println!("filter of {ROWS} rows: {} ns a row", spread.line());
+}
+
+fn over_grpc(rows: Vec<Row>, records: &[(String, Attributes)]) {
+    let control = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let fatal = |error| panic!("{error}");
+    let engine = Engine::open(Arc::new(MemoryStore::new()), Arc::new(SystemClock), fatal).unwrap();
+    let engine = Arc::new(engine);
+    let call = Call {
+        organization: "bench".parse().unwrap(),
+        caller: "bench".to_owned(),
+        method: "bench",
+        request_id: String::new(),
+        body: [0; 32],
+        validate_only: false,
+        create: Create::IfMissing,
+    };
+    let plan = |_: &_| Ok::<_, std::convert::Infallible>(vec![Change::Replace { rows, deactivate_missing: false }]);
+    control.block_on(engine.write(call, plan, |_| Vec::new())).unwrap();
+    let config = Config {
+        storage: Storage::Memory,
+        access: Access::Tokens { files: Vec::new(), first: Some(folder.path().join("token")) },
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        unix: None,
+        address_file: None,
+        workers: Some(1),
+        drain_delay: Duration::ZERO,
+        drain_timeout: Duration::from_secs(1),
+    };
+    let decisions = DecisionServiceServer::new(service::Decisions::new(Arc::clone(&engine)));
+    let (ready, bound) = oneshot::channel();
+    let (_stop, stopped) = oneshot::channel::<()>();
+    control.spawn(async move {
+        let ready = move |bound: Bound| drop(ready.send(bound.tcp[0].to_string()));
+        serve_with(&config, &engine, decisions, Sampler::off(), ready, async { drop(stopped.await) }).await.unwrap();
+    });
+    let address = control.block_on(bound).unwrap();
+    let token = std::fs::read_to_string(folder.path().join("token")).unwrap();
+    let client = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    client.block_on(measure_calls(&address, token.trim(), records));
+}
+
+async fn measure_calls(address: &str, token: &str, records: &[(String, Attributes)]) {
+    let mut client = DecisionServiceClient::connect(format!("http://{address}")).await.unwrap();
+    let sent = |(id, attributes): &(String, Attributes)| proto::Record {
+        id: id.clone(),
+        attributes: attributes.iter().map(|(n, v)| (n.clone(), service::to_value(v.clone()))).collect(),
+        ..proto::Record::default()
+    };
+    let (mut single, mut many, mut passed) = (Spread::default(), Spread::default(), 0);
+    for n in 0..CALLS {
+        let rows = &records[n * ROWS % (RECORDS - ROWS)..][..ROWS];
+        let (organization, object, permission) = ("bench".to_owned(), "app".to_owned(), "records.read".to_owned());
+        let principal = format!("user:u{}", n * 7 % USERS);
+        let one = AuthorizeRequest {
+            organization: organization.clone(),
+            principal: principal.clone(),
+            permission: permission.clone(),
+            resource: Some(proto::Resource {
+                object: object.clone(),
+                record: Some(sent(&rows[0])),
+                ..proto::Resource::default()
+            }),
+            ..AuthorizeRequest::default()
+        };
+        let all = FilterRecordsRequest {
+            organization,
+            principal,
+            permission,
+            object,
+            records: rows.iter().map(sent).collect(),
+            ..FilterRecordsRequest::default()
+        };
+        let started = Instant::now();
+        client.authorize(by(one, token)).await.unwrap();
+        let between = Instant::now();
+        passed += client.filter_records(by(all, token)).await.unwrap().into_inner().positions.len();
+        let ended = Instant::now();
+        // The first calls warm caches and the connection.
+        if n >= CALLS / 10 {
+            single.add((between - started).as_nanos() as f64 / 1e3);
+            many.add((ended - between).as_nanos() as f64 / 1e3);
+        }
+    }
+    let ratio = many.at(0.5) / single.at(0.5);
+    let met = if ratio <= WANTED_RATIO { "met" } else { "NOT MET" };
+    println!("Authorize with a record, one in flight, in µs: {}", single.line());
+    println!(
+        "FilterRecords of {ROWS} rows with six attributes, in µs: {}; {:.0}% pass",
+        many.line(),
+        100.0 * passed as f64 / (CALLS * ROWS) as f64
+    );
+    println!("FilterRecords takes {ratio:.2} times one Authorize (wanted ≤ {WANTED_RATIO}: {met})");
+}
+
+fn by<M>(message: M, token: &str) -> tonic::Request<M> {
+    let mut request = tonic::Request::new(message);
+    request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    request
+}
