@@ -59,7 +59,8 @@ pub fn explanation(of: &ExplainResponse) -> String {
 /// Moves a text to the right.
 pub fn indented(text: &str, by: usize) -> String {
     let space = " ".repeat(by);
-    text.lines().map(|line| format!("{space}{line}")).collect::<Vec<_>>().join("\n")
+    let line = |line: &str| if line.is_empty() { String::new() } else { format!("{space}{line}") };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn section(title: &str, chains: impl Iterator<Item = Vec<String>>, lines: &mut Vec<String>) {

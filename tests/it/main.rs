@@ -9,6 +9,7 @@
 )]
 
 mod arrows;
+mod cli;
 mod engine;
 mod explain;
 mod explain_properties;

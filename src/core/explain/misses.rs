@@ -100,7 +100,10 @@ impl<'a> Proof<'_, 'a> {
             }
             Lack::Unusable(relation) => {
                 let group = held.group.and_then(|g| self.group(g)).map_or_else(String::new, |m| m.to_string());
-                format!("`{group}` is not usable as {relation}: its flag `{}` is off", flag(relation))
+                format!(
+                    "`{group}` is not usable as {relation}: its flag `{}` is off",
+                    relation.flag().unwrap_or_default()
+                )
             }
         }
     }
@@ -239,15 +242,6 @@ fn remoteness(lack: Lack) -> u8 {
         Lack::Unusable(_) => 1,
         Lack::Narrow => 2,
         Lack::Elsewhere => 3,
-    }
-}
-
-fn flag(relation: Relation) -> &'static str {
-    match relation {
-        Relation::Watcher => "watchable",
-        Relation::Assignee => "assignable",
-        Relation::Mentioned => "mentionable",
-        Relation::Shared | Relation::Approver => "approver",
     }
 }
 

@@ -3,16 +3,16 @@
 use crate::core::decision::Question;
 use crate::core::explain::{self, Explanation, Miss, Path, PolicySaid, Said, Source};
 use crate::core::id::Pattern;
-use crate::core::model::{Effect, Member, Millis, Related, Relation};
+use crate::core::model::{Effect, Member, Millis};
 use crate::core::table::Table;
 use crate::engine::ReadError;
 
+use super::super::convert::relation::to_related;
 use super::super::convert::{place, role};
 use super::super::fields::Fields;
 use super::super::proto::access_path::Source as Held;
 use super::super::proto::{
     self, AccessPath, AutoShare, ExplainRequest, ExplainResponse, NearMiss, PolicyEffect, PolicyOutcome, PolicyResult,
-    RecordRelation,
 };
 use super::super::report::revision_of;
 use super::super::status::Failure;
@@ -114,23 +114,6 @@ fn to_path(path: &Path) -> AccessPath {
 
 fn to_members(members: &[Member]) -> Vec<String> {
     members.iter().map(Member::to_string).collect()
-}
-
-fn to_related(related: &Related) -> RecordRelation {
-    let Related { relation, member, object, record } = related;
-    let relation = match relation {
-        Relation::Watcher => proto::Relation::Watcher,
-        Relation::Assignee => proto::Relation::Assignee,
-        Relation::Mentioned => proto::Relation::Mentioned,
-        Relation::Shared => proto::Relation::Shared,
-        Relation::Approver => proto::Relation::Approver,
-    };
-    RecordRelation {
-        relation: relation.into(),
-        member: member.to_string(),
-        object: object.to_string(),
-        record: record.to_string(),
-    }
 }
 
 fn to_policy(said: &PolicySaid) -> PolicyOutcome {

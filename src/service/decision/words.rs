@@ -31,7 +31,13 @@ pub fn summary(of: &Explanation, question: &Question<'_>, reply: &ExplainRespons
     if let Some(miss) = reply.near_misses.first()
         && let Some(path) = &miss.path
     {
-        sentences.push(format!("Nearest to it: {}, but {}.", given(path), miss.lacks));
+        sentences.push(match of.reason {
+            Reason::NoPermission | Reason::NotVisible | Reason::Restricted | Reason::NotApprover => {
+                format!("Nearest to it: {}, but {}.", given(path), miss.lacks)
+            }
+            // Of rules 4.2 to 4.4 it was said already what stands against it.
+            _ => format!("Otherwise `{}` would come from {}.", of.asked, given(path)),
+        });
     }
     sentences.join(" ")
 }
