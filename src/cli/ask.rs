@@ -1,6 +1,7 @@
 //! `doorward check`, `filter` and `explain`: one question, asked of an organization file or of a
 //! running server.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::core::condition::parse_timestamp;
@@ -163,7 +164,7 @@ impl CheckArgs {
                 id: id.clone(),
                 owner: self.owner.clone(),
                 account: self.record_account.clone(),
-                attributes: Default::default(),
+                attributes: BTreeMap::default(),
             }),
             (None, Some(path)) => match <[CaseRecord; 1]>::try_from(records(path)?) {
                 Ok([record]) => Some(record),

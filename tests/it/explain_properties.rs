@@ -153,7 +153,7 @@ fn m4_11_an_explanation_is_the_decision_and_its_proof() {
             let approver = table.permission(&q.permission).is_some_and(|p| p.requires_approver);
             if passed && approver && q.record.is_some() && decided != Reason::NotVisible {
                 let approves = matches!(decided, Reason::Allowed | Reason::Restricted);
-                assert!(decided == Reason::Restricted || !e.approver_by.is_empty() == approves, "{}", context());
+                assert!(decided == Reason::Restricted || e.approver_by.is_empty() != approves, "{}", context());
             }
             misses += usize::from(!e.misses.is_empty());
             *seen.entry((decided, !e.misses.is_empty())).or_default() += 1;

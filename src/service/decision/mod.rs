@@ -116,7 +116,8 @@ impl DecisionService for Decisions {
         let table = table.map_err(|error| question::failure(error, &question))?;
         let now = self.engine.now();
         // It looks at more than a decision does: those shall not wait for it.
-        let answered = tokio::task::spawn_blocking(move || explain::answer(&table, &message, now)).await;
+        let work = move || explain::answer(&table, &message, now).map_err(Status::from);
+        let answered = tokio::task::spawn_blocking(work).await;
         Ok(Response::new(answered.map_err(|_| Refusal::Internal("explaining was cut short"))??))
     }
 
