@@ -1,21 +1,13 @@
 //! `doorward test`: asks the cases of decision-test files, offline or of a running server, and
 //! prints those that came out differently.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use crate::clock::{Clock, SystemClock};
-use crate::core::decision::{self, Context, Reason, Record, Resource, Walk};
-use crate::core::model::Millis;
-use crate::core::table::Table;
-use crate::engine::ReadError;
-use crate::service::proto;
-use crate::service::proto::decision_service_client::DecisionServiceClient;
-use crate::service::{to_timestamp, to_value};
-
-use super::file::{Case, CaseContext, CaseFile, CaseRecord, Expected, Question};
-use super::remote::{Connection, ServerArgs, code_name};
-use super::{CliError, organization, read};
+use super::file::{Case, CaseFile, CaseRecord, Expected, Question};
+use super::judge::{Given, Judge};
+use super::remote::ServerArgs;
+use super::{CliError, read, tree};
 
 /// The arguments of `doorward test`.
 #[derive(Debug, clap::Args)]
@@ -30,55 +22,69 @@ pub struct TestArgs {
     cases: Vec<PathBuf>,
 }
 
-/// What came of a case.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Given {
-    Allowed,
-    Denied(String),
-    Error { code: String, message: String },
-    Permissions(BTreeSet<String>),
-}
-
-/// Who answers.
-pub enum Judge {
-    Offline(HashMap<String, Table>),
-    Server(Box<DecisionServiceClient<Connection>>),
-}
-
 /// Whether every case came out as expected.
 pub async fn test(args: TestArgs) -> Result<bool, CliError> {
-    let mut judge = if args.server.server.is_some() {
-        Judge::Server(Box::new(DecisionServiceClient::new(args.server.connect().await?)))
-    } else {
-        let mut tables = HashMap::new();
-        for path in &args.organizations {
-            let (file, table) = organization(path)?;
-            if tables.insert(file.organization.to_string(), table).is_some() {
-                return Err(CliError::Usage(format!("organization `{}` is given twice", file.organization)));
-            }
-        }
-        if tables.is_empty() {
-            return Err(CliError::Usage("give organizations with `--org`, or a server with `--server`".to_owned()));
-        }
-        Judge::Offline(tables)
-    };
+    let mut judge = Judge::new(&args.organizations, &args.server).await?;
     let (mut passed, mut differ) = (0, 0);
     for path in &args.cases {
         let name = path.display().to_string();
         let file = CaseFile::parse(&read(path)?, &name)?;
         for case in &file.cases {
-            let given = judge.ask(&name, &file, case).await?;
+            let given = judge.ask(file.organization.as_str(), file.now, &case.question).await;
+            let given = given.map_err(|error| in_file(&name, case, error))?;
             match difference(case, &given) {
                 None => passed += 1,
                 Some(difference) => {
                     differ += 1;
                     println!("{name}:{}: {}\n{difference}", case.place.line, case.name);
+                    explain(&mut judge, &file, case, &given).await?;
                 }
             }
         }
     }
     println!("{passed} passed, {differ} failed");
     Ok(differ == 0)
+}
+
+fn in_file(name: &str, case: &Case, error: CliError) -> CliError {
+    match error {
+        CliError::Usage(problem) => CliError::Usage(format!("{name}:{}: {problem}", case.place.line)),
+        error => error,
+    }
+}
+
+/// Why a case came out as it did: of lists, the first thing that is too much or missing.
+async fn explain(judge: &mut Judge, file: &CaseFile, case: &Case, given: &Given) -> Result<(), CliError> {
+    let Some(question) = in_question(&case.question, given) else { return Ok(()) };
+    let explained = judge.explain(file.organization.as_str(), file.now, &question).await?;
+    // An error has told what is wrong already.
+    if let Ok(explained) = explained {
+        println!("{}", tree::indented(&tree::explanation(&explained), 2));
+    }
+    Ok(())
+}
+
+/// The single decision that is to be explained.
+fn in_question(question: &Question, given: &Given) -> Option<Question> {
+    let (principal, account, object, context) = match question {
+        Question::Authorize { .. } => return Some(question.clone()),
+        Question::Permissions { principal, account, object, context, .. }
+        | Question::Filter { principal, account, object, context, .. } => (principal, account, object, context),
+    };
+    let (permission, record) = match (question, given) {
+        (Question::Permissions { record, expect, .. }, Given::Permissions(given)) => {
+            let expect: BTreeSet<String> = expect.iter().cloned().collect();
+            (expect.symmetric_difference(given).next()?.clone(), record.clone())
+        }
+        (Question::Filter { permission, records, expect, .. }, Given::Records(given)) => {
+            let differs = |r: &&CaseRecord| expect.contains(&r.id) != given.contains(&r.id);
+            (permission.clone()?, Some(records.iter().find(differs)?.clone()))
+        }
+        _ => return None,
+    };
+    let (principal, account, object) = (principal.clone(), account.clone(), object.clone());
+    let (context, expect, reason) = (context.clone(), Expected::Allow, None);
+    Some(Question::Authorize { principal, permission, account, object, record, context, expect, reason })
 }
 
 /// How a case came out differently, if it did.
@@ -89,7 +95,9 @@ pub fn difference(case: &Case, given: &Given) -> Option<String> {
                 Given::Allowed => (Expected::Allow, "ALLOWED", ""),
                 Given::Denied(reason) => (Expected::Deny, reason.as_str(), ""),
                 Given::Error { code, message } => (Expected::Error, code.as_str(), message.as_str()),
-                Given::Permissions(_) => return Some("  a list instead of a decision".to_owned()),
+                Given::Permissions(_) | Given::Records(_) => {
+                    return Some("  a list instead of a decision".to_owned());
+                }
             };
             let as_expected = answer == *expect && reason.as_ref().is_none_or(|r| r == because);
             let wanted = reason.as_ref().map_or_else(String::new, |r| format!(" ({r})"));
@@ -99,23 +107,39 @@ pub fn difference(case: &Case, given: &Given) -> Option<String> {
         }
         (Question::Permissions { expect, .. }, Given::Permissions(given)) => {
             let expect: BTreeSet<String> = expect.iter().cloned().collect();
-            let list = |items: Vec<&String>| items.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-            let missing = list(expect.difference(given).collect());
-            let more = list(given.difference(&expect).collect());
-            let mut lines = Vec::new();
-            if !missing.is_empty() {
-                lines.push(format!("  expected but not given: {missing}"));
-            }
-            if !more.is_empty() {
-                lines.push(format!("  given but not expected: {more}"));
-            }
-            (!lines.is_empty()).then(|| lines.join("\n"))
+            let missing = expect.difference(given).map(String::as_str).collect();
+            let more = given.difference(&expect).map(String::as_str).collect();
+            lists_differ(missing, more)
+        }
+        (Question::Filter { expect, .. }, Given::Records(given)) => {
+            let not_in = |others: &[String], all: &'_ [String]| {
+                all.iter().filter(|id| !others.contains(id)).cloned().collect::<Vec<_>>()
+            };
+            let (missing, more) = (not_in(given, expect), not_in(expect, given));
+            let texts = |all: &'_ [String]| all.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            lists_differ(missing.iter().map(String::as_str).collect(), more.iter().map(String::as_str).collect())
+                .or_else(|| {
+                    (expect != given).then(|| {
+                        format!("  expected in the order {}, given in the order {}", texts(expect), texts(given))
+                    })
+                })
         }
         (Question::Permissions { .. } | Question::Filter { .. }, Given::Error { code, message }) => {
             Some(format!("  expected a list, got an error ({code}): {message}"))
         }
         _ => Some("  an answer of another kind than was asked for".to_owned()),
     }
+}
+
+fn lists_differ(missing: Vec<&str>, more: Vec<&str>) -> Option<String> {
+    let mut lines = Vec::new();
+    if !missing.is_empty() {
+        lines.push(format!("  expected but not given: {}", missing.join(", ")));
+    }
+    if !more.is_empty() {
+        lines.push(format!("  given but not expected: {}", more.join(", ")));
+    }
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 /// What came of a case, for people.
@@ -125,6 +149,8 @@ pub fn show(given: &Given) -> String {
         Given::Denied(reason) => format!("deny ({reason})"),
         Given::Error { code, message } => format!("error ({code}): {message}"),
         Given::Permissions(all) => all.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+        Given::Records(ids) if ids.is_empty() => "no record".to_owned(),
+        Given::Records(ids) => ids.join(", "),
     }
 }
 
@@ -152,178 +178,5 @@ fn word(expected: Expected) -> &'static str {
         Expected::Allow => "allow",
         Expected::Deny => "deny",
         Expected::Error => "error",
-    }
-}
-
-impl Judge {
-    /// What comes of a case of `file`, which is called `name`.
-    ///
-    /// # Errors
-    /// The case cannot be asked here, or the server is in trouble.
-    pub async fn ask(&mut self, name: &str, file: &CaseFile, case: &Case) -> Result<Given, CliError> {
-        if let Question::Filter { .. } = case.question {
-            let line = case.place.line;
-            return Err(CliError::Usage(format!("{name}:{line}: `filter` cases are not supported by this version")));
-        }
-        let organization = file.organization.as_str();
-        match self {
-            Self::Offline(tables) => {
-                let Some(table) = tables.get(organization) else {
-                    return Ok(error(ReadError::UnknownOrganization(organization.to_owned())));
-                };
-                Ok(offline(table, &case.question, file.now.unwrap_or_else(|| SystemClock.now())))
-            }
-            Self::Server(_) if file.now.is_some() => {
-                Err(CliError::Usage(format!("{name}: `now` cannot be set for a running server")))
-            }
-            Self::Server(client) => remote(client, organization, &case.question).await,
-        }
-    }
-}
-
-fn error(problem: ReadError) -> Given {
-    let status = tonic::Status::from(problem);
-    Given::Error { code: code_name(status.code()), message: status.message().to_owned() }
-}
-
-fn offline(table: &Table, question: &Question, now: Millis) -> Given {
-    match question {
-        Question::Authorize { principal, permission, account, object, record, context, .. } => {
-            let question = decision::Question {
-                permission,
-                ..borrowed(principal, account.as_ref(), object.as_ref(), record.as_ref(), context)
-            };
-            match decision::decide(table, &question, now) {
-                Err(problems) => error(ReadError::Problems(problems)),
-                Ok(Reason::Allowed) => Given::Allowed,
-                Ok(reason) => Given::Denied(reason.name().to_owned()),
-            }
-        }
-        Question::Permissions { principal, account, object, record, context, .. } => {
-            let question = borrowed(principal, account.as_ref(), object.as_ref(), record.as_ref(), context);
-            match Walk::begin(table, &question, now) {
-                Err(problems) => error(ReadError::Problems(problems)),
-                Ok(walk) => {
-                    let allowed = walk.permissions().map(|slot| slot.row.name.to_string());
-                    Given::Permissions(allowed.collect())
-                }
-            }
-        }
-        Question::Filter { .. } => Given::Permissions(BTreeSet::new()),
-    }
-}
-
-fn borrowed<'a>(
-    principal: &'a str,
-    account: Option<&'a String>,
-    object: Option<&'a String>,
-    record: Option<&'a CaseRecord>,
-    context: &'a CaseContext,
-) -> decision::Question<'a> {
-    let text = |text: Option<&'a String>| text.map_or("", String::as_str);
-    let record = record.map(|r| Record {
-        id: &r.id,
-        owner: text(r.owner.as_ref()),
-        account: text(r.account.as_ref()),
-        attributes: &r.attributes,
-    });
-    decision::Question {
-        principal,
-        permission: "",
-        resource: Resource { account: text(account), object: text(object), record },
-        context: Context {
-            channel: text(context.channel.as_ref()),
-            authenticated_at: context.authenticated_at,
-            invitee_email: text(context.invitee_email.as_ref()),
-            attributes: &context.attributes,
-        },
-    }
-}
-
-async fn remote(
-    client: &mut DecisionServiceClient<Connection>,
-    organization: &str,
-    question: &Question,
-) -> Result<Given, CliError> {
-    let answer = match question {
-        Question::Authorize { principal, permission, account, object, record, context, .. } => {
-            let request = proto::AuthorizeRequest {
-                organization: organization.to_owned(),
-                principal: principal.clone(),
-                permission: permission.clone(),
-                resource: Some(resource(account.as_ref(), object.as_ref(), record.as_ref())),
-                context: Some(sent(context)),
-                min_revision: None,
-            };
-            client.authorize(request).await.map(|reply| {
-                let reply = reply.into_inner();
-                let reason = reply.reason().as_str_name();
-                match reply.decision() {
-                    proto::Decision::Allow => Given::Allowed,
-                    _ => Given::Denied(reason.strip_prefix("REASON_").unwrap_or(reason).to_owned()),
-                }
-            })
-        }
-        Question::Permissions { principal, account, object, record, context, .. } => {
-            let request = proto::ListPermissionsRequest {
-                organization: organization.to_owned(),
-                principal: principal.clone(),
-                resource: Some(resource(account.as_ref(), object.as_ref(), record.as_ref())),
-                context: Some(sent(context)),
-                min_revision: None,
-                page_size: 1_000,
-                page_token: String::new(),
-            };
-            permissions(client, request).await
-        }
-        Question::Filter { .. } => Ok(Given::Permissions(BTreeSet::new())),
-    };
-    match answer {
-        Ok(given) => Ok(given),
-        // What a question can cause is an outcome; anything else is the server's trouble.
-        Err(status) => match status.code() {
-            tonic::Code::InvalidArgument | tonic::Code::NotFound | tonic::Code::Unimplemented => {
-                Ok(Given::Error { code: code_name(status.code()), message: status.message().to_owned() })
-            }
-            _ => Err(super::remote::refused(&status)),
-        },
-    }
-}
-
-/// The whole list, page by page.
-async fn permissions(
-    client: &mut DecisionServiceClient<Connection>,
-    mut request: proto::ListPermissionsRequest,
-) -> Result<Given, tonic::Status> {
-    let mut all = BTreeSet::new();
-    loop {
-        let reply = client.list_permissions(request.clone()).await?.into_inner();
-        all.extend(reply.permissions);
-        if reply.next_page_token.is_empty() {
-            return Ok(Given::Permissions(all));
-        }
-        request.page_token = reply.next_page_token;
-    }
-}
-
-fn resource(account: Option<&String>, object: Option<&String>, record: Option<&CaseRecord>) -> proto::Resource {
-    proto::Resource {
-        account: account.cloned().unwrap_or_default(),
-        object: object.cloned().unwrap_or_default(),
-        record: record.map(|r| proto::Record {
-            id: r.id.clone(),
-            owner: r.owner.clone().unwrap_or_default(),
-            account: r.account.clone().unwrap_or_default(),
-            attributes: r.attributes.iter().map(|(n, v)| (n.clone(), to_value(v.clone()))).collect(),
-        }),
-    }
-}
-
-fn sent(context: &CaseContext) -> proto::Context {
-    proto::Context {
-        channel: context.channel.clone().unwrap_or_default(),
-        authenticated_at: context.authenticated_at.map(to_timestamp),
-        invitee_email: context.invitee_email.clone().unwrap_or_default(),
-        attributes: context.attributes.iter().map(|(n, v)| (n.clone(), to_value(v.clone()))).collect(),
     }
 }

@@ -9,11 +9,11 @@ use tokio::sync::oneshot;
 
 use crate::config::{Access, Config, Storage};
 use crate::server;
-use crate::service::proto::decision_service_client::DecisionServiceClient;
 use crate::telemetry::Sampler;
 
-use super::cases::{Judge, describe, difference, show};
+use super::cases::{describe, difference, show};
 use super::file::{CaseFile, Known, OrganizationFile};
+use super::judge::Judge;
 use super::remote::ServerArgs;
 use super::{CliError, transfer};
 
@@ -85,10 +85,10 @@ async fn ask(address: SocketAddr) -> Result<bool, CliError> {
     let revision = applied.revision.map_or(0, |r| r.number);
     println!("applied deploy/sample/acme.yaml over gRPC: {} rows, revision {revision}, durable\n", applied.created);
     let cases = CaseFile::parse(DECISIONS, "deploy/sample/decisions.yaml")?;
-    let mut judge = Judge::Server(Box::new(DecisionServiceClient::new(server.connect().await?)));
+    let mut judge = Judge::new(&[], &server).await?;
     let mut fine = true;
     for case in &cases.cases {
-        let given = judge.ask("deploy/sample/decisions.yaml", &cases, case).await?;
+        let given = judge.ask(cases.organization.as_str(), cases.now, &case.question).await?;
         println!("{}\n    {}\n    → {}", case.name, describe(case), show(&given));
         if let Some(difference) = difference(case, &given) {
             println!("{difference}");

@@ -1,13 +1,16 @@
 //! The command line: what `doorward` does when a person runs it.
 //!
-//! Exit status: 0 when all is well, 1 when a test case differs, 2 when something is wrong with the
+//! Exit status: 0 when all is well, 1 when a test case differs or `check` is denied, 2 when something is wrong with the
 //! command, a file or the server's answer.
 
+mod ask;
 mod cases;
 mod demo;
 pub mod file;
+mod judge;
 mod remote;
 mod transfer;
+mod tree;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -39,6 +42,12 @@ enum Command {
     Export(transfer::ExportArgs),
     /// Ask the cases of decision-test files, offline or of a running server.
     Test(cases::TestArgs),
+    /// Ask whether a principal may do something: exit status 0 if it may, 1 if not.
+    Check(ask::CheckArgs),
+    /// Print the ids of those records that a principal can see, or do something with.
+    Filter(ask::FilterArgs),
+    /// Say why a principal may do something, or may not.
+    Explain(ask::CheckArgs),
     /// Show the whole path on a sample organization: serve it, apply it, ask it.
     Demo(demo::DemoArgs),
     /// Print the JSON Schema of a file format.
@@ -94,6 +103,9 @@ pub fn main() -> ExitCode {
         Command::Apply(args) => block_on(transfer::apply(args)),
         Command::Export(args) => block_on(transfer::export(args)),
         Command::Test(args) => block_on(cases::test(args)),
+        Command::Check(args) => block_on(ask::check(args)),
+        Command::Filter(args) => block_on(ask::filter(args)),
+        Command::Explain(args) => block_on(ask::explain(args)),
         Command::Demo(args) => block_on(demo::demo(args)),
         Command::Serve(args) => server::serve(args).map(|()| true).map_err(|e| CliError::Usage(remote::chain(&e))),
         Command::Schema { format } => {

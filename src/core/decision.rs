@@ -136,6 +136,21 @@ impl Reason {
             Self::InvitePolicy => "INVITE_POLICY",
         }
     }
+
+    /// The number of the rule that decided.
+    #[must_use]
+    pub fn rule(self) -> &'static str {
+        match self {
+            Self::PrincipalUnknown => "4.1",
+            Self::PrincipalInvited | Self::PrincipalInactive | Self::PrincipalLimited => "4.2",
+            Self::ReauthenticationRequired => "4.3",
+            Self::ElementNotListed => "4.4",
+            Self::NoPermission => "4.5",
+            Self::NotVisible | Self::Restricted | Self::NotApprover => "4.7",
+            Self::Allowed => "4.8",
+            Self::InvitePolicy => "4.9",
+        }
+    }
 }
 
 /// One thing wrong with a question: rule 4.1, an error and no decision.
@@ -192,9 +207,9 @@ pub struct Walk<'a> {
     pub(super) asking: (&'a str, bool, &'a str),
     /// What rules 4.1 to 4.4 say, or the principal that passed them.
     principal: Result<PrincipalFound<'a>, Reason>,
-    account: Option<u32>,
+    pub(super) account: Option<u32>,
     pub(super) object: Option<(u32, &'a ObjectSlot)>,
-    record: Option<FoundRecord<'a>>,
+    pub(super) record: Option<FoundRecord<'a>>,
     /// What conditions made known of the principal.
     pub(super) known: Known<'a>,
 }
@@ -203,7 +218,7 @@ pub struct Walk<'a> {
 pub struct FoundRecord<'a> {
     pub(super) record: Record<'a>,
     owned: bool,
-    account: Option<u32>,
+    pub(super) account: Option<u32>,
     /// What is held at it, and the relations to it.
     pub(super) edges: &'a [u8],
     /// The members of those.
@@ -345,17 +360,14 @@ impl<'a> Walk<'a> {
             Ok(found) => found,
             Err(reason) => return *reason,
         };
-        // 4.6: on what somebody else owns, the twin is asked, with its level.
-        let asked = match (permission.when_not_owner, record) {
-            (Some(twin), Some(record)) if !record.owned => self.twin(twin),
-            _ => Some((permission.number, permission.level)),
+        let Some((number, level)) = self.asked_in_place(Some(found), permission, record) else {
+            return Reason::NoPermission;
         };
-        let Some((number, level)) = asked else { return Reason::NoPermission };
-        if self.table.is_inviting(permission) {
-            return self.may_invite(found, record, permission);
-        }
         if !self.holds(found, record, number, level) {
             return Reason::NoPermission;
+        }
+        if number == permission.number && self.table.is_inviting(permission) && !self.may_invite() {
+            return Reason::InvitePolicy;
         }
         let Some(record) = record else { return Reason::Allowed };
         if permission.requires_visibility {
@@ -395,22 +407,34 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// Rules 4.9 and 7.1: an administrator of the organization always may, others as it allows.
-    #[cold]
-    fn may_invite(
+    /// What rule 4.5 asks for. On what somebody else owns that is the twin, with its level (4.6);
+    /// whoever administers the organization needs no other permission to invite (4.9).
+    #[inline]
+    pub(super) fn asked_in_place(
         &self,
-        found: &PrincipalFound<'a>,
-        record: Option<&FoundRecord<'a>>,
+        found: Option<&PrincipalFound<'a>>,
         permission: PermissionRef,
-    ) -> Reason {
-        let administers = self.table.permission(ORGANIZATION_ADMIN);
-        if administers.is_some_and(|p| self.holds(found, record, p.number, p.level)) {
-            return Reason::Allowed;
+        record: Option<&FoundRecord<'a>>,
+    ) -> Option<(u32, super::model::Level)> {
+        if let (Some(twin), Some(record)) = (permission.when_not_owner, record)
+            && !record.owned
+        {
+            return Some((twin, self.table.permission_slot(twin)?.row.level));
         }
-        if !self.holds(found, record, permission.number, permission.level) {
-            return Reason::NoPermission;
+        if self.table.is_inviting(permission)
+            && let Some(found) = found
+            && let Some(admin) = self.table.permission(ORGANIZATION_ADMIN)
+            && self.holds(found, record, admin.number, admin.level)
+        {
+            return Some((admin.number, admin.level));
         }
-        let invited = self.table.settings().is_some_and(|settings| match &settings.invite_policy {
+        Some((permission.number, permission.level))
+    }
+
+    /// Rules 4.9 and 7.1: whether the organization lets one invite who does not administer it.
+    #[cold]
+    fn may_invite(&self) -> bool {
+        self.table.settings().is_some_and(|settings| match &settings.invite_policy {
             InvitePolicy::AdminsOnly => false,
             InvitePolicy::AnyDomain => true,
             InvitePolicy::AllowedDomains(_) if self.context.invitee_email.is_empty() => true,
@@ -421,12 +445,7 @@ impl<'a> Walk<'a> {
                     own.filter(|d| domains.contains(d)).any(|d| d.as_str().eq_ignore_ascii_case(domain))
                 })
             }
-        });
-        if invited { Reason::Allowed } else { Reason::InvitePolicy }
-    }
-
-    fn twin(&self, number: u32) -> Option<(u32, super::model::Level)> {
-        Some((number, self.table.permission_slot(number)?.row.level))
+        })
     }
 
     /// Rule 4.5: from some assignment or grant in effect now, held directly or through any group,

@@ -10,6 +10,7 @@
 //! change             what callers want changed, resolved against a version
 //! decision, visible  the rules of ACCESS-MODEL.md sections 4 to 6: one walk over a version
 //! filter             the same walk, asked of many records
+//! explain            what that walk said, and its proof
 //! condition          the language of data-access policies
 //! packed             principals' attributes, small and readable in place
 //! presets            the shipped catalogues and roles, as data
@@ -28,6 +29,7 @@ mod visible;
 pub mod change;
 pub mod condition;
 pub mod decision;
+pub mod explain;
 pub mod filter;
 pub mod id;
 pub mod limits;

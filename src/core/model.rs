@@ -511,6 +511,18 @@ impl Relation {
         }
     }
 
+    /// The flag that a group needs to count as its member (rule 2.9).
+    #[must_use]
+    pub fn flag(self) -> Option<&'static str> {
+        match self {
+            Self::Watcher => Some("watchable"),
+            Self::Assignee => Some("assignable"),
+            Self::Mentioned => Some("mentionable"),
+            Self::Shared => None,
+            Self::Approver => Some("approver"),
+        }
+    }
+
     /// Whether a group with these flags counts as its member (rule 2.9).
     #[must_use]
     pub fn usable(self, flags: Visibility) -> bool {

@@ -159,12 +159,7 @@ impl Draft {
             if relation.usable(slot.row.visibility) {
                 continue;
             }
-            let flag = match relation {
-                Relation::Watcher => "watchable",
-                Relation::Assignee => "assignable",
-                Relation::Mentioned => "mentionable",
-                Relation::Shared | Relation::Approver => "approver",
-            };
+            let flag = relation.flag().unwrap_or_default();
             let fault = Fault::NotUsable { group: slot.row.id.to_string(), flag, relation: relation.name() };
             self.violation(key, "member", fault);
         }

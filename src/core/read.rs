@@ -233,7 +233,7 @@ impl Table {
         })
     }
 
-    fn target_of(&self, at: TargetNo) -> Option<Target> {
+    pub(super) fn target_of(&self, at: TargetNo) -> Option<Target> {
         Some(match unpack(at) {
             Unpacked::Organization => Target::Organization,
             Unpacked::Account(n) => Target::Account(self.account_slot(n)?.row.id.clone()),

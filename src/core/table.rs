@@ -418,6 +418,14 @@ pub(super) struct Holders {
     pub(super) timed: Box<[Edge]>,
 }
 
+impl Shape {
+    /// The bundles that contain a permission.
+    pub(super) fn bundles_with(&self, permission: u32) -> &[u32] {
+        let class = self.class_of.get(permission as usize).and_then(|c| usize::from(*c).checked_sub(1));
+        class.and_then(|c| self.classes.get(c)).map_or(&[], |bundles| bundles)
+    }
+}
+
 impl Holdings {
     /// Whether one of `groups` holds `permission` here now (rule 4.5).
     #[inline]

@@ -22,7 +22,7 @@ use super::*;
 use crate::service::proto::decision_service_client::DecisionServiceClient;
 use crate::service::proto::organization_service_client::OrganizationServiceClient;
 use crate::service::proto::watch_service_client::WatchServiceClient;
-use crate::service::proto::{AuthorizeRequest, ExplainRequest, GetOrganizationRequest, WatchRequest};
+use crate::service::proto::{AuthorizeRequest, GetOrganizationRequest, PlanRecordsRequest, WatchRequest};
 
 const DECISIONS: &str = "doorward.v1.DecisionService";
 
@@ -245,7 +245,7 @@ async fn errors_that_no_handler_made_have_a_reason_too() {
     let mut decisions = DecisionServiceClient::new(channel.clone());
     let mut watch = WatchServiceClient::new(channel.clone());
     for refused in [
-        decisions.explain(ExplainRequest::default()).await.unwrap_err(),
+        decisions.plan_records(PlanRecordsRequest::default()).await.unwrap_err(),
         watch.watch(WatchRequest::default()).await.unwrap_err(),
     ] {
         assert_eq!((refused.code(), reason(&refused)), (Code::Unimplemented, "NOT_SUPPORTED".to_owned()), "{refused}");

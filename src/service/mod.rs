@@ -43,7 +43,7 @@ mod user;
 pub use admin::Admin;
 pub use convert::row::messages;
 pub use convert::value::{to_timestamp, to_value};
-pub use decision::Decisions;
+pub use decision::{Decisions, explanation, source};
 pub use organization::rows;
 pub use status::DOMAIN;
 

@@ -9,7 +9,10 @@
 )]
 
 mod arrows;
+mod cli;
 mod engine;
+mod explain;
+mod explain_properties;
 mod generate;
 mod model;
 mod oracle;

@@ -10,7 +10,7 @@ use crate::core::model::{Millis, Value};
 use super::error::{At, Broken, FileErrors, Path, Place, Problems};
 use super::fields::Fields;
 use super::people::attributes;
-use super::yaml::{Node, Source};
+use super::yaml::{Node, Source, What};
 
 /// A decision-test file.
 #[derive(Debug, Clone, PartialEq)]
@@ -149,6 +149,28 @@ impl CaseFile {
             }
         };
         out.into_result(file)
+    }
+}
+
+impl CaseRecord {
+    /// Reads a record, or a list of records, as cases have them. `file_name` is for messages.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file.
+    pub fn parse_all(text: &str, file_name: &str) -> Result<Vec<Self>, FileErrors> {
+        let mut out = Problems::new(file_name);
+        let records = match tree(text) {
+            Ok(Node { what: What::List(nodes), .. }) => {
+                let one = |(item, node)| record(node, Path::ROOT.index(item), &mut out);
+                Some(nodes.into_iter().enumerate().filter_map(one).collect())
+            }
+            Ok(root) => record(root, Path::ROOT, &mut out).map(|record| vec![record]),
+            Err(broken) => {
+                broken.report(&mut out);
+                None
+            }
+        };
+        out.into_result(records)
     }
 }
 

@@ -1,12 +1,14 @@
-//! `DecisionService`. Not done yet: records as columns and streams, plans, explanations, who may,
+//! `DecisionService`. Not done yet: records as columns and streams, plans, who may,
 //! elements.
 //!
 //! `Authorize` borrows its question from the request; a version that is not there yet is the only
 //! thing it waits for.
 
 mod batch;
+mod explain;
 mod filter;
 mod question;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +30,10 @@ use super::report::revision_of;
 use super::request::{at_least, caller, reading};
 use super::status::Failure;
 
+pub use explain::explanation;
 use question::{Asked, NO_PERMISSION};
+
+pub use words::source;
 
 /// How long a caller without a deadline waits for a least revision.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -94,6 +99,24 @@ impl DecisionService for Decisions {
         let answered = if few { Ok(work()) } else { tokio::task::spawn_blocking(work).await };
         let answered = answered.map_err(|_| Refusal::Internal("filtering was cut short"))?;
         Ok(Response::new(answered?))
+    }
+
+    async fn explain(&self, request: Request<ExplainRequest>) -> Reply<ExplainResponse> {
+        caller(&request)?;
+        let (metadata, _, message) = request.into_parts();
+        let mut fields = Fields::default();
+        let (Asked { question, .. }, _) = explain::asked(&mut fields, &message);
+        if !fields.is_empty() {
+            return Err(self.malformed(fields, &message.organization, &question).into());
+        }
+        let least = message.min_revision.as_ref().map(at_least);
+        let table = self.engine.table(&message.organization, least, patience(&metadata)).await;
+        let table = table.map_err(|error| question::failure(error, &question))?;
+        let now = self.engine.now();
+        // It looks at more than a decision does: those shall not wait for it.
+        let work = move || explain::answer(&table, &message, now).map_err(Status::from);
+        let answered = tokio::task::spawn_blocking(work).await;
+        Ok(Response::new(answered.map_err(|_| Refusal::Internal("explaining was cut short"))??))
     }
 
     async fn list_permissions(&self, request: Request<ListPermissionsRequest>) -> Reply<ListPermissionsResponse> {

@@ -1,0 +1,194 @@
+//! `doorward check`, `filter` and `explain`: one question, asked of an organization file or of a
+//! running server.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::core::condition::parse_timestamp;
+use crate::core::model::Millis;
+
+use super::file::{CaseContext, CaseRecord, Expected, Question};
+use super::judge::{Given, Judge};
+use super::remote::ServerArgs;
+use super::{CliError, cases, read, tree};
+
+/// Who answers.
+#[derive(Debug, clap::Args)]
+pub struct WhereArgs {
+    /// An organization file to ask offline.
+    #[arg(long = "org", value_name = "FILE", conflicts_with_all = ["server", "organization"])]
+    file: Option<PathBuf>,
+    /// The clock for the question, such as `2026-11-22T12:00:00Z`: offline only, the real one if absent.
+    #[arg(long, value_name = "TIME", requires = "file", value_parser = time)]
+    now: Option<Millis>,
+    /// The organization to ask about on the server.
+    #[arg(long, value_name = "ID")]
+    organization: Option<String>,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+/// Who asks, and in which circumstances.
+#[derive(Debug, clap::Args)]
+pub struct WhoArgs {
+    /// `user:ID` or `service:ID`; a bare id is a user.
+    #[arg(long, value_name = "PRINCIPAL")]
+    principal: String,
+    /// The account of the resource.
+    #[arg(long, value_name = "ID")]
+    account: Option<String>,
+    /// The channel through which the principal acts, such as `email`.
+    #[arg(long)]
+    channel: Option<String>,
+    /// When the principal last proved who it is, such as `2026-11-22T12:00:00Z`.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    authenticated_at: Option<Millis>,
+}
+
+/// The arguments of `doorward check` and `doorward explain`.
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    at: WhereArgs,
+    #[command(flatten)]
+    who: WhoArgs,
+    /// A permission's name or alias.
+    #[arg(long, value_name = "NAME")]
+    permission: String,
+    /// The object of the resource.
+    #[arg(long, value_name = "ID")]
+    object: Option<String>,
+    /// A record of the object.
+    #[arg(long, value_name = "ID", requires = "object")]
+    record: Option<String>,
+    /// Who owns the record: a user's id or `service:ID`.
+    #[arg(long, value_name = "ID", requires = "record")]
+    owner: Option<String>,
+    /// The account that the record belongs to.
+    #[arg(long, value_name = "ID", requires = "record")]
+    record_account: Option<String>,
+    /// A file with the record, attributes included, as decision-test files have it (YAML or JSON).
+    #[arg(long, value_name = "FILE", requires = "object", conflicts_with = "record")]
+    record_file: Option<PathBuf>,
+}
+
+/// The arguments of `doorward filter`.
+#[derive(Debug, clap::Args)]
+pub struct FilterArgs {
+    #[command(flatten)]
+    at: WhereArgs,
+    #[command(flatten)]
+    who: WhoArgs,
+    /// A permission's name or alias. Without one: what the principal can see.
+    #[arg(long, value_name = "NAME")]
+    permission: Option<String>,
+    /// The object that the records belong to.
+    #[arg(long, value_name = "ID")]
+    object: String,
+    /// A file with the list of records, as decision-test files have them (YAML or JSON).
+    #[arg(long, value_name = "FILE")]
+    records: PathBuf,
+}
+
+/// Whether it is allowed.
+pub async fn check(args: CheckArgs) -> Result<bool, CliError> {
+    let (mut judge, organization) = args.at.judge().await?;
+    let given = judge.ask(&organization, args.at.now, &args.question()?).await?;
+    if let Given::Error { code, message } = given {
+        return Err(CliError::Refused(format!("{code}: {message}")));
+    }
+    println!("{}", cases::show(&given));
+    Ok(given == Given::Allowed)
+}
+
+/// Prints the ids of the records that pass, one a line.
+pub async fn filter(args: FilterArgs) -> Result<bool, CliError> {
+    let (mut judge, organization) = args.at.judge().await?;
+    let question = Question::Filter {
+        principal: args.who.principal.clone(),
+        permission: args.permission.clone(),
+        account: args.who.account.clone(),
+        object: Some(args.object.clone()),
+        records: records(&args.records)?,
+        context: args.who.context(),
+        expect: Vec::new(),
+    };
+    match judge.ask(&organization, args.at.now, &question).await? {
+        Given::Records(ids) => {
+            ids.iter().for_each(|id| println!("{id}"));
+            Ok(true)
+        }
+        Given::Error { code, message } => Err(CliError::Refused(format!("{code}: {message}"))),
+        _ => Err(CliError::Usage("an answer of another kind than was asked for".to_owned())),
+    }
+}
+
+/// Prints the decision and why it came out so.
+pub async fn explain(args: CheckArgs) -> Result<bool, CliError> {
+    let (mut judge, organization) = args.at.judge().await?;
+    match judge.explain(&organization, args.at.now, &args.question()?).await? {
+        Ok(explained) => {
+            println!("{}", tree::explanation(&explained));
+            Ok(true)
+        }
+        Err(Given::Error { code, message }) => Err(CliError::Refused(format!("{code}: {message}"))),
+        Err(_) => Err(CliError::Usage("an answer of another kind than was asked for".to_owned())),
+    }
+}
+
+impl WhereArgs {
+    /// Who answers, and about which organization.
+    async fn judge(&self) -> Result<(Judge, String), CliError> {
+        let files: Vec<PathBuf> = self.file.iter().cloned().collect();
+        let judge = Judge::new(&files, &self.server).await?;
+        let organization = match (&judge, &self.organization) {
+            (Judge::Offline(tables), _) => tables.keys().next().cloned(),
+            (Judge::Server(_), named) => named.clone(),
+        };
+        let missing = || CliError::Usage("say which organization of the server with `--organization`".to_owned());
+        Ok((judge, organization.ok_or_else(missing)?))
+    }
+}
+
+impl WhoArgs {
+    fn context(&self) -> CaseContext {
+        let (channel, authenticated_at) = (self.channel.clone(), self.authenticated_at);
+        CaseContext { channel, authenticated_at, ..CaseContext::default() }
+    }
+}
+
+impl CheckArgs {
+    fn question(&self) -> Result<Question, CliError> {
+        let record = match (&self.record, &self.record_file) {
+            (Some(id), _) => Some(CaseRecord {
+                id: id.clone(),
+                owner: self.owner.clone(),
+                account: self.record_account.clone(),
+                attributes: BTreeMap::default(),
+            }),
+            (None, Some(path)) => match <[CaseRecord; 1]>::try_from(records(path)?) {
+                Ok([record]) => Some(record),
+                Err(_) => return Err(CliError::Usage(format!("{}: one record is wanted", path.display()))),
+            },
+            (None, None) => None,
+        };
+        Ok(Question::Authorize {
+            principal: self.who.principal.clone(),
+            permission: self.permission.clone(),
+            account: self.who.account.clone(),
+            object: self.object.clone(),
+            record,
+            context: self.who.context(),
+            expect: Expected::Allow,
+            reason: None,
+        })
+    }
+}
+
+fn records(path: &Path) -> Result<Vec<CaseRecord>, CliError> {
+    Ok(CaseRecord::parse_all(&read(path)?, &path.display().to_string())?)
+}
+
+fn time(text: &str) -> Result<Millis, String> {
+    parse_timestamp(text).map_err(|wrong| format!("`{text}` {wrong}"))
+}

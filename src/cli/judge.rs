@@ -1,0 +1,332 @@
+//! Who answers questions: organization files, offline, or a running server.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::PathBuf;
+
+use crate::clock::{Clock, SystemClock};
+use crate::core::decision::{self, Context, Reason, Record, Resource, Walk};
+use crate::core::explain::explain;
+use crate::core::filter::{Wrong, filter};
+use crate::core::model::Millis;
+use crate::core::table::Table;
+use crate::engine::ReadError;
+use crate::service::proto;
+use crate::service::proto::decision_service_client::DecisionServiceClient;
+use crate::service::{explanation, to_timestamp, to_value};
+
+use super::file::{CaseContext, CaseRecord, Question};
+use super::remote::{Connection, ServerArgs, code_name};
+use super::{CliError, organization};
+
+/// Paths of each kind in an explanation.
+pub const PATHS: u8 = 20;
+
+/// What came of a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Given {
+    Allowed,
+    Denied(String),
+    Error {
+        code: String,
+        message: String,
+    },
+    Permissions(BTreeSet<String>),
+    /// The ids of the records that passed, in the order given.
+    Records(Vec<String>),
+}
+
+/// Who answers.
+pub enum Judge {
+    Offline(HashMap<String, Table>),
+    Server(Box<DecisionServiceClient<Connection>>),
+}
+
+impl Judge {
+    /// The server, if one is named, otherwise these organizations.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or something is wrong with a file.
+    pub async fn new(organizations: &[PathBuf], server: &ServerArgs) -> Result<Self, CliError> {
+        if server.server.is_some() {
+            return Ok(Self::Server(Box::new(DecisionServiceClient::new(server.connect().await?))));
+        }
+        let mut tables = HashMap::new();
+        for path in organizations {
+            let (file, table) = organization(path)?;
+            if tables.insert(file.organization.to_string(), table).is_some() {
+                return Err(CliError::Usage(format!("organization `{}` is given twice", file.organization)));
+            }
+        }
+        if tables.is_empty() {
+            return Err(CliError::Usage("give organizations with `--org`, or a server with `--server`".to_owned()));
+        }
+        Ok(Self::Offline(tables))
+    }
+
+    /// What comes of a question.
+    ///
+    /// # Errors
+    /// It cannot be asked here, or the server is in trouble.
+    pub async fn ask(
+        &mut self,
+        organization: &str,
+        now: Option<Millis>,
+        question: &Question,
+    ) -> Result<Given, CliError> {
+        match self {
+            Self::Offline(tables) => {
+                let Some(table) = tables.get(organization) else {
+                    return Ok(error(ReadError::UnknownOrganization(organization.to_owned())));
+                };
+                Ok(offline(table, question, now.unwrap_or_else(|| SystemClock.now())))
+            }
+            Self::Server(_) if now.is_some() => Err(no_clock()),
+            Self::Server(client) => remote(client, organization, question).await,
+        }
+    }
+
+    /// The explanation of a decision; or the error that it ends in.
+    ///
+    /// # Errors
+    /// As [`Judge::ask`].
+    pub async fn explain(
+        &mut self,
+        organization: &str,
+        now: Option<Millis>,
+        question: &Question,
+    ) -> Result<Result<proto::ExplainResponse, Given>, CliError> {
+        let Question::Authorize { principal, permission, account, object, record, context, .. } = question else {
+            return Err(CliError::Usage("only a decision can be explained".to_owned()));
+        };
+        match self {
+            Self::Offline(tables) => {
+                let Some(table) = tables.get(organization) else {
+                    return Ok(Err(error(ReadError::UnknownOrganization(organization.to_owned()))));
+                };
+                let place = borrowed(principal, account.as_ref(), object.as_ref(), record.as_ref(), context);
+                let question = decision::Question { permission, ..place };
+                let now = now.unwrap_or_else(|| SystemClock.now());
+                let explained = explain(table, &question, now, PATHS.into());
+                let explained = explained.map(|explained| explanation(&explained, &question));
+                Ok(explained.map_err(|problems| error(ReadError::Problems(problems))))
+            }
+            Self::Server(_) if now.is_some() => Err(no_clock()),
+            Self::Server(client) => {
+                let request = proto::ExplainRequest {
+                    organization: organization.to_owned(),
+                    principal: principal.clone(),
+                    permission: permission.clone(),
+                    resource: Some(resource(account.as_ref(), object.as_ref(), record.as_ref())),
+                    context: Some(sent(context)),
+                    min_revision: None,
+                    max_paths: PATHS.into(),
+                };
+                match client.explain(request).await {
+                    Ok(reply) => Ok(Ok(reply.into_inner())),
+                    Err(status) => caused(&status).map(Err),
+                }
+            }
+        }
+    }
+}
+
+fn no_clock() -> CliError {
+    CliError::Usage("`now` cannot be set for a running server".to_owned())
+}
+
+fn error(problem: ReadError) -> Given {
+    let status = tonic::Status::from(problem);
+    Given::Error { code: code_name(status.code()), message: status.message().to_owned() }
+}
+
+fn offline(table: &Table, question: &Question, now: Millis) -> Given {
+    match question {
+        Question::Authorize { principal, permission, account, object, record, context, .. } => {
+            let question = decision::Question {
+                permission,
+                ..borrowed(principal, account.as_ref(), object.as_ref(), record.as_ref(), context)
+            };
+            match decision::decide(table, &question, now) {
+                Err(problems) => error(ReadError::Problems(problems)),
+                Ok(Reason::Allowed) => Given::Allowed,
+                Ok(reason) => Given::Denied(reason.name().to_owned()),
+            }
+        }
+        Question::Permissions { principal, account, object, record, context, .. } => {
+            let question = borrowed(principal, account.as_ref(), object.as_ref(), record.as_ref(), context);
+            match Walk::begin(table, &question, now) {
+                Err(problems) => error(ReadError::Problems(problems)),
+                Ok(walk) => {
+                    let allowed = walk.permissions().map(|slot| slot.row.name.to_string());
+                    Given::Permissions(allowed.collect())
+                }
+            }
+        }
+        Question::Filter { principal, permission, account, object, records, context, .. } => {
+            let question = borrowed(principal, account.as_ref(), object.as_ref(), None, context);
+            let question = decision::Question { permission: permission.as_deref().unwrap_or(""), ..question };
+            filtered(table, &question, records, now)
+        }
+    }
+}
+
+fn filtered(table: &Table, question: &decision::Question<'_>, records: &[CaseRecord], now: Millis) -> Given {
+    let mut seen = HashSet::new();
+    if let Some(twice) = records.iter().find(|r| !seen.insert(&r.id)) {
+        let message = format!("the record `{}` is given twice", twice.id);
+        return Given::Error { code: code_name(tonic::Code::InvalidArgument), message };
+    }
+    match filter(table, question, records.iter().map(CaseRecord::borrowed), now) {
+        Ok(passed) => {
+            let ids = passed.positions.iter().filter_map(|at| Some(records.get(*at as usize)?.id.clone()));
+            Given::Records(ids.collect())
+        }
+        Err(wrong) => {
+            let problems = wrong.into_iter().flat_map(|wrong| match wrong {
+                Wrong::Question(problems) | Wrong::Record(_, problems) => problems,
+            });
+            error(ReadError::Problems(problems.collect()))
+        }
+    }
+}
+
+impl CaseRecord {
+    fn borrowed(&self) -> Record<'_> {
+        let Self { id, owner, account, attributes } = self;
+        let (owner, account) = (owner.as_deref().unwrap_or(""), account.as_deref().unwrap_or(""));
+        Record { id, owner, account, attributes }
+    }
+}
+
+fn borrowed<'a>(
+    principal: &'a str,
+    account: Option<&'a String>,
+    object: Option<&'a String>,
+    record: Option<&'a CaseRecord>,
+    context: &'a CaseContext,
+) -> decision::Question<'a> {
+    let text = |text: Option<&'a String>| text.map_or("", String::as_str);
+    let record = record.map(CaseRecord::borrowed);
+    decision::Question {
+        principal,
+        permission: "",
+        resource: Resource { account: text(account), object: text(object), record },
+        context: Context {
+            channel: text(context.channel.as_ref()),
+            authenticated_at: context.authenticated_at,
+            invitee_email: text(context.invitee_email.as_ref()),
+            attributes: &context.attributes,
+        },
+    }
+}
+
+async fn remote(
+    client: &mut DecisionServiceClient<Connection>,
+    organization: &str,
+    question: &Question,
+) -> Result<Given, CliError> {
+    let answer = match question {
+        Question::Authorize { principal, permission, account, object, record, context, .. } => {
+            let request = proto::AuthorizeRequest {
+                organization: organization.to_owned(),
+                principal: principal.clone(),
+                permission: permission.clone(),
+                resource: Some(resource(account.as_ref(), object.as_ref(), record.as_ref())),
+                context: Some(sent(context)),
+                min_revision: None,
+            };
+            client.authorize(request).await.map(|reply| {
+                let reply = reply.into_inner();
+                let reason = reply.reason().as_str_name();
+                match reply.decision() {
+                    proto::Decision::Allow => Given::Allowed,
+                    _ => Given::Denied(reason.strip_prefix("REASON_").unwrap_or(reason).to_owned()),
+                }
+            })
+        }
+        Question::Permissions { principal, account, object, record, context, .. } => {
+            let request = proto::ListPermissionsRequest {
+                organization: organization.to_owned(),
+                principal: principal.clone(),
+                resource: Some(resource(account.as_ref(), object.as_ref(), record.as_ref())),
+                context: Some(sent(context)),
+                min_revision: None,
+                page_size: 1_000,
+                page_token: String::new(),
+            };
+            permissions(client, request).await
+        }
+        Question::Filter { principal, permission, account, object, records, context, .. } => {
+            let request = proto::FilterRecordsRequest {
+                organization: organization.to_owned(),
+                principal: principal.clone(),
+                permission: permission.clone().unwrap_or_default(),
+                account: account.clone().unwrap_or_default(),
+                object: object.clone().unwrap_or_default(),
+                context: Some(sent(context)),
+                min_revision: None,
+                positions_only: false,
+                records: records.iter().map(message).collect(),
+                columns: None,
+            };
+            client.filter_records(request).await.map(|reply| Given::Records(reply.into_inner().record_ids))
+        }
+    };
+    match answer {
+        Ok(given) => Ok(given),
+        Err(status) => caused(&status),
+    }
+}
+
+/// What a question can cause is an outcome; anything else is the server's trouble.
+fn caused(status: &tonic::Status) -> Result<Given, CliError> {
+    match status.code() {
+        tonic::Code::InvalidArgument | tonic::Code::NotFound | tonic::Code::Unimplemented => {
+            Ok(Given::Error { code: code_name(status.code()), message: status.message().to_owned() })
+        }
+        _ => Err(super::remote::refused(status)),
+    }
+}
+
+/// The whole list, page by page.
+async fn permissions(
+    client: &mut DecisionServiceClient<Connection>,
+    mut request: proto::ListPermissionsRequest,
+) -> Result<Given, tonic::Status> {
+    let mut all = BTreeSet::new();
+    loop {
+        let reply = client.list_permissions(request.clone()).await?.into_inner();
+        all.extend(reply.permissions);
+        if reply.next_page_token.is_empty() {
+            return Ok(Given::Permissions(all));
+        }
+        request.page_token = reply.next_page_token;
+    }
+}
+
+fn resource(account: Option<&String>, object: Option<&String>, record: Option<&CaseRecord>) -> proto::Resource {
+    proto::Resource {
+        account: account.cloned().unwrap_or_default(),
+        object: object.cloned().unwrap_or_default(),
+        record: record.map(message),
+    }
+}
+
+fn message(record: &CaseRecord) -> proto::Record {
+    let CaseRecord { id, owner, account, attributes } = record.clone();
+    proto::Record {
+        id,
+        owner: owner.unwrap_or_default(),
+        account: account.unwrap_or_default(),
+        attributes: attributes.into_iter().map(|(n, v)| (n, to_value(v))).collect(),
+    }
+}
+
+fn sent(context: &CaseContext) -> proto::Context {
+    proto::Context {
+        channel: context.channel.clone().unwrap_or_default(),
+        authenticated_at: context.authenticated_at.map(to_timestamp),
+        invitee_email: context.invitee_email.clone().unwrap_or_default(),
+        attributes: context.attributes.iter().map(|(n, v)| (n.clone(), to_value(v.clone()))).collect(),
+    }
+}

@@ -1,0 +1,262 @@
+//! Why a decision came out as it did (rule 4.11).
+//!
+//! The decision itself is [`Walk::ask`]'s (INVARIANT 3); what is made here is its proof, for people:
+//!
+//! ```text
+//! ways    from the principal up through its groups, shortest first
+//! held    what the principal holds that contains a permission, and what each of these lacks here
+//! misses  a deny's nearest misses: what lacks one thing, and what others were given
+//! said    what each data-access policy said of the record, and the values it saw (seen)
+//! ```
+//!
+//! What lacks nothing gives the permission: then there is a path for each way to its holder. An
+//! example: `user:ana` may read tasks because of the path `user:ana` → `group:risk` → role `reviewer`
+//! at object `vendor-risk` → `tasks.read`.
+//!
+//! Bounded: as many paths, near misses and policies as are asked for or exist at one object, the
+//! principal's own holdings and those of its groups ([`MAX_LOOKED_AT`] of those elsewhere); never the
+//! users, and of an object's records [`MAX_RECORDS`].
+//!
+//! The alternative that lost: a walk that takes notes while it decides. It would have to go on after
+//! the first thing that allows, and look where a decision has no reason to look.
+
+mod held;
+mod misses;
+mod said;
+mod seen;
+mod ways;
+
+use super::decision::{Problems, Question, Reason, Walk, decide, split_principal};
+use super::id::{Id, OpaqueId, Pattern, PermissionName};
+use super::model::{Assignment, Effect, Grant, Level, Member, Millis, Related};
+use super::table::{PermissionRef, PrincipalFound, Table};
+
+use held::{Asked, Held};
+use ways::Above;
+
+/// How many of the targets that groups hold something at are looked at for near misses.
+pub const MAX_LOOKED_AT: usize = 100_000;
+/// How many of an object's records are looked at for near misses.
+pub const MAX_RECORDS: usize = 1_000;
+
+/// A decision and its proof.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explanation {
+    /// The decision: the same that [`decide`] gives.
+    pub reason: Reason,
+    /// The principal, as it is written in full. Of an unknown one too.
+    pub principal: Option<Member>,
+    /// The permission asked, an alias resolved.
+    pub permission: PermissionName,
+    /// The permission that rule 4.5 asked for: that, or the one that stands in for it (rule 4.6).
+    pub asked: PermissionName,
+    /// The level from which that one takes effect (rule 3.1).
+    pub level: Level,
+    /// The paths in effect that give it, shortest first: some, exactly if rule 4.5 passed.
+    pub paths: Vec<Path>,
+    /// What is held at the very record, which makes it visible (rule 6.4). Only where visibility was
+    /// asked.
+    pub shown_by: Vec<Path>,
+    /// By which relations the principal is an approver of the record (rule 4.7). Only where that was
+    /// asked.
+    pub approver_by: Vec<Path>,
+    /// The policies that concern the principal and what they say of the record, in the order of
+    /// their ids. Only where visibility was asked.
+    pub policies: Vec<PolicySaid>,
+    /// For a deny: what would have allowed but for one thing, nearest first.
+    pub misses: Vec<Miss>,
+    /// Whether there are more paths or near misses.
+    pub truncated: bool,
+}
+
+/// How a principal comes to hold something.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Path {
+    /// The principal, then groups, each of which is a direct member of the next; the last holds the
+    /// source. What is not the principal's begins with whom it was given to.
+    pub members: Vec<Member>,
+    /// What gives the permission.
+    pub source: Source,
+    /// The entry of the role or grant that covers the permission.
+    pub pattern: Option<Pattern>,
+}
+
+/// What gives something.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Source {
+    /// A role assigned.
+    Assignment(Assignment),
+    /// A role that rule 3.6 gives: there is no such row.
+    ByRule(Assignment),
+    /// A pattern given directly.
+    Grant(Grant),
+    /// A role shared by a relation (rule 5.2).
+    AutoShare {
+        /// Which role.
+        role: Id,
+        /// By which relation.
+        relation: Related,
+    },
+    /// A relation as such.
+    Relation(Related),
+    /// A data-access policy.
+    Policy(Id),
+}
+
+/// A path that would have allowed, but for one thing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Miss {
+    /// The path.
+    pub path: Path,
+    /// What it lacks, in words.
+    pub lacks: String,
+}
+
+/// What a data-access policy said of the record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicySaid {
+    /// Its id.
+    pub policy: Id,
+    /// What it does.
+    pub effect: Effect,
+    /// From the principal through groups to the member that it names.
+    pub members: Vec<Member>,
+    /// What it said.
+    pub said: Said,
+    /// Why, with the values seen, in words.
+    pub detail: String,
+}
+
+/// What came of a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Said {
+    /// It is about this record.
+    Matched,
+    /// It is about others.
+    NotMatched,
+    /// It could not be answered: it does not allow, but restricts (rule 6.3).
+    Error,
+    /// It was not asked: the principal is a member only through groups that are not usable for it
+    /// (rule 2.9).
+    Suspended,
+}
+
+/// The decision for one question at `now`, with up to `max_paths` paths of each kind.
+///
+/// # Errors
+/// Rule 4.1, as [`decide`].
+pub fn explain(table: &Table, question: &Question<'_>, now: Millis, max_paths: usize) -> Result<Explanation, Problems> {
+    let (Some(permission), Ok(walk)) = (table.permission(question.permission), Walk::begin(table, question, now))
+    else {
+        // Says all that is wrong.
+        return Err(decide(table, question, now).err().unwrap_or_default());
+    };
+    let mut explanation = begin(&walk, permission).ok_or_else(Vec::new)?;
+    if let Some(found) = find(&walk) {
+        Proof::new(&walk, found, permission, max_paths).write(&mut explanation);
+    }
+    Ok(explanation)
+}
+
+/// The decision without its proof.
+fn begin(walk: &Walk<'_>, permission: PermissionRef) -> Option<Explanation> {
+    // INVARIANT 3: the one walk decides; nothing below changes what it said.
+    let reason = walk.ask(permission);
+    let name = |number| Some(walk.table.permission_slot(number)?.row.name.clone());
+    let (asked, level) = walk.asked_in_place(find(walk).as_ref(), permission, walk.record.as_ref())?;
+    let (_, service, id) = walk.asking;
+    let principal = OpaqueId::parse(id).ok().map(if service { Member::Service } else { Member::User });
+    Some(Explanation {
+        reason,
+        principal,
+        permission: name(permission.number)?,
+        asked: name(asked)?,
+        level,
+        paths: Vec::new(),
+        shown_by: Vec::new(),
+        approver_by: Vec::new(),
+        policies: Vec::new(),
+        misses: Vec::new(),
+        truncated: false,
+    })
+}
+
+/// The principal, also one that rules 4.2 to 4.4 refuse.
+fn find<'a>(walk: &Walk<'a>) -> Option<PrincipalFound<'a>> {
+    let (service, id) = split_principal(walk.asking.0);
+    if service { walk.table.services.find(id) } else { walk.table.users.find(id) }
+}
+
+/// What a proof is made from.
+struct Proof<'w, 'a> {
+    walk: &'w Walk<'a>,
+    found: PrincipalFound<'a>,
+    permission: PermissionRef,
+    above: Above,
+    max_paths: usize,
+}
+
+impl<'w, 'a> Proof<'w, 'a> {
+    fn new(walk: &'w Walk<'a>, found: PrincipalFound<'a>, permission: PermissionRef, max_paths: usize) -> Self {
+        let above = Above::of(walk.table, walk.table.groups_of(&found));
+        Self { walk, found, permission, above, max_paths }
+    }
+
+    fn write(&self, to: &mut Explanation) {
+        let reason = to.reason;
+        let Some(asked) = self.asked() else { return };
+        let passed_4_5 = matches!(
+            reason,
+            Reason::Allowed | Reason::NotVisible | Reason::Restricted | Reason::NotApprover | Reason::InvitePolicy
+        );
+        if passed_4_5 {
+            let held = self.held(asked, false).held;
+            to.paths = self.paths(&held, &mut to.truncated);
+            if let (Some(record), true) = (&self.walk.record, self.permission.requires_visibility) {
+                to.policies = self.policies(record);
+                to.shown_by = self.paths(&self.held_showing(record), &mut to.truncated);
+            }
+            if let (Some(record), true) = (&self.walk.record, self.permission.requires_approver) {
+                to.approver_by = self.paths(&self.held_approving(record), &mut to.truncated);
+            }
+        }
+        if reason != Reason::Allowed {
+            to.misses = self.misses(reason, asked, &mut to.truncated);
+        }
+    }
+
+    /// What rule 4.5 asks for.
+    fn asked(&self) -> Option<Asked> {
+        let (permission, level) =
+            self.walk.asked_in_place(Some(&self.found), self.permission, self.walk.record.as_ref())?;
+        Some(Asked { permission, level })
+    }
+
+    /// A path for every way to what is held and lacks nothing.
+    fn paths(&self, held: &[Held], truncated: &mut bool) -> Vec<Path> {
+        let giving: Vec<&Held> = held.iter().filter(|h| h.lacks.is_empty()).collect();
+        let ends: Vec<Option<u32>> = giving.iter().map(|h| h.group).collect();
+        let (ways, more) = self.above.ways(&ends, self.max_paths);
+        *truncated |= more;
+        ways.into_iter().filter_map(|way| self.path(giving.get(way.end)?, &way.groups)).collect()
+    }
+
+    fn path(&self, held: &Held, groups: &[u32]) -> Option<Path> {
+        let members = self.members(groups)?;
+        let source = self.source(held, members.last()?.clone())?;
+        Some(Path { members, source, pattern: held.pattern.clone() })
+    }
+
+    /// The principal, then these groups.
+    fn members(&self, groups: &[u32]) -> Option<Vec<Member>> {
+        let (service, id) = split_principal(self.walk.asking.0);
+        let id = OpaqueId::parse(id).ok()?;
+        let principal = if service { Member::Service(id) } else { Member::User(id) };
+        let groups = groups.iter().filter_map(|g| self.group(*g));
+        Some(std::iter::once(principal).chain(groups).collect())
+    }
+
+    fn group(&self, number: u32) -> Option<Member> {
+        Some(Member::Group(self.walk.table.group_slot(number)?.row.id.clone()))
+    }
+}

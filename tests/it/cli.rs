@@ -1,0 +1,229 @@
+//! `check`, `filter`, `explain` and `test` as a person runs them: the built program, offline and
+//! against a server that it serves itself.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+const ORGANIZATION: &str = r"
+organization: acme
+email_domains: [{domain: acme.com, audience: internal}]
+accounts: [{id: main, default: true}]
+permissions:
+  - {name: records.read, requires_visibility: true}
+  - {name: records.edit}
+objects: [{id: app, kind: app, fields: {region: string, amount: double}}]
+users:
+  - {id: ana, email: ana@acme.com, attributes: {region: eu}}
+  - {id: bo, email: bo@acme.com}
+  - {id: ext, email: ext@partner.io, kind: external}
+settings: {external_reauthentication: {max_age: 1h}}
+groups: [{id: risk, kind: manual, members: ['user:ana'], visibility: [data_access]}]
+roles: [{id: reader, scope: object, permissions: [records.read]}]
+assignments:
+  - {role: reader, member: 'group:risk', object: app}
+  - {role: reader, member: 'user:bo', object: app, expires_at: 2026-01-01T00:00:00Z}
+  - {role: reader, member: 'user:ext', object: app}
+data_access:
+  - {id: own-region, object: app, effect: allow, members: ['group:risk'], condition: record.region == user.attributes.region}
+";
+const RECORDS: &str = r"
+- {id: r-1, attributes: {region: eu}}
+- {id: r-2, attributes: {region: us}}
+- {id: r-3}
+";
+
+struct Files(tempfile::TempDir);
+
+impl Files {
+    fn new() -> Self {
+        let files = Self(tempfile::tempdir().unwrap());
+        files.write("acme.yaml", ORGANIZATION);
+        files.write("records.yaml", RECORDS);
+        files.write("record.json", r#"{"id": "r-2", "attributes": {"region": "us"}}"#);
+        files
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        std::fs::File::create(self.path(name)).unwrap().write_all(text.as_bytes()).unwrap();
+        self.path(name).display().to_string()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Runs the program in this directory: its exit status and what it printed.
+    fn run(&self, args: &[&str]) -> (i32, String, String) {
+        let output = doorward(self.0.path()).args(args).stdin(Stdio::null()).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+}
+
+fn doorward(at: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
+    command.current_dir(at).env_remove("DOORWARD_SERVER").env_remove("DOORWARD_CLIENT_TOKEN_FILE");
+    command
+}
+
+/// A server that ends with the test.
+struct Serving(Child);
+
+impl Serving {
+    fn start(files: &Files) -> (Self, String) {
+        let address = files.path("address");
+        let args = ["serve", "--memory", "--insecure-dev", "--listen", "127.0.0.1:0", "--address-file"];
+        let child = doorward(files.0.path()).args(args).arg(&address).stderr(Stdio::null()).spawn().unwrap();
+        let serving = Self(child);
+        for _ in 0..300 {
+            if let Ok(text) = std::fs::read_to_string(&address)
+                && let Some(line) = text.lines().next()
+            {
+                return (serving, line.to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("the server did not start");
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// The same questions offline and of a server.
+fn at_both(files: &Files, ask: impl Fn(&dyn Fn(&[&str]) -> (i32, String, String))) {
+    let with = |at: &[&str], args: &[&str]| {
+        let (command, rest) = args.split_first().unwrap();
+        files.run(&[&[*command], at, rest].concat())
+    };
+    ask(&|args| with(&["--org", "acme.yaml"], args));
+    let (_serving, address) = Serving::start(files);
+    let (status, _, error) = files.run(&["apply", "--server", &address, "acme.yaml"]);
+    assert_eq!(status, 0, "{error}");
+    ask(&|args| with(&["--server", &address, "--organization", "acme"], args));
+}
+
+#[test]
+fn check_says_allow_or_deny_and_so_does_its_exit_status() {
+    let files = Files::new();
+    at_both(&files, |run| {
+        let base = ["check", "--principal", "user:ana", "--object", "app", "--permission"];
+        let ask = |more: &[&str]| {
+            let (status, out, error) = run(&[&base, more].concat());
+            (status, out.trim().to_owned(), error)
+        };
+        assert_eq!(ask(&["records.read"]), (0, "allow".to_owned(), String::new()));
+        assert_eq!(ask(&["records.edit"]), (1, "deny (NO_PERMISSION)".to_owned(), String::new()));
+        let hidden = ["records.read", "--record-file", "record.json"];
+        assert_eq!(ask(&hidden), (1, "deny (NOT_VISIBLE)".to_owned(), String::new()));
+        let (status, out, error) = ask(&["records.raed"]);
+        assert_eq!((status, out.as_str()), (2, ""));
+        assert!(error.contains("INVALID_ARGUMENT") && error.contains("records.raed"), "{error}");
+        assert_eq!(ask(&["records.read", "--record-file", "records.yaml"]).0, 2, "one record is wanted");
+    });
+}
+
+#[test]
+fn filter_prints_the_ids_that_pass_one_a_line() {
+    let files = Files::new();
+    at_both(&files, |run| {
+        let ask = |principal: &str, more: &[&str]| {
+            let args = ["filter", "--principal", principal, "--object", "app", "--records", "records.yaml"];
+            run(&[&args, more].concat())
+        };
+        assert_eq!(ask("ana", &[]), (0, "r-1\n".to_owned(), String::new()));
+        assert_eq!(ask("ana", &["--permission", "records.read"]).1, "r-1\n");
+        assert_eq!(ask("ana", &["--permission", "records.edit"]), (0, String::new(), String::new()));
+        assert_eq!(ask("ana", &["--account", "nowhere"]).0, 2);
+        files.write("records.yaml", "[{id: r-1}, {id: r-1}]");
+        assert_eq!(ask("ana", &[]).0, 2, "a record is given twice");
+        files.write("records.yaml", "[{id: r-1, colour: red}]");
+        let (status, _, error) = ask("ana", &[]);
+        assert_eq!(status, 2);
+        assert!(error.contains("records.yaml:1:") && error.contains("unknown key"), "{error}");
+        files.write("records.yaml", RECORDS);
+    });
+}
+
+const EXPLAINED: &str = "\
+deny (NOT_VISIBLE, rule 4.7)
+`user:ana` may not do `records.read` on record `r-2` of object `app`: no data-access policy shows it this record. \
+`records.read` comes from role `reader` at object `app`, through `group:risk`.
+
+what gives `records.read`:
+  └─ user:ana
+     └─ group:risk
+        └─ role `reader` at object `app` → `records.read`
+
+data-access policies:
+  └─ `own-region` (allow, for user:ana in group:risk) does not show the record
+     └─ `record.region == user.attributes.region` is false: `record.region` is \"us\", `user.attributes.region` is \"eu\"
+";
+
+#[test]
+fn explain_prints_what_led_to_a_decision_as_a_tree() {
+    let files = Files::new();
+    at_both(&files, |run| {
+        let base = ["explain", "--permission", "records.read", "--object", "app"];
+        let ask = |more: &[&str]| run(&[&base, more].concat());
+        let (status, out, error) = ask(&["--principal", "ana", "--record-file", "record.json"]);
+        assert_eq!((status, out.as_str(), error.as_str()), (0, EXPLAINED, ""));
+        let (_, out, _) = ask(&["--principal", "user:bo"]);
+        assert!(out.contains("✗ expired at 2026-01-01T00:00:00Z"), "{out}");
+        assert!(out.contains("✗ the principal is not a member of group `risk`"), "{out}");
+        let (status, _, error) = ask(&["--principal", "user:bo", "--account", "nowhere"]);
+        assert_eq!(status, 2);
+        assert!(error.contains("NOT_FOUND"), "{error}");
+    });
+}
+
+#[test]
+fn the_clock_and_the_last_sign_on_can_be_given() {
+    let files = Files::new();
+    let ask = |more: &[&str]| {
+        let base = ["check", "--org", "acme.yaml", "--object", "app", "--permission", "records.read"];
+        files.run(&[&base, more].concat()).1
+    };
+    assert_eq!(ask(&["--principal", "bo", "--now", "2025-12-31T00:00:00Z"]), "allow\n");
+    assert_eq!(ask(&["--principal", "bo", "--now", "2026-01-01T00:00:00Z"]), "deny (NO_PERMISSION)\n");
+    let ext = ["--principal", "ext", "--now", "2025-12-31T12:00:00Z"];
+    assert_eq!(ask(&ext), "deny (REAUTHENTICATION_REQUIRED)\n");
+    assert_eq!(ask(&[&ext[..], &["--authenticated-at", "2025-12-31T11:30:00Z"]].concat()), "allow\n");
+    let (status, _, error) = files.run(&["check", "--org", "acme.yaml", "--now", "today"]);
+    assert!(status == 2 && error.contains("is no timestamp"), "{error}");
+}
+
+const CASES: &str = r"
+organization: acme
+cases:
+  - name: ana sees her region
+    filter: {principal: 'user:ana', object: app, records: [{id: r-1, attributes: {region: eu}}, {id: r-2}]}
+    expect_visible: [r-1]
+  - name: wrong on purpose
+    filter: {principal: 'user:ana', permission: records.read, object: app, records: [{id: r-1, attributes: {region: us}}]}
+    expect_visible: [r-1]
+";
+
+#[test]
+fn filter_cases_are_asked_and_one_that_differs_is_explained() {
+    let files = Files::new();
+    files.write("cases.yaml", CASES);
+    let check = |args: &[&str]| {
+        let (status, out, error) = files.run(args);
+        assert_eq!(status, 1, "{error}");
+        assert!(out.contains("cases.yaml:7: wrong on purpose\n  expected but not given: r-1\n"), "{out}");
+        assert!(out.contains("\n  deny (NOT_VISIBLE, rule 4.7)\n"), "{out}");
+        assert!(out.contains("`record.region` is \"us\""), "{out}");
+        assert!(out.ends_with("1 passed, 1 failed\n"), "{out}");
+    };
+    check(&["test", "--org", "acme.yaml", "cases.yaml"]);
+    let (_serving, address) = Serving::start(&files);
+    assert_eq!(files.run(&["apply", "--server", &address, "acme.yaml"]).0, 0);
+    check(&["test", "--server", &address, "cases.yaml"]);
+}
