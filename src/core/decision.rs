@@ -176,12 +176,12 @@ impl<'a> Walk<'a> {
     ///
     /// # Errors
     /// Rule 4.1: everything that is wrong with the question but for its permission.
-    pub fn begin(table: &'a Table, question: &Question<'_>, now: Millis) -> Result<Self, Problems> {
+    pub fn begin(table: &'a Table, question: &Question<'a>, now: Millis) -> Result<Self, Problems> {
         Self::new(table, question, now).ok_or_else(|| problems(table, question, false))
     }
 
     #[inline]
-    fn new(table: &'a Table, question: &Question<'_>, now: Millis) -> Option<Self> {
+    fn new(table: &'a Table, question: &Question<'a>, now: Millis) -> Option<Self> {
         let Resource { account, object, record } = question.resource;
         let mut account = match account {
             "" => None,

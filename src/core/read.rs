@@ -280,7 +280,7 @@ impl Table {
 
     /// The user with this e-mail address, compared case-insensitively (rule 2.1).
     #[must_use]
-    pub fn user_by_email(&self, folded: &str) -> Option<&str> {
+    pub fn user_by_email<'a>(&'a self, folded: &'a str) -> Option<&'a str> {
         std::str::from_utf8(self.emails.find(folded)?.near).ok()
     }
 
@@ -400,13 +400,13 @@ impl Table {
 
     /// The row of a user.
     #[must_use]
-    pub fn find_user(&self, id: &OpaqueId) -> Option<PrincipalFound<'_>> {
+    pub fn find_user<'a>(&'a self, id: &'a OpaqueId) -> Option<PrincipalFound<'a>> {
         self.users.find(id.as_str())
     }
 
     /// The row of a service account.
     #[must_use]
-    pub fn find_service(&self, id: &OpaqueId) -> Option<PrincipalFound<'_>> {
+    pub fn find_service<'a>(&'a self, id: &'a OpaqueId) -> Option<PrincipalFound<'a>> {
         self.services.find(id.as_str())
     }
 }
