@@ -302,13 +302,12 @@ impl<'a> Walk<'a> {
         let record = if level == Level::Object { self.record } else { None };
 
         if let Some((number, slot)) = object
-            && (slot.holdings.hold(permission, groups.clone(), self.now)
+            && (slot.holdings.hold(permission, groups, self.now)
                 || self.holds_directly(found, at_object(number), permission))
         {
             return true;
         }
-        if table.holdings.hold(permission, groups.clone(), self.now)
-            || self.holds_directly(found, AT_ORGANIZATION, permission)
+        if table.holdings.hold(permission, groups, self.now) || self.holds_directly(found, AT_ORGANIZATION, permission)
         {
             return true;
         }

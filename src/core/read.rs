@@ -352,7 +352,7 @@ impl Table {
     /// that those are nested in (rule 2.7).
     #[must_use]
     pub fn groups_of_principal(&self, found: &PrincipalFound<'_>) -> (Vec<Id>, Vec<Id>) {
-        let direct: Vec<u32> = self.groups_of(found).collect();
+        let direct: Vec<u32> = self.groups_of(found).iter().collect();
         let mut seen: BTreeSet<u32> = direct.iter().copied().collect();
         let mut open = direct.clone();
         while let Some(slot) = open.pop().and_then(|n| self.group_slot(n)) {

@@ -208,6 +208,29 @@ pub struct Principal {
 /// A principal found: its fixed part and its bytes.
 pub type PrincipalFound<'a> = Found<'a, Principal>;
 
+/// See [`Table::groups_of`].
+#[derive(Clone, Copy)]
+pub(super) struct Groups<'a> {
+    direct: &'a [[u8; 4]],
+    system: &'static [u32],
+    dynamic: &'a [u32],
+}
+
+impl<'a> Groups<'a> {
+    pub(super) fn iter(self) -> impl Iterator<Item = u32> + 'a {
+        let direct = self.direct.iter().map(|n| u32::from_le_bytes(*n));
+        direct.chain(self.system.iter().copied()).chain(self.dynamic.iter().copied())
+    }
+
+    /// Whether `test` holds for one of them. (Three loops: a chain asks at each step where it is.)
+    #[inline]
+    pub(super) fn any(self, test: impl Fn(u32) -> bool) -> bool {
+        self.direct.iter().any(|n| test(u32::from_le_bytes(*n)))
+            || self.system.iter().any(|n| test(*n))
+            || self.dynamic.iter().any(|n| test(*n))
+    }
+}
+
 /// A target by number, packed: the kind in the two highest bits.
 pub(super) type TargetNo = u32;
 /// The organization as a target.
@@ -368,22 +391,18 @@ pub(super) struct Holders {
 impl Holdings {
     /// Whether one of `groups` holds `permission` here now (rule 4.5).
     #[inline]
-    pub(super) fn hold(&self, permission: u32, mut groups: impl Iterator<Item = u32> + Clone, now: i64) -> bool {
+    pub(super) fn hold(&self, permission: u32, groups: Groups<'_>, now: i64) -> bool {
         let Some(class) = self.shape.class_of.get(permission as usize) else { return false };
         let Some(holders) = usize::from(*class).checked_sub(1).and_then(|c| self.holders.get(c)) else {
             return false;
         };
-        if groups.clone().any(|g| holders.always.contains(g)) {
-            return true;
-        }
-        if holders.timed.is_empty() {
-            return false;
-        }
-        groups.any(|g| {
-            let start = holders.timed.partition_point(|e| e.at < g);
-            let mine = holders.timed.get(start..).unwrap_or(&[]);
-            mine.iter().take_while(|e| e.at == g).any(|e| e.in_effect(now))
-        })
+        groups.any(|g| holders.always.contains(g))
+            || !holders.timed.is_empty()
+                && groups.any(|g| {
+                    let start = holders.timed.partition_point(|e| e.at < g);
+                    let mine = holders.timed.get(start..).unwrap_or(&[]);
+                    mine.iter().take_while(|e| e.at == g).any(|e| e.in_effect(now))
+                })
     }
 }
 
@@ -521,10 +540,9 @@ impl Table {
     /// The groups that make a principal what it is at a decision: its direct ones, and for an
     /// active user the system groups and the dynamic groups of its domain (rule 2.6).
     #[inline]
-    pub(super) fn groups_of<'a>(&'a self, found: &PrincipalFound<'a>) -> impl Iterator<Item = u32> + Clone + 'a {
+    pub(super) fn groups_of<'a>(&'a self, found: &PrincipalFound<'a>) -> Groups<'a> {
         let p = found.value;
-        let direct = found.near.get(..p.groups as usize * 4).unwrap_or(&[]);
-        let direct = direct.as_chunks::<4>().0.iter().map(|c| u32::from_le_bytes(*c));
+        let direct = found.near.get(..p.groups as usize * 4).unwrap_or(&[]).as_chunks().0;
         let (system, dynamic): (&[u32], &[u32]) = match (p.kind, p.status) {
             (Some(kind), Status::Active) => (
                 match kind {
@@ -535,7 +553,7 @@ impl Table {
             ),
             _ => (&[], &[]),
         };
-        direct.chain(system.iter().copied()).chain(dynamic.iter().copied())
+        Groups { direct, system, dynamic }
     }
 
     /// What a principal holds directly, records aside.
