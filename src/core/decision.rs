@@ -327,7 +327,7 @@ impl<'a> Walk<'a> {
     }
 
     fn contains(&self, bundle: u32, permission: u32) -> bool {
-        self.table.bundle(bundle).is_some_and(|b| b.set.contains(permission))
+        self.table.sets.get(bundle as usize).is_some_and(|set| set.contains(permission))
     }
 
     /// Rule 3.6: users of the default account have one role at the organization, users of another

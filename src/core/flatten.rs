@@ -11,8 +11,8 @@ use super::pages::{Edit, EditRow};
 use super::presets::ORG_ADMIN;
 use super::set::Set;
 use super::table::{
-    AT_ORGANIZATION, AT_RECORDS, DomainSlot, Edge, Holders, Holdings, PermissionRef, PrincipalFound, Shape, Source,
-    Table, TargetNo, edges_at,
+    AT_ORGANIZATION, AT_RECORDS, Bundle, DomainSlot, Edge, Holders, Holdings, PermissionRef, PrincipalFound, Shape,
+    Source, Table, TargetNo, edges_at,
 };
 
 impl Draft {
@@ -309,13 +309,15 @@ impl Draft {
                 .iter()
                 .filter_map(|n| self.next.permission_slot(n))
                 .any(|slot| slot.row.requires_visibility && slot.row.level == Level::Object);
-            if *bundle.set != set || bundle.shows != shows {
-                self.edit_bundle(number, |b| (b.set, b.shows) = (Arc::new(set), shows));
+            if bundle.set != set || bundle.shows != shows {
+                self.edit_bundle(number, |b| (b.set, b.shows) = (set, shows));
                 self.dirty.targets.extend(bundle.held.keys());
                 changed.insert(number);
             }
         }
         if !changed.is_empty() {
+            let set = |bundle: &Option<Arc<Bundle>>| bundle.as_ref().map(|b| b.set.clone()).unwrap_or_default();
+            self.next.sets = self.next.bundles.iter().map(set).collect();
             let stale = |bundles: &[u32]| bundles.iter().any(|b| changed.contains(b));
             let keys: Vec<Box<[u32]>> = self.next.shapes.keys().filter(|k| stale(k)).cloned().collect();
             for key in keys {

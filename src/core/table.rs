@@ -55,6 +55,8 @@ pub struct Table {
     /// Patterns given directly.
     pub(super) patterns: Pages<u32>,
     pub(super) bundles: Vector<Option<Arc<Bundle>>>,
+    /// The bundles' sets, flat: what a decision reads of them. Made anew when one changes.
+    pub(super) sets: Arc<[Set]>,
     pub(super) domains: Pages<u32>,
     pub(super) domain_slots: Vector<Arc<DomainSlot>>,
     pub(super) users: Pages<Principal>,
@@ -152,7 +154,7 @@ impl GroupSlot {
 pub struct Bundle {
     /// Where it comes from.
     pub source: Source,
-    pub(super) set: Arc<Set>,
+    pub(super) set: Set,
     /// Contains an object-level permission that requires visibility (rule 6.4).
     pub(super) shows: bool,
     /// At how many groups of each target it is held (records aside).
@@ -435,6 +437,7 @@ impl Table {
             roles: Pages::new(seed),
             patterns: Pages::new(seed),
             bundles: Vector::new(),
+            sets: Arc::default(),
             domains: Pages::new(seed),
             domain_slots: Vector::new(),
             users: Pages::new(seed),
