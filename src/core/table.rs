@@ -333,10 +333,12 @@ impl Edge {
     }
 }
 
+#[inline]
 fn le_u32(bytes: &[u8]) -> u32 {
     bytes.try_into().map_or(0, u32::from_le_bytes)
 }
 
+#[inline]
 fn le_i64(bytes: &[u8]) -> i64 {
     bytes.try_into().map_or(0, i64::from_le_bytes)
 }
