@@ -47,8 +47,7 @@ impl Set {
     #[must_use]
     pub fn contains(&self, n: u32) -> bool {
         match self {
-            // Without an early end, which no predictor would foresee.
-            Self::Sorted(sorted) if sorted.len() <= 8 => sorted.iter().fold(false, |found, s| found | (*s == n)),
+            Self::Sorted(sorted) if sorted.len() <= 8 => sorted.contains(&n),
             Self::Sorted(sorted) => sorted.binary_search(&n).is_ok(),
             Self::Bits(bits) => bits.get(n as usize / 64).is_some_and(|w| w >> (n % 64) & 1 == 1),
         }
