@@ -191,7 +191,7 @@ pub type Problems = Vec<Problem>;
 /// Rule 4.1: everything that is wrong with the question, not the first thing only.
 #[inline]
 pub fn decide(table: &Table, question: &Question<'_>, now: Millis) -> Result<Reason, Problems> {
-    let (Some(permission), Some(walk)) = (table.permission(question.permission), Walk::new(table, question, now))
+    let (Some(walk), Some(permission)) = (Walk::new(table, question, now), table.permission(question.permission))
     else {
         return Err(problems(table, question, true));
     };
@@ -243,6 +243,9 @@ impl<'a> Walk<'a> {
 
     #[inline]
     fn new(table: &'a Table, question: &Question<'a>, now: Millis) -> Option<Self> {
+        // First, because it waits longest for memory: what follows is not yet known to need it.
+        let (service, id) = split_principal(question.principal);
+        let found = if service { table.services.find(id) } else { table.users.find(id) };
         let Resource { account, object, record } = question.resource;
         let account = match account {
             "" => None,
@@ -255,8 +258,6 @@ impl<'a> Walk<'a> {
                 Some((number, &**table.object_slot(number)?))
             }
         };
-        let (service, id) = split_principal(question.principal);
-        let found = if service { table.services.find(id) } else { table.users.find(id) };
         if found.is_none() {
             OpaqueId::check(id).ok()?;
         }
@@ -467,13 +468,12 @@ impl<'a> Walk<'a> {
         let record = if level == Level::Object { record } else { None };
 
         if let Some((number, slot)) = object
-            && (slot.holdings.hold(permission, groups.clone(), self.now)
+            && (slot.holdings.hold(permission, groups, self.now)
                 || self.holds_directly(found, at_object(number), permission))
         {
             return true;
         }
-        if table.holdings.hold(permission, groups.clone(), self.now)
-            || self.holds_directly(found, AT_ORGANIZATION, permission)
+        if table.holdings.hold(permission, groups, self.now) || self.holds_directly(found, AT_ORGANIZATION, permission)
         {
             return true;
         }
@@ -492,8 +492,9 @@ impl<'a> Walk<'a> {
         edges_at(Table::edges_of(found), target).any(|e| e.in_effect(self.now) && self.contains(e.bundle, permission))
     }
 
+    #[inline]
     fn contains(&self, bundle: u32, permission: u32) -> bool {
-        self.table.bundle(bundle).is_some_and(|b| b.set.contains(permission))
+        self.table.sets.get(bundle as usize).is_some_and(|set| set.contains(permission))
     }
 
     /// Rule 3.6: users of the default account have one role at the organization, users of another

@@ -15,6 +15,7 @@ use super::id::{Coverage, Email, Id, OpaqueId, Pattern};
 use super::limits;
 use super::model::{Key, Member, Period, Relation, Row, Settings, Target, Write};
 use super::pages::{Edit, EditRow, Pages};
+use super::set::Set;
 use super::table::{
     AT_ORGANIZATION, AT_RECORDS, Bundle, Edge, GROUP_MEMBER, GroupSlot, Holdings, Principal, Source, Table, TargetNo,
     Unpacked, at_account, at_object, edges, unpack,
@@ -258,7 +259,7 @@ impl Draft {
 
     pub(super) fn add_bundle(&mut self, source: Source) -> Checked<u32> {
         let number = fresh(self.next.bundles.len())?;
-        let bundle = Bundle { source, set: Arc::default(), shows: false, held: imbl::OrdMap::new() };
+        let bundle = Bundle { source, set: Set::default(), shows: false, held: imbl::OrdMap::new() };
         self.next.bundles.push_back(Some(Arc::new(bundle)));
         self.dirty.bundles.insert(number);
         Ok(number)

@@ -11,8 +11,8 @@ use super::pages::{Edit, EditRow};
 use super::presets::ORG_ADMIN;
 use super::set::Set;
 use super::table::{
-    AT_ORGANIZATION, AT_RECORDS, DomainSlot, Edge, Holders, Holdings, PermissionRef, PrincipalFound, Shape, Source,
-    Table, TargetNo, Unpacked, edges_at, unpack,
+    AT_ORGANIZATION, AT_RECORDS, Bundle, DomainSlot, Edge, Holders, Holdings, PermissionRef, PrincipalFound, Shape,
+    Source, Table, TargetNo, Unpacked, edges_at, unpack,
 };
 
 impl Draft {
@@ -316,13 +316,15 @@ impl Draft {
                 .iter()
                 .filter_map(|n| self.next.permission_slot(n))
                 .any(|slot| slot.row.requires_visibility && slot.row.level == Level::Object);
-            if *bundle.set != set || bundle.shows != shows {
-                self.edit_bundle(number, |b| (b.set, b.shows) = (Arc::new(set), shows));
+            if bundle.set != set || bundle.shows != shows {
+                self.edit_bundle(number, |b| (b.set, b.shows) = (set, shows));
                 self.dirty.targets.extend(bundle.held.keys());
                 changed.insert(number);
             }
         }
         if !changed.is_empty() {
+            let set = |bundle: &Option<Arc<Bundle>>| bundle.as_ref().map(|b| b.set.clone()).unwrap_or_default();
+            self.next.sets = self.next.bundles.iter().map(set).collect();
             let stale = |bundles: &[u32]| bundles.iter().any(|b| changed.contains(b));
             let keys: Vec<Box<[u32]>> = self.next.shapes.keys().filter(|k| stale(k)).cloned().collect();
             for key in keys {
@@ -353,6 +355,7 @@ impl Draft {
                 }
             }
         }
+        self.next.has_dynamic = slots.values().any(|slot| !slot.named.is_empty());
         for n in 0..self.next.domain_slots.len() {
             let new = u32::try_from(n).ok().and_then(|n| slots.remove(&n)).unwrap_or_default();
             if self.next.domain_slots.get(n).is_some_and(|old| **old != new) {

@@ -2,16 +2,18 @@
 //! to a small row.
 //!
 //! ```text
-//! Pages ── Branch ── Branch ── Page { slots: [hash, ends, value]…, near: "id tail id tail …", far }
+//! Pages ── Branch ── Branch ── Page { starts, slots: [hash, ends, value]…, near: "id tail id tail …", far }
 //!            16        16             ≤ 320 rows, sorted by hash
 //! ```
 //!
 //! Ids are hashed with a seed of the organization's own; four bits of the hash choose a branch's
-//! child until a page is reached. A page is three flat allocations: the fixed parts, the bytes that
-//! a decision reads (id and *near* tail side by side) and the bytes that it does not (*far* tail).
-//! A lookup therefore misses the cache twice at any size, and a write copies one page and the
-//! branches above it; versions share all the rest. The number of pages written is counted
-//! ([`Pages::pages_written`]), so that a test can hold the cost of a write down.
+//! child until a page is reached, and those after them say at which row to begin (*starts*: as many
+//! as there are rows, so that one or two rows are looked at). A page is four flat allocations: the
+//! starts, the fixed parts, the bytes that a decision reads (id and *near* tail side by side) and
+//! the bytes that it does not (*far* tail). A lookup therefore reads about three lines of a page at
+//! any size, and a write copies one page and the branches above it; versions share all the rest. The
+//! number of pages written is counted ([`Pages::pages_written`]), so that a test can hold the cost of
+//! a write down.
 //!
 //! The alternative that lost: a general persistent map with owned keys and values. Each entry costs
 //! allocations of its own, copying a node touches every entry's reference count, and a lookup chases
@@ -20,7 +22,7 @@
 //! The order of iteration is that of the hashes: stable for the life of the organization, without
 //! meaning to people.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 /// Rows a page may hold before it is split. At a million users a third-level page holds 244 ± 16.
@@ -46,6 +48,8 @@ enum Node<V> {
 
 #[derive(Clone)]
 struct Page<V> {
+    /// By [`bucket`]: the first slot that is not before it.
+    starts: Arc<[u16]>,
     slots: Arc<[Slot<V>]>,
     near: Arc<[u8]>,
     far: Arc<[u8]>,
@@ -117,10 +121,16 @@ struct Draft<'a, V> {
 
 impl<V: Copy> Page<V> {
     fn empty() -> Self {
-        Self { slots: Arc::default(), near: Arc::default(), far: Arc::default() }
+        Self { starts: Arc::default(), slots: Arc::default(), near: Arc::default(), far: Arc::default() }
     }
 
-    fn build(rows: &[Draft<'_, V>], keep_far: Option<&Arc<[u8]>>) -> Self {
+    fn build(rows: &[Draft<'_, V>], keep_far: Option<&Arc<[u8]>>, depth: u32) -> Self {
+        let mut starts = Vec::with_capacity(rows.len());
+        // A start that is too low costs time, never a row: so much for a page with too many.
+        for (start, row) in rows.iter().enumerate().map(|(n, row)| (u16::try_from(n).unwrap_or(u16::MAX), row)) {
+            starts.resize(starts.len().max(bucket(row.hash, depth, rows.len()) + 1), start);
+        }
+        starts.resize(rows.len(), u16::try_from(rows.len()).unwrap_or(u16::MAX));
         let mut near = Vec::with_capacity(rows.iter().map(|r| r.id.len() + r.near.len()).sum());
         let mut far_end = 0;
         let slots = rows
@@ -146,10 +156,12 @@ impl<V: Copy> Page<V> {
                 far.into()
             }
         };
-        Self { slots, near: near.into(), far }
+        Self { starts: starts.into(), slots, near: near.into(), far }
     }
 
-    fn found(&self, at: usize) -> Option<Found<'_, V>> {
+    /// The row at `at`; a row with another id than `sought`, if there is one, is none.
+    #[inline]
+    fn row<'a>(&'a self, at: usize, sought: Option<&'a str>) -> Option<Found<'a, V>> {
         let slot = self.slots.get(at)?;
         let (near_start, far_start) = match at.checked_sub(1).and_then(|i| self.slots.get(i)) {
             Some(before) => (before.near_end as usize, before.far_end as usize),
@@ -157,52 +169,27 @@ impl<V: Copy> Page<V> {
         };
         let near = self.near.get(near_start..slot.near_end as usize)?;
         let (id, near) = near.split_at_checked(slot.id_len as usize)?;
-        Some(Found {
-            id: std::str::from_utf8(id).ok()?,
-            value: slot.value,
-            near,
-            far: self.far.get(far_start..slot.far_end as usize)?,
-        })
-    }
-
-    /// The first slot whose hash is not below `hash`. Hashes are uniform, so the place is guessed
-    /// from the bits that the tree above has not used and then walked to: usually one cache line.
-    fn lower_bound(&self, hash: u64, depth: u32) -> usize {
-        let slots = &self.slots;
-        let rest = hash.checked_shl(depth * 4).unwrap_or(0);
-        #[allow(clippy::cast_possible_truncation, reason = "less than slots.len()")]
-        let mut at = ((u128::from(rest) * slots.len() as u128) >> 64) as usize;
-        while at > 0 && slots.get(at - 1).is_some_and(|s| s.hash >= hash) {
-            at -= 1;
-        }
-        while slots.get(at).is_some_and(|s| s.hash < hash) {
-            at += 1;
-        }
-        at
+        let id = match sought {
+            // The stored bytes equal the caller's text, which then stands for them.
+            Some(sought) => Some(sought).filter(|s| s.as_bytes() == id)?,
+            None => std::str::from_utf8(id).ok()?,
+        };
+        let far = self.far.get(far_start..slot.far_end as usize).unwrap_or(&[]);
+        Some(Found { id, value: slot.value, near, far })
     }
 
     #[inline]
-    fn find(&self, hash: u64, id: &str, depth: u32) -> Option<Found<'_, V>> {
-        let mut at = self.lower_bound(hash, depth);
-        while self.slots.get(at)?.hash == hash {
-            let slot = self.slots.get(at)?;
-            let start = match at {
-                0 => 0,
-                _ => self.slots.get(at - 1)?.near_end as usize,
-            };
-            let row = self.near.get(start..slot.near_end as usize)?;
-            let (found, near) = row.split_at_checked(slot.id_len as usize)?;
-            if found == id.as_bytes() {
-                let far_start = match at {
-                    0 => 0,
-                    _ => self.slots.get(at - 1)?.far_end as usize,
-                };
-                // The stored bytes equal the caller's text, so its (checked) text stands for them.
-                let id = std::str::from_utf8(found).ok()?;
-                let far = self.far.get(far_start..slot.far_end as usize)?;
-                return Some(Found { id, value: slot.value, near, far });
+    fn find<'a>(&'a self, hash: u64, id: &'a str, depth: u32) -> Option<Found<'a, V>> {
+        let start = *self.starts.get(bucket(hash, depth, self.starts.len()))?;
+        for (at, slot) in self.slots.iter().enumerate().skip(start.into()) {
+            if slot.hash > hash {
+                return None;
             }
-            at += 1;
+            if slot.hash == hash
+                && let Some(found) = self.row(at, Some(id))
+            {
+                return Some(found);
+            }
         }
         None
     }
@@ -216,6 +203,14 @@ fn offset(n: usize) -> u32 {
 #[allow(clippy::cast_possible_truncation, reason = "four bits are left")]
 fn nibble(hash: u64, depth: u32) -> usize {
     (hash >> (60 - depth * 4)) as usize & (FAN - 1)
+}
+
+/// Which of a page's `count` buckets a hash belongs to: by the bits that the tree above has not
+/// used. Ascends with the hash; hashes are uniform, so a bucket holds about one row.
+#[allow(clippy::cast_possible_truncation, reason = "less than `count`")]
+fn bucket(hash: u64, depth: u32, count: usize) -> usize {
+    let rest = hash.checked_shl(depth * 4).unwrap_or(0);
+    ((u128::from(rest) * count as u128) >> 64) as usize
 }
 
 impl<V: Copy> Pages<V> {
@@ -251,13 +246,15 @@ impl<V: Copy> Pages<V> {
 
     #[inline]
     fn hash(&self, id: &str) -> u64 {
-        foldhash::quality::FixedState::with_seed(self.seed).hash_one(id)
+        let mut hasher = foldhash::quality::FixedState::with_seed(self.seed).build_hasher();
+        hasher.write(id.as_bytes());
+        hasher.finish()
     }
 
     /// The row of `id`.
     #[inline]
     #[must_use]
-    pub fn find(&self, id: &str) -> Option<Found<'_, V>> {
+    pub fn find<'a>(&'a self, id: &'a str) -> Option<Found<'a, V>> {
         let hash = self.hash(id);
         let (mut node, mut depth) = (&self.root, 0);
         loop {
@@ -289,22 +286,20 @@ impl<V: Copy> Pages<V> {
     pub fn iter_after(&self, position: Option<&Position>) -> impl Iterator<Item = (Position, Found<'_, V>)> {
         let after = position.cloned();
         let from = after.as_ref().map_or(0, |p| p.hash);
-        let mut stack: Vec<(&Node<V>, u32)> = vec![(&self.root, 0)];
+        let mut stack: Vec<&Node<V>> = vec![&self.root];
         let mut current: Option<(&Page<V>, usize)> = None;
         let rows = std::iter::from_fn(move || {
             loop {
                 if let Some((page, at)) = &mut current {
-                    if let (Some(slot), Some(found)) = (page.slots.get(*at), page.found(*at)) {
+                    if let (Some(slot), Some(found)) = (page.slots.get(*at), page.row(*at, None)) {
                         *at += 1;
                         return Some((slot.hash, found));
                     }
                     current = None;
                 }
                 match stack.pop()? {
-                    (Node::Page(page), depth) => current = Some((page, page.lower_bound(from, depth.min(15)))),
-                    (Node::Branch(children), depth) => {
-                        stack.extend(children.iter().rev().map(|child| (child, depth + 1)));
-                    }
+                    Node::Page(page) => current = Some((page, page.slots.partition_point(|s| s.hash < from))),
+                    Node::Branch(children) => stack.extend(children.iter().rev()),
                 }
             }
         });
@@ -323,7 +318,7 @@ impl<V: Copy> Pages<V> {
             loop {
                 if let Some((page, at)) = &mut current {
                     *at += 1;
-                    if let Some(found) = page.found(*at - 1) {
+                    if let Some(found) = page.row(*at - 1, None) {
                         return Some(found);
                     }
                     current = None;
@@ -375,7 +370,7 @@ impl Change {
         let mut far_kept = true;
         let mut edits = edits.iter().peekable();
         let mut old =
-            (0..page.slots.len()).filter_map(|at| Some((page.slots.get(at)?.hash, page.found(at)?))).peekable();
+            (0..page.slots.len()).filter_map(|at| Some((page.slots.get(at)?.hash, page.row(at, None)?))).peekable();
         loop {
             let order = match (old.peek(), edits.peek()) {
                 (None, None) => break,
@@ -409,7 +404,7 @@ impl Change {
     fn built<V: Copy>(&mut self, rows: &[Draft<'_, V>], far: Option<&Arc<[u8]>>, depth: u32) -> Node<V> {
         if rows.len() <= PAGE_ROWS || depth == MAX_DEPTH {
             self.written += 1;
-            return Node::Page(Page::build(rows, far));
+            return Node::Page(Page::build(rows, far, depth));
         }
         let mut rest = rows;
         let children = std::array::from_fn(|child| {

@@ -334,7 +334,7 @@ impl Table {
 
     /// The user with this e-mail address, compared case-insensitively (rule 2.1).
     #[must_use]
-    pub fn user_by_email(&self, folded: &str) -> Option<&str> {
+    pub fn user_by_email<'a>(&'a self, folded: &'a str) -> Option<&'a str> {
         std::str::from_utf8(self.emails.find(folded)?.near).ok()
     }
 
@@ -406,7 +406,7 @@ impl Table {
     /// that those are nested in (rule 2.7).
     #[must_use]
     pub fn groups_of_principal(&self, found: &PrincipalFound<'_>) -> (Vec<Id>, Vec<Id>) {
-        let direct: Vec<u32> = self.groups_of(found).collect();
+        let direct: Vec<u32> = self.groups_of(found).iter().collect();
         let mut seen: BTreeSet<u32> = direct.iter().copied().collect();
         let mut open = direct.clone();
         while let Some(slot) = open.pop().and_then(|n| self.group_slot(n)) {
@@ -454,13 +454,13 @@ impl Table {
 
     /// The row of a user.
     #[must_use]
-    pub fn find_user(&self, id: &OpaqueId) -> Option<PrincipalFound<'_>> {
+    pub fn find_user<'a>(&'a self, id: &'a OpaqueId) -> Option<PrincipalFound<'a>> {
         self.users.find(id.as_str())
     }
 
     /// The row of a service account.
     #[must_use]
-    pub fn find_service(&self, id: &OpaqueId) -> Option<PrincipalFound<'_>> {
+    pub fn find_service<'a>(&'a self, id: &'a OpaqueId) -> Option<PrincipalFound<'a>> {
         self.services.find(id.as_str())
     }
 }

@@ -1,22 +1,24 @@
-//! Immutable sets of small numbers: permissions in a role, groups that hold one.
+//! Immutable sets of small numbers: permissions in a role, groups that hold one. Clones share.
 //!
 //! Sparse sets are sorted numbers, dense ones bits. The choice is made once, at construction, from
 //! the set itself: bits as soon as they cost at most sixteen times the memory of the sorted form
 //! (a bit test is one load where a search is several), so a set never grows past 64 bytes an
 //! element.
 
+use std::sync::Arc;
+
 /// A set of `u32`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Set {
     /// Ascending, each once.
-    Sorted(Box<[u32]>),
+    Sorted(Arc<[u32]>),
     /// Bit `n % 64` of word `n / 64`.
-    Bits(Box<[u64]>),
+    Bits(Arc<[u64]>),
 }
 
 impl Default for Set {
     fn default() -> Self {
-        Self::Sorted(Box::default())
+        Self::Sorted(Arc::default())
     }
 }
 

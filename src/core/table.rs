@@ -60,8 +60,12 @@ pub struct Table {
     /// Patterns given directly.
     pub(super) patterns: Pages<u32>,
     pub(super) bundles: Vector<Option<Arc<Bundle>>>,
+    /// The bundles' sets, flat: what a decision reads of them. Made anew when one changes.
+    pub(super) sets: Arc<[Set]>,
     pub(super) domains: Pages<u32>,
     pub(super) domain_slots: Vector<Arc<DomainSlot>>,
+    /// Whether any domain leads to a dynamic group: if not, none need be looked for.
+    pub(super) has_dynamic: bool,
     pub(super) users: Pages<Principal>,
     pub(super) services: Pages<Principal>,
     pub(super) principals: u32,
@@ -202,7 +206,7 @@ impl GroupSlot {
 pub struct Bundle {
     /// Where it comes from.
     pub source: Source,
-    pub(super) set: Arc<Set>,
+    pub(super) set: Set,
     /// Contains an object-level permission that requires visibility (rule 6.4).
     pub(super) shows: bool,
     /// At how many groups of each target it is held (records aside).
@@ -260,6 +264,29 @@ pub struct Principal {
 
 /// A principal found: its fixed part and its bytes.
 pub type PrincipalFound<'a> = Found<'a, Principal>;
+
+/// See [`Table::groups_of`].
+#[derive(Clone, Copy)]
+pub(super) struct Groups<'a> {
+    direct: &'a [[u8; 4]],
+    system: &'static [u32],
+    dynamic: &'a [u32],
+}
+
+impl<'a> Groups<'a> {
+    pub(super) fn iter(self) -> impl Iterator<Item = u32> + 'a {
+        let direct = self.direct.iter().map(|n| u32::from_le_bytes(*n));
+        direct.chain(self.system.iter().copied()).chain(self.dynamic.iter().copied())
+    }
+
+    /// Whether `test` holds for one of them. (Three loops: a chain asks at each step where it is.)
+    #[inline]
+    pub(super) fn any(self, test: impl Fn(u32) -> bool) -> bool {
+        self.direct.iter().any(|n| test(u32::from_le_bytes(*n)))
+            || self.system.iter().any(|n| test(*n))
+            || self.dynamic.iter().any(|n| test(*n))
+    }
+}
 
 /// A target by number, packed: the kind in the two highest bits.
 pub(super) type TargetNo = u32;
@@ -361,10 +388,12 @@ impl Edge {
     }
 }
 
+#[inline]
 fn le_u32(bytes: &[u8]) -> u32 {
     bytes.try_into().map_or(0, u32::from_le_bytes)
 }
 
+#[inline]
 fn le_i64(bytes: &[u8]) -> i64 {
     bytes.try_into().map_or(0, i64::from_le_bytes)
 }
@@ -429,22 +458,18 @@ impl Shape {
 impl Holdings {
     /// Whether one of `groups` holds `permission` here now (rule 4.5).
     #[inline]
-    pub(super) fn hold(&self, permission: u32, mut groups: impl Iterator<Item = u32> + Clone, now: i64) -> bool {
+    pub(super) fn hold(&self, permission: u32, groups: Groups<'_>, now: i64) -> bool {
         let Some(class) = self.shape.class_of.get(permission as usize) else { return false };
         let Some(holders) = usize::from(*class).checked_sub(1).and_then(|c| self.holders.get(c)) else {
             return false;
         };
-        if groups.clone().any(|g| holders.always.contains(g)) {
-            return true;
-        }
-        if holders.timed.is_empty() {
-            return false;
-        }
-        groups.any(|g| {
-            let start = holders.timed.partition_point(|e| e.at < g);
-            let mine = holders.timed.get(start..).unwrap_or(&[]);
-            mine.iter().take_while(|e| e.at == g).any(|e| e.in_effect(now))
-        })
+        groups.any(|g| holders.always.contains(g))
+            || !holders.timed.is_empty()
+                && groups.any(|g| {
+                    let start = holders.timed.partition_point(|e| e.at < g);
+                    let mine = holders.timed.get(start..).unwrap_or(&[]);
+                    mine.iter().take_while(|e| e.at == g).any(|e| e.in_effect(now))
+                })
     }
 }
 
@@ -477,8 +502,10 @@ impl Table {
             roles: Pages::new(seed),
             patterns: Pages::new(seed),
             bundles: Vector::new(),
+            sets: Arc::default(),
             domains: Pages::new(seed),
             domain_slots: Vector::new(),
+            has_dynamic: false,
             users: Pages::new(seed),
             services: Pages::new(seed),
             principals: 0,
@@ -593,34 +620,39 @@ impl Table {
     /// The groups that make a principal what it is at a decision: its direct ones, and for an
     /// active user the system groups and the dynamic groups of its domain (rule 2.6).
     #[inline]
-    pub(super) fn groups_of<'a>(&'a self, found: &PrincipalFound<'a>) -> impl Iterator<Item = u32> + Clone + 'a {
-        let p = found.value;
-        let direct = found.near.get(..p.groups as usize * 4).unwrap_or(&[]);
-        let direct = direct.as_chunks::<4>().0.iter().map(|c| u32::from_le_bytes(*c));
-        let (system, dynamic): (&[u32], &[u32]) = match (p.kind, p.status) {
-            (Some(kind), Status::Active) => (
-                match kind {
-                    UserKind::Internal => &[ALL_USERS, INTERNAL_USERS],
-                    UserKind::External => &[ALL_USERS, EXTERNAL_USERS],
-                },
-                self.domain_slots.get(p.domain as usize).map_or(&[], |d| &d.groups),
-            ),
-            _ => (&[], &[]),
-        };
-        direct.chain(system.iter().copied()).chain(dynamic.iter().copied())
+    pub(super) fn groups_of<'a>(&'a self, found: &PrincipalFound<'a>) -> Groups<'a> {
+        let of_domain = |slot: &'a DomainSlot| &*slot.groups;
+        match found.value.status {
+            Status::Active => self.groups_with(found, of_domain),
+            _ => Groups { direct: Self::direct_of(found), system: &[], dynamic: &[] },
+        }
     }
 
     /// The groups that count where a principal is restricted: dynamic and system ones whatever its
     /// status, and whether or not the organization still has its domain (rule 2.9).
-    pub(super) fn strict_groups_of<'a>(&'a self, found: &PrincipalFound<'a>) -> impl Iterator<Item = u32> + 'a {
-        let p = found.value;
-        let system: &[u32] = match p.kind {
+    pub(super) fn strict_groups_of<'a>(&'a self, found: &PrincipalFound<'a>) -> Groups<'a> {
+        self.groups_with(found, |slot| &slot.named)
+    }
+
+    #[inline]
+    fn groups_with<'a>(
+        &'a self,
+        found: &PrincipalFound<'a>,
+        of_domain: impl Fn(&'a DomainSlot) -> &'a [u32],
+    ) -> Groups<'a> {
+        let system: &[u32] = match found.value.kind {
             Some(UserKind::Internal) => &[ALL_USERS, INTERNAL_USERS],
             Some(UserKind::External) => &[ALL_USERS, EXTERNAL_USERS],
-            None => &[],
+            // 2.5: in no system or dynamic group.
+            None => return Groups { direct: Self::direct_of(found), system: &[], dynamic: &[] },
         };
-        let dynamic = self.domain_slots.get(p.domain as usize).map_or(&[][..], |d| &d.named);
-        Self::direct_groups_of(found).chain(system.iter().copied()).chain(dynamic.iter().copied())
+        let domain = if self.has_dynamic { self.domain_slots.get(found.value.domain as usize) } else { None };
+        Groups { direct: Self::direct_of(found), system, dynamic: domain.map_or(&[], |slot| of_domain(slot)) }
+    }
+
+    #[inline]
+    fn direct_of<'a>(found: &PrincipalFound<'a>) -> &'a [[u8; 4]] {
+        found.near.get(..found.value.groups as usize * 4).unwrap_or(&[]).as_chunks().0
     }
 
     /// What a principal holds directly, records aside.

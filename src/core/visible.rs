@@ -168,7 +168,7 @@ impl<'w, 'a> Asked<'w, 'a> {
     fn group_ids(&self) -> &[&'a str] {
         self.walk.known.groups.get_or_init(|| {
             let table = self.walk.table;
-            let mut open: Vec<u32> = table.groups_of(&self.found).collect();
+            let mut open: Vec<u32> = table.groups_of(&self.found).iter().collect();
             let mut seen: HashSet<u32> = open.iter().copied().collect();
             let mut ids = Vec::with_capacity(open.len());
             while let Some(slot) = open.pop().and_then(|n| table.group_slot(n)) {

@@ -328,7 +328,7 @@ impl Filter {
 
 fn groups_of(table: &Table, id: OpaqueId, transitive: bool) -> Result<Vec<UserGroup>, Refusal> {
     let Some(user) = table.find_user(&id) else { return Err(Refusal::NotFound(Key::User(id))) };
-    let row = found(table.user(&user), || Key::User(id))?;
+    let row = found(table.user(&user), || Key::User(id.clone()))?;
     let group = |group: &Id, direct: bool, pending: bool| {
         let kind = table.group_row(group).map(|g| to_group_kind(&g.kind)).unwrap_or_default();
         UserGroup { group: group.to_string(), kind: kind.into(), direct, pending }

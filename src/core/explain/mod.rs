@@ -198,7 +198,7 @@ struct Proof<'w, 'a> {
 
 impl<'w, 'a> Proof<'w, 'a> {
     fn new(walk: &'w Walk<'a>, found: PrincipalFound<'a>, permission: PermissionRef, max_paths: usize) -> Self {
-        let above = Above::of(walk.table, walk.table.groups_of(&found));
+        let above = Above::of(walk.table, walk.table.groups_of(&found).iter());
         Self { walk, found, permission, above, max_paths }
     }
 

@@ -15,7 +15,7 @@ impl<'a> Proof<'_, 'a> {
         let Some((_, object)) = self.walk.object else { return Vec::new() };
         let facts = Facts::new(self.walk, self.found, record);
         // To restrict, membership ignores status and the organization's domains.
-        let strict = Above::of(self.walk.table, self.walk.table.strict_groups_of(&self.found));
+        let strict = Above::of(self.walk.table, self.walk.table.strict_groups_of(&self.found).iter());
         object.policies.iter().filter_map(|policy| self.said(policy, &strict, &facts)).collect()
     }
 

@@ -64,9 +64,7 @@ impl DecisionService for Decisions {
             return Err(self.malformed(fields, organization, &asked.question).into());
         }
         let min_revision = min_revision.as_ref().map(at_least);
-        let decide = || {
-            self.engine.authorize(organization, min_revision, &asked.question, |decided, table| answer(decided, table))
-        };
+        let decide = || self.engine.authorize(organization, min_revision, &asked.question, answer);
         let mut decided = decide();
         if let (Err(ReadError::NotReached { .. }), Some(least)) = (&decided, min_revision) {
             self.engine.wait_for(organization, least, patience(&metadata)).await?;
