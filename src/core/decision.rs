@@ -210,8 +210,8 @@ pub struct Walk<'a> {
     pub(super) account: Option<u32>,
     pub(super) object: Option<(u32, &'a ObjectSlot)>,
     pub(super) record: Option<FoundRecord<'a>>,
-    /// What conditions made known of the principal.
-    pub(super) known: Known<'a>,
+    /// What conditions made known of the principal. Apart, because most decisions ask for none.
+    pub(super) known: OnceCell<Box<Known<'a>>>,
 }
 
 /// A record in its place.
@@ -270,7 +270,7 @@ impl<'a> Walk<'a> {
             account,
             object,
             record: None,
-            known: Known::default(),
+            known: OnceCell::new(),
         };
         if let Some(record) = record {
             walk.record = Some(walk.find(record)?);

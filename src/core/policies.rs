@@ -76,6 +76,12 @@ impl Draft {
         self.dirty.policies.extend(objects);
     }
 
+    /// The policies of an object, if it has any.
+    fn policies_at(&self, object: u32) -> Option<Arc<[Arc<PolicySlot>]>> {
+        let policies = &self.next.object_slot(object)?.policies;
+        (!policies.is_empty()).then(|| Arc::clone(policies))
+    }
+
     fn edit_policies(&mut self, object: u32, edit: impl FnOnce(&mut Vec<Arc<PolicySlot>>)) {
         if let Some(Some(slot)) = self.next.object_slots.get_mut(object as usize) {
             let slot = Arc::make_mut(slot);
@@ -104,7 +110,7 @@ impl Draft {
     /// Rule 6.2: conditions hold against what is declared now, not when they were written.
     pub(super) fn check_conditions(&mut self) {
         for object in std::mem::take(&mut self.dirty.conditions) {
-            let Some(policies) = self.next.object_slot(object).map(|s| Arc::clone(&s.policies)) else { continue };
+            let Some(policies) = self.policies_at(object) else { continue };
             let checked = policies.iter().map(|slot| {
                 let text = slot.row.condition.as_ref()?;
                 let key = Key::Policy(slot.row.id.clone());
@@ -192,18 +198,19 @@ impl Draft {
     /// Rule 2.9: which groups a policy is about.
     pub(super) fn flatten_policies(&mut self) {
         for object in std::mem::take(&mut self.dirty.policies) {
-            let Some(policies) = self.next.object_slot(object).map(|s| Arc::clone(&s.policies)) else { continue };
+            let Some(policies) = self.policies_at(object) else { continue };
             let concerns = policies.iter().map(|policy| -> Set {
                 let groups = policy.groups.iter().filter_map(|g| self.next.group_slot(*g));
                 let counted = groups.filter(|g| policy.row.effect == Effect::Restrict || g.row.visibility.data_access);
                 counted.filter_map(|g| g.below.as_deref()).flat_map(Set::iter).collect()
             });
             let concerns: Vec<Set> = concerns.collect();
+            if policies.iter().zip(&concerns).all(|(policy, concerns)| policy.concerns == *concerns) {
+                continue;
+            }
             self.edit_policies(object, |policies| {
                 for (policy, concerns) in policies.iter_mut().zip(concerns) {
-                    if policy.concerns != concerns {
-                        Arc::make_mut(policy).concerns = concerns;
-                    }
+                    Arc::make_mut(policy).concerns = concerns;
                 }
             });
         }

@@ -282,9 +282,12 @@ impl<'a> Groups<'a> {
     /// Whether `test` holds for one of them. (Three loops: a chain asks at each step where it is.)
     #[inline]
     pub(super) fn any(self, test: impl Fn(u32) -> bool) -> bool {
-        self.direct.iter().any(|n| test(u32::from_le_bytes(*n)))
-            || self.system.iter().any(|n| test(*n))
-            || self.dynamic.iter().any(|n| test(*n))
+        for n in self.direct {
+            if test(u32::from_le_bytes(*n)) {
+                return true;
+            }
+        }
+        self.system.iter().chain(self.dynamic).any(|n| test(*n))
     }
 }
 

@@ -52,6 +52,9 @@ impl<'a> Walk<'a> {
     fn look(&self, found: &PrincipalFound<'a>, record: &FoundRecord<'a>) -> Sight {
         let shows = |bundle| self.table.bundle(bundle).is_some_and(|b| b.shows);
         let given = self.given_at(found, record, shows);
+        if self.object.is_none_or(|(_, object)| object.policies.is_empty()) {
+            return if given { Sight::Visible } else { Sight::Hidden };
+        }
         let [allow, restrict] = self.policies(found);
         if !given && allow.is_empty() {
             return Sight::Hidden;
@@ -64,9 +67,13 @@ impl<'a> Walk<'a> {
         if restrict.iter().any(|p| holds(p, &facts).restricts()) { Sight::Restricted } else { Sight::Visible }
     }
 
+    fn known(&self) -> &Known<'a> {
+        self.known.get_or_init(Box::default)
+    }
+
     /// Rules 6.1 and 2.9: the policies of the object that are about the principal.
     pub(super) fn policies(&self, found: &PrincipalFound<'a>) -> &[Vec<&'a Arc<PolicySlot>>; 2] {
-        self.known.policies.get_or_init(|| {
+        self.known().policies.get_or_init(|| {
             let mut about = [Vec::new(), Vec::new()];
             let Some((_, object)) = self.object else { return about };
             for policy in object.policies.iter().filter(|p| self.table.concerns(p, found)) {
@@ -160,13 +167,13 @@ impl<'w, 'a> Asked<'w, 'a> {
     }
 
     fn row(&self) -> Option<&KnownRow<'a>> {
-        let known = self.walk.known.row.get_or_init(|| known_row(self.walk.table, &self.found));
+        let known = self.walk.known().row.get_or_init(|| known_row(self.walk.table, &self.found));
         known.as_ref()
     }
 
     /// The ids of the principal's groups by any path, sorted.
     fn group_ids(&self) -> &[&'a str] {
-        self.walk.known.groups.get_or_init(|| {
+        self.walk.known().groups.get_or_init(|| {
             let table = self.walk.table;
             let mut open: Vec<u32> = table.groups_of(&self.found).iter().collect();
             let mut seen: HashSet<u32> = open.iter().copied().collect();

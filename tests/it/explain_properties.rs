@@ -108,8 +108,10 @@ fn m4_11_an_explanation_is_the_decision_and_its_proof() {
                 _ => panic!("one is an error: {decided:?}; {}", context()),
             };
             assert_eq!(e.reason, decided, "{}", context());
-            let passed =
-                matches!(decided, Reason::Allowed | Reason::NotVisible | Reason::Restricted | Reason::NotApprover);
+            let passed = matches!(
+                decided,
+                Reason::Allowed | Reason::NotVisible | Reason::Restricted | Reason::NotApprover | Reason::InvitePolicy
+            );
             assert_eq!(!e.paths.is_empty(), passed, "{}", context());
             assert!(e.paths.len() <= PATHS && e.misses.len() <= PATHS);
             assert!(e.paths.is_sorted_by_key(|p| p.members.len()), "{}", context());
@@ -161,5 +163,5 @@ fn m4_11_an_explanation_is_the_decision_and_its_proof() {
     }
     println!("{seen:?}, {suspended} suspended policies, {misses} with near misses");
     assert!(suspended > 0 && misses > 0);
-    assert_eq!(seen.keys().map(|(reason, _)| reason).collect::<BTreeSet<_>>().len(), 11, "{seen:?}");
+    assert_eq!(seen.keys().map(|(reason, _)| reason).collect::<BTreeSet<_>>().len(), 12, "{seen:?}");
 }

@@ -154,6 +154,14 @@ fn sized(rng: &mut Rng, size: usize) -> Value {
         file["settings"] =
             json!({"external_reauthentication": {"max_age": rng.choice(["12h", "1h", "30m", "45s"]).unwrap()}});
     }
+    match rng.u8(..4) {
+        0 => file["settings"]["invite_policy"] = json!({"mode": "any_domain"}),
+        1 => {
+            let domains: Vec<String> = ["acme.com", "Partner.io", "else.org"].map(str::to_owned).into();
+            file["settings"]["invite_policy"] = json!({"mode": "allowed_domains", "domains": domains});
+        }
+        _ => {}
+    }
     accounts(rng, &mut file);
     own_permissions(rng, &mut file, size);
     users(rng, &mut file, size);
@@ -445,6 +453,12 @@ fn grants(rng: &mut Rng, file: &mut Value, size: usize) {
         row.as_object_mut().unwrap().extend(target);
         period(rng, &mut row);
         rows.push(row);
+    }
+    // So that the invite policy is asked often enough (4.9).
+    let mut rows: Vec<Value> = rows;
+    let everyone = json!({"permissions": ["organization_users.create"], "member": "group:all-users"});
+    if rng.u8(..10) < 7 && !rows.iter().any(|row| row["member"] == everyone["member"]) {
+        rows.push(everyone);
     }
     put(rng, file, "grants", rows);
 }

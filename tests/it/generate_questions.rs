@@ -22,6 +22,7 @@ pub fn question(rng: &mut Rng, file: &Value) -> Question {
                 .into();
         }
         55..200 => spoil(rng, file, &catalogue, &mut question),
+        200..290 => question.permission = "organization_users.create".into(),
         _ => {}
     }
     question
@@ -149,10 +150,18 @@ pub(super) fn blind(rng: &mut Rng, file: &Value, catalogue: &[oracle::Permission
         object,
         record,
         channel,
+        invitee_email: invitee(rng, file),
         context_attributes: BTreeMap::new(),
         authenticated_at_ms: authenticated_at_ms(rng, file, now_ms),
         now_ms,
     }
+}
+
+/// Somebody of a domain of the organization, or of none, or nobody in particular.
+fn invitee(rng: &mut Rng, file: &Value) -> Option<String> {
+    let own = list(file, "email_domains").iter().map(|entry| text(entry, "domain").to_owned());
+    let domain = rng.choice(own.chain(["acme.com", "partner.IO", "else.org"].map(str::to_owned)).collect::<Vec<_>>());
+    domain.filter(|_| rng.bool()).map(|domain| format!("new@{domain}"))
 }
 
 /// Fresh as a rule; else missing, in the future, or exactly as old as allowed, give or take a millisecond.

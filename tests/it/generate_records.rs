@@ -61,6 +61,7 @@ pub fn filter_question(rng: &mut Rng, world: &World) -> FilterQuestion {
         object,
         records,
         channel: asked.channel,
+        invitee_email: asked.invitee_email,
         context_attributes: asked.context_attributes,
         authenticated_at_ms: asked.authenticated_at_ms,
         now_ms: asked.now_ms,

@@ -43,6 +43,7 @@ pub struct Question {
     pub object: Option<String>,
     pub record: Option<RecordQ>,
     pub channel: Option<String>,
+    pub invitee_email: Option<String>,
     /// What conditions read as `context.attributes`.
     pub context_attributes: BTreeMap<String, Attribute>,
     pub authenticated_at_ms: Option<i64>,
@@ -67,6 +68,7 @@ pub struct FilterQuestion {
     pub object: String,
     pub records: Vec<RecordQ>,
     pub channel: Option<String>,
+    pub invitee_email: Option<String>,
     pub context_attributes: BTreeMap<String, Attribute>,
     pub authenticated_at_ms: Option<i64>,
     pub now_ms: i64,
@@ -100,10 +102,18 @@ pub struct Oracle {
     groups: BTreeMap<String, Group>,
     email_domains: BTreeSet<String>,
     max_age_ms: Option<i64>,
+    invites: Invites,
     sources: Vec<Source>,
     relations: Vec<Relation>,
     policies: Vec<Policy>,
     user_attributes: BTreeMap<String, String>, // declared ones, with their types
+}
+
+/// 7.1: whom may be invited by who does not administer the organization.
+enum Invites {
+    Nobody,
+    Anybody,
+    In(BTreeSet<String>), // domains, in lower case
 }
 
 /// Where a permission takes effect from: its own level or one before it in this order (3.1).
@@ -221,8 +231,16 @@ impl Oracle {
             return Answer::Deny(reason);
         }
         let members = self.members(&as_principal(&question.principal), Membership::Ordinary);
+        let inviting = asked.name == "organization_users.create";
+        let admin = &self.catalogue["organization.admin"];
+        if inviting && self.m4_5_given(&members, admin, &resource, question.now_ms) {
+            return Answer::Allow; // 4.9
+        }
         if !self.m4_5_given(&members, self.m4_6_asked_instead(asked, question), &resource, question.now_ms) {
             return Answer::Deny("NO_PERMISSION");
+        }
+        if inviting && !self.m7_1_may_be_invited(question.invitee_email.as_deref()) {
+            return Answer::Deny("INVITE_POLICY");
         }
         if let Some(record) = resource.record {
             if asked.requires_visibility
@@ -309,6 +327,19 @@ impl Oracle {
                 && source.target.level() <= asked.level
                 && source.patterns.iter().any(|pattern| self.m3_2_covers(pattern, &asked.name))
         })
+    }
+
+    /// 7.1: allowed domains count only while they are the organization's; 4.9: nobody in particular is only refused where
+    /// everybody is.
+    fn m7_1_may_be_invited(&self, email: Option<&str>) -> bool {
+        match (&self.invites, email) {
+            (Invites::Nobody, _) => false,
+            (Invites::Anybody, _) | (Invites::In(_), None) => true,
+            (Invites::In(domains), Some(email)) => {
+                let domain = email.split_once('@').expect("an e-mail has a domain").1.to_lowercase();
+                domains.contains(&domain) && self.email_domains.contains(&domain)
+            }
+        }
     }
 
     /// 4.6: on what is not the principal's own another permission may be asked, once.

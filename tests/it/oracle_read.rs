@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::conditions::{Attribute, Condition};
 use super::presets::{built_in_permissions, level_named, preset_roles};
 use super::{
-    Group, Level, Members, Object, Oracle, Permission, Policy, Principal, Relation, Source, Target, flag_of,
+    Group, Invites, Level, Members, Object, Oracle, Permission, Policy, Principal, Relation, Source, Target, flag_of,
     m2_9_usable,
 };
 
@@ -45,6 +45,14 @@ impl Oracle {
                 .map(|entry| text(entry, "domain").to_lowercase())
                 .collect(),
             max_age_ms: file["settings"]["external_reauthentication"]["max_age"].as_str().map(duration_ms),
+            invites: match file["settings"]["invite_policy"]["mode"].as_str() {
+                None | Some("admins_only") => Invites::Nobody,
+                Some("any_domain") => Invites::Anybody,
+                Some(_) => {
+                    let domains = texts(&file["settings"]["invite_policy"], "domains");
+                    Invites::In(domains.iter().map(|domain| domain.to_lowercase()).collect())
+                }
+            },
             sources,
             relations,
             policies: list(file, "data_access").iter().map(|row| policy(row, conditions)).collect(),

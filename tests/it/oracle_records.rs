@@ -26,6 +26,7 @@ impl FilterQuestion {
             object: Some(self.object.clone()),
             record: Some(record.clone()),
             channel: self.channel.clone(),
+            invitee_email: self.invitee_email.clone(),
             context_attributes: self.context_attributes.clone(),
             authenticated_at_ms: self.authenticated_at_ms,
             now_ms: self.now_ms,

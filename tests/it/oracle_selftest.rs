@@ -39,6 +39,7 @@ fn ask(principal: &str, permission: &str) -> Question {
         object: None,
         record: None,
         channel: None,
+        invitee_email: None,
         context_attributes: BTreeMap::new(),
         authenticated_at_ms: None,
         now_ms: NOW_MS,

@@ -526,6 +526,7 @@ fn m6_5_a_filter_is_authorize_record_by_record() {
             object: "app".into(),
             records,
             channel: None,
+            invitee_email: None,
             context_attributes: BTreeMap::new(),
             authenticated_at_ms: None,
             now_ms: NOW_MS,

@@ -105,7 +105,7 @@ fn decisions_are_the_oracles_however_the_organization_came_about() {
     for (reason, n) in &seen {
         assert!(*n * 100 >= total, "{reason:?} is rarer than 1%: {n} of {total}");
     }
-    assert_eq!(seen.len(), 11, "every reason occurs: {seen:?}");
+    assert_eq!(seen.len(), 12, "every reason occurs: {seen:?}");
 }
 
 #[test]

@@ -90,8 +90,8 @@ pub fn question<'a>(q: &'a Question, (of_record, of_context): &'a (Sent, Sent)) 
         context: Context {
             channel: q.channel.as_deref().unwrap_or(""),
             authenticated_at: q.authenticated_at_ms,
+            invitee_email: q.invitee_email.as_deref().unwrap_or(""),
             attributes: &of_context.0,
-            ..Context::default()
         },
     }
 }
