@@ -148,8 +148,10 @@ impl Draft {
             let freed = matches!(edits.get(email.as_str()), Some(None));
             let stored = if freed { None } else { self.next.user_by_email(&email) };
             let twin = last.as_ref().filter(|(e, _)| *e == email).map(|(_, u)| u.as_str());
-            if let Some(by) = stored.or(twin).filter(|by| *by != user.as_str()) {
-                let fault = Fault::EmailTaken { email: email.clone(), user: by.to_owned() };
+            // Both: what is stored may be the claimant's own, put again, and still be claimed by another.
+            let taken = [stored, twin].into_iter().flatten().find(|by| *by != user.as_str()).map(str::to_owned);
+            if let Some(by) = taken {
+                let fault = Fault::EmailTaken { email: email.clone(), user: by };
                 self.violation(Key::User(user.clone()), "email", fault);
             } else {
                 let row = EditRow { value: (), near: user.as_str().into(), far: None };

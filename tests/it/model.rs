@@ -76,6 +76,31 @@ fn manual(name: &str, groups: &[&str]) -> Row {
 }
 
 #[test]
+fn m2_1_an_address_is_one_users_within_one_change_too() {
+    let file = base(json!({}));
+    let before = table(&file);
+    let replace = |edit: &dyn Fn(&mut Value)| {
+        let mut file = file.clone();
+        edit(&mut file);
+        violations(&before, Change::Replace { rows: rows(&file), deactivate_missing: false })
+    };
+    // Whoever has it is put again, with another name; somebody before or after it in order claims it.
+    for id in ["aaa", "zzz"] {
+        let claim = |file: &mut Value| {
+            file["users"][0]["first_name"] = "Ana".into();
+            file["users"].as_array_mut().unwrap().push(json!({"id": id, "email": "ANA@acme.com"}));
+        };
+        assert_eq!(replace(&claim), [("email", "EMAIL_TAKEN")], "{id}");
+    }
+    // Two may change places, and what is given up is free.
+    let change_places = |file: &mut Value| {
+        file["users"][0]["email"] = "l@acme.com".into();
+        file["users"][2]["email"] = "ana@acme.com".into();
+    };
+    assert_eq!(replace(&change_places), []);
+}
+
+#[test]
 fn m2_2_only_an_active_user_may_act_and_a_limited_one_by_e_mail() {
     let everyone = ["ana", "lim", "inv", "off", "nobody"].map(|u| format!("user:{u}"));
     let grants: Vec<Value> =

@@ -19,7 +19,7 @@ use crate::support::{Sent, answer, applied, blank, question, record, rows, sent,
 
 /// Organizations and questions each; more with `DOORWARD_PROPERTY_ORGANIZATIONS`, as `.ci/run` has it.
 fn organizations() -> u64 {
-    std::env::var("DOORWARD_PROPERTY_ORGANIZATIONS").map_or(250, |n| n.parse().unwrap())
+    std::env::var("DOORWARD_PROPERTY_ORGANIZATIONS").map_or(150, |n| n.parse().unwrap())
 }
 const QUESTIONS: usize = 60;
 
@@ -224,7 +224,7 @@ fn small_changes_leave_decisions_the_oracles() {
 
 /// Organizations with policies, relations and auto-share, and questions each.
 fn worlds() -> u64 {
-    organizations() * 2
+    organizations()
 }
 const WORLD_QUESTIONS: usize = 200;
 
