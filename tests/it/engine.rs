@@ -50,6 +50,7 @@ fn call(request_id: &str) -> Call {
     Call {
         organization: "acme".parse().unwrap(),
         caller: "test".into(),
+        on_behalf_of: None,
         method: "Test",
         request_id: request_id.into(),
         body: [7; 32],
