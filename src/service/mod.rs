@@ -19,6 +19,7 @@
 #![allow(clippy::option_option, reason = "the outer one: whether it is sound; the inner: whether it is given")]
 #![allow(clippy::missing_errors_doc, reason = "what cannot be is a `Refusal`, and it says why")]
 
+mod access;
 pub mod admin;
 mod convert;
 mod credential;
@@ -38,8 +39,15 @@ mod role;
 mod status;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod user;
 
+use std::sync::Arc;
+
+use crate::core::model::Millis;
+use crate::engine::Bearer;
+
+pub use access::{Needs, RPCS, needs};
 pub use admin::Admin;
 pub use convert::row::messages;
 pub use convert::value::{to_timestamp, to_value};
@@ -51,8 +59,36 @@ pub use status::DOMAIN;
 /// every request that it lets through.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// For the log, and to tell the request ids of callers apart.
+    /// For the log, and to tell the request ids of callers apart. A service account is `service:ID`,
+    /// which no platform operator's name can be.
     pub name: String,
+    /// The service account that calls; none for a platform operator.
+    pub bearer: Option<Arc<Bearer>>,
+    /// On whose behalf.
+    pub on_behalf_of: Option<Box<OnBehalfOf>>,
+}
+
+/// The user on whose behalf a call is made (rule 7.6), as the caller says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnBehalfOf {
+    /// `user:ID`.
+    pub user: String,
+    /// When the user last proved who it is (rule 4.3).
+    pub authenticated_at: Option<Millis>,
+}
+
+impl Caller {
+    /// A platform operator in its own name.
+    #[must_use]
+    pub fn operator(name: String) -> Self {
+        Self { name, bearer: None, on_behalf_of: None }
+    }
+
+    /// A service account in its own name.
+    #[must_use]
+    pub fn bearer(bearer: Arc<Bearer>) -> Self {
+        Self { name: bearer.principal.clone(), bearer: Some(bearer), on_behalf_of: None }
+    }
 }
 
 /// The descriptor sets that reflection serves: ours, and the details that errors carry, without

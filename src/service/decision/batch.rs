@@ -1,6 +1,6 @@
 //! `BatchAuthorize`: each item has a decision or an error of its own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use crate::engine::{AtLeast, Engine, ReadError};
 use super::super::fields::Fields;
 use super::super::proto::batch_authorize_result::Outcome;
 use super::super::proto::*;
+use super::super::refusal::Refusal;
 use super::super::report::revision_of;
 use super::super::request::at_least;
 use super::super::status::Failure;
@@ -64,13 +65,26 @@ impl<'a> Item<'a> {
 }
 
 /// Decides every item; those of one organization at one version.
-pub async fn decide(engine: &Engine, batch: &BatchAuthorizeRequest, patience: Duration) -> BatchAuthorizeResponse {
+/// `admits` says whether the caller may ask about an organization; nothing of others is looked up.
+pub async fn decide(
+    engine: &Engine,
+    admits: &(dyn Fn(&str) -> Result<(), Refusal> + Sync),
+    batch: &BatchAuthorizeRequest,
+    patience: Duration,
+) -> BatchAuthorizeResponse {
     let items: Vec<Item<'_>> = batch.items.iter().map(|item| Item::new(batch, item)).collect();
-    let tables = versions(engine, &items, patience).await;
+    let named: HashSet<&str> = items.iter().map(|item| item.organization).collect();
+    let open: HashSet<&str> = named.into_iter().filter(|organization| admits(organization).is_ok()).collect();
+    let tables = versions(engine, items.iter().filter(|item| open.contains(item.organization)), patience).await;
     let now = engine.now();
     let mut results = Vec::with_capacity(items.len());
     for item in &items {
-        let outcome = match one(&tables, item, now) {
+        let decided = if open.contains(item.organization) {
+            one(&tables, item, now)
+        } else {
+            Err(admits(item.organization).err().unwrap_or(Refusal::OtherOrganization).into())
+        };
+        let outcome = match decided {
             Ok(answer) => Outcome::Decision(answer),
             Err(failure) => Outcome::Error(failure.into()),
         };
@@ -86,7 +100,14 @@ type Versions<'a> = HashMap<&'a str, Option<Arc<Table>>>;
 
 /// The version of each organization that is asked about: one that reaches what its items want, if
 /// that comes in time.
-async fn versions<'a>(engine: &Engine, items: &[Item<'a>], patience: Duration) -> Versions<'a> {
+async fn versions<'a, 'i>(
+    engine: &Engine,
+    items: impl Iterator<Item = &'i Item<'a>>,
+    patience: Duration,
+) -> Versions<'a>
+where
+    'a: 'i,
+{
     let deadline = Instant::now() + patience;
     let mut wanted: HashMap<&str, Option<AtLeast<'_>>> = HashMap::new();
     for item in items {
