@@ -2,6 +2,7 @@
 
 use crate::clock::ClockError;
 use crate::core::decision::Reason;
+use crate::core::handing::Held;
 use crate::core::id::Id;
 use crate::core::model::{Key, Status};
 use crate::engine::ReadError;
@@ -47,6 +48,14 @@ pub enum Refusal {
         reason: Reason,
         /// Of which one was needed; empty if none.
         permissions: &'static [&'static str],
+    },
+    /// Rule 3.7.
+    #[error("`{principal}` would hand out `{}` at {}, and lacks it there for that time", held.pattern, held.target)]
+    HandsOut {
+        /// Who.
+        principal: String,
+        /// What.
+        held: Box<Held>,
     },
     /// Rule 7.1.
     #[error("the invite policy does not allow this address")]

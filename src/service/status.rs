@@ -138,6 +138,7 @@ impl From<Refusal> for Failure {
                 Self::new(Code::PermissionDenied, "PERMISSION_DENIED", message)
             }
             Refusal::NotAllowed { reason, .. } => Self::new(Code::PermissionDenied, reason.name(), message),
+            Refusal::HandsOut { .. } => Self::new(Code::PermissionDenied, "HANDS_OUT_MORE", message),
             Refusal::InvitePolicy => Self::field("INVITE_POLICY", "user.email", message),
             Refusal::NotSupported(_) => Self::new(Code::Unimplemented, "NOT_SUPPORTED", message),
             Refusal::Read(error) => error.into(),

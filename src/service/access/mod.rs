@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 
 use crate::core::change::Effect;
 use crate::core::decision::{Context, Question, Reason, Resource, Walk, decide};
+use crate::core::handing::lacks;
 use crate::core::model::{Key, Millis, Row};
 use crate::core::presets::INVITING;
 use crate::core::table::Table;
@@ -158,7 +159,10 @@ impl Authority {
                 }
             }
         }
-        Ok(())
+        match lacks(before, after, &outcome.effects, &subject.principal, now) {
+            None => Ok(()),
+            Some(held) => Err(Refusal::HandsOut { principal: subject.principal.clone(), held: Box::new(held) }),
+        }
     }
 }
 
