@@ -8,6 +8,8 @@
 //! On the way of a decision this costs one header lookup, one SHA-256 and one map lookup; for a service
 //! account a second map lookup and a look at its credential in the published version.
 //!
+//! A caller may say on whose behalf it calls; whether it is trusted to is not for the gate to judge.
+//!
 //! Two services answer without credentials: `grpc.health.v1.Health`, because a kubelet has none, and
 //! server reflection, which tells no more than the published API. Everything else is refused
 //! (INVARIANT 4: no setting that is absent leaves a door open).

@@ -9,8 +9,9 @@
 //!
 //! Messages are taken apart field by field (`let M { a, b } = message`), so that a new field breaks
 //! the build until someone thinks of it. What a request asks for and this version does not do is an
-//! error, never dropped. Nothing here authorizes: the layer in front puts a [`Caller`] into the
-//! request's extensions, and a request without one is refused.
+//! error, never dropped. The layer in front puts a [`Caller`] into the request's extensions, and a
+//! request without one is refused; what a caller may do is for `access` to say, from within
+//! `request::{reading, writing}` and the one way of a read and a write in `admin`.
 //!
 //! The alternative that lost: a generic handler for every create, get, list, update and delete. The
 //! five differ in small ways for each entity, and traits for those hid more than they saved.

@@ -123,6 +123,10 @@ impl Authority {
             Needs::Differences => subject.ask(table, now, &["organization.read"], &Place::default(), ""),
             Needs::Any(permissions) => {
                 let mut places = self.touched.places(table);
+                if places.is_empty() {
+                    // INVARIANT 4: to touch nothing is no way in.
+                    places.push(Place::default());
+                }
                 places.sort();
                 places.dedup();
                 places.iter().try_for_each(|place| subject.ask(table, now, permissions, place, self.touched.invitee()))
