@@ -1,6 +1,6 @@
 //! `BatchAuthorize`: each item has a decision or an error of its own.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,25 +65,20 @@ impl<'a> Item<'a> {
 }
 
 /// Decides every item; those of one organization at one version.
-/// `admits` says whether the caller may ask about an organization; nothing of others is looked up.
+/// With `own`, nothing of other organizations is looked up (rule 1.1).
 pub async fn decide(
     engine: &Engine,
-    admits: &(dyn Fn(&str) -> Result<(), Refusal> + Sync),
+    own: Option<&str>,
     batch: &BatchAuthorizeRequest,
     patience: Duration,
 ) -> BatchAuthorizeResponse {
     let items: Vec<Item<'_>> = batch.items.iter().map(|item| Item::new(batch, item)).collect();
-    let named: HashSet<&str> = items.iter().map(|item| item.organization).collect();
-    let open: HashSet<&str> = named.into_iter().filter(|organization| admits(organization).is_ok()).collect();
-    let tables = versions(engine, items.iter().filter(|item| open.contains(item.organization)), patience).await;
+    let open = |item: &Item<'_>| own.is_none_or(|own| own == item.organization);
+    let tables = versions(engine, items.iter().filter(|item| open(item)), patience).await;
     let now = engine.now();
     let mut results = Vec::with_capacity(items.len());
     for item in &items {
-        let decided = if open.contains(item.organization) {
-            one(&tables, item, now)
-        } else {
-            Err(admits(item.organization).err().unwrap_or(Refusal::OtherOrganization).into())
-        };
+        let decided = if open(item) { one(&tables, item, now) } else { Err(Refusal::OtherOrganization.into()) };
         let outcome = match decided {
             Ok(answer) => Outcome::Decision(answer),
             Err(failure) => Outcome::Error(failure.into()),

@@ -84,8 +84,11 @@ impl DecisionService for Decisions {
         let mut fields = Fields::default();
         batch::check(&mut fields, &message);
         fields.finish(Some(()))?;
-        let admits = |organization: &str| self.enter(&caller, organization);
-        Ok(Response::new(batch::decide(&self.engine, &admits, &message, patience(&metadata)).await))
+        let own = caller.bearer.as_ref().map(|bearer| bearer.organization.as_str());
+        if let Some(own) = own {
+            self.enter(&caller, own)?;
+        }
+        Ok(Response::new(batch::decide(&self.engine, own, &message, patience(&metadata)).await))
     }
 
     async fn filter_records(&self, request: Request<FilterRecordsRequest>) -> Reply<FilterRecordsResponse> {
