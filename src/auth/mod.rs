@@ -5,7 +5,10 @@
 //! none. A lookup by hash needs no constant-time comparison: the hash of a guess is not under an
 //! attacker's control. Tokens are never logged, nor are the headers that carry them.
 //!
-//! On the way of a decision this costs one header lookup, one SHA-256 and one map lookup.
+//! On the way of a decision this costs one header lookup, one SHA-256 and one map lookup; for a service
+//! account a second map lookup and a look at its credential in the published version.
+//!
+//! A caller may say on whose behalf it calls; whether it is trusted to is not for the gate to judge.
 //!
 //! Two services answer without credentials: `grpc.health.v1.Health`, because a kubelet has none, and
 //! server reflection, which tells no more than the published API. Everything else is refused
@@ -22,17 +25,23 @@ use http::header::AUTHORIZATION;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::engine::{Engine, TokenHash};
-use crate::service::{Caller, DOMAIN};
+use crate::core::condition::parse_timestamp;
+use crate::core::id::OpaqueId;
+use crate::engine::{Engine, Shut, TokenHash};
+use crate::service::{Caller, DOMAIN, OnBehalfOf};
 
+pub use crate::engine::{Malformed, Token};
 pub use first::{FirstTokenError, first_token};
-pub use token::{Malformed, Token, TokenFileError};
+pub use token::TokenFileError;
 
 /// The name of every caller of a server that asks for no credentials.
 pub const DEV: &str = "dev";
 /// The name that the first token stands for.
 pub const ADMIN: &str = "admin";
-const REASON: &str = "UNAUTHENTICATED";
+/// The metadata that name the user on whose behalf a call is made (rule 7.6): `user:ID`.
+pub const ON_BEHALF_OF: &str = "x-doorward-on-behalf-of";
+/// The metadata that say when that user last proved who it is (rule 4.3): RFC 3339.
+pub const AUTHENTICATED_AT: &str = "x-doorward-authenticated-at";
 
 /// Paths that need no credentials.
 const OPEN: [&str; 3] =
@@ -48,7 +57,8 @@ pub struct Gate {
     everyone: Option<Caller>,
 }
 
-/// Why a call does not come in. Nothing here says whether a token almost fits.
+/// Why a call does not come in. Nothing here says whether a token almost fits; only whoever has the whole
+/// of one that ended hears of that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No `authorization`.
@@ -60,6 +70,43 @@ pub enum Refusal {
     /// Nobody has this token.
     #[error("unknown token")]
     Unknown,
+    /// It was somebody's.
+    #[error("the credential was revoked")]
+    Revoked,
+    /// It was somebody's.
+    #[error("the credential has expired")]
+    Expired,
+    /// Rules 2.5 and 4.2.
+    #[error("the service account is inactive")]
+    Inactive,
+    /// Not of the form.
+    #[error(
+        "malformed metadata: send `{ON_BEHALF_OF}: user:ID` once, and with it `{AUTHENTICATED_AT}: TIME` (RFC 3339) \
+         at most once"
+    )]
+    OnBehalfOf,
+}
+
+impl Refusal {
+    fn of(shut: Shut) -> Self {
+        match shut {
+            Shut::Unknown => Self::Unknown,
+            Shut::Revoked => Self::Revoked,
+            Shut::Expired => Self::Expired,
+            Shut::Inactive => Self::Inactive,
+        }
+    }
+
+    /// The stable reason in the API.
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Missing | Self::Malformed | Self::Unknown => "UNAUTHENTICATED",
+            Self::Revoked => "CREDENTIAL_REVOKED",
+            Self::Expired => "CREDENTIAL_EXPIRED",
+            Self::Inactive => "PRINCIPAL_INACTIVE",
+            Self::OnBehalfOf => "INVALID_REQUEST",
+        }
+    }
 }
 
 /// Why the tokens that the operator provides cannot be used.
@@ -77,7 +124,7 @@ impl Gate {
     /// A gate that asks for no credentials. The server holds it to loopback.
     #[must_use]
     pub fn open_to_all(engine: Arc<Engine>) -> Self {
-        let everyone = Some(Caller { name: DEV.into() });
+        let everyone = Some(Caller::operator(DEV.into()));
         Self { engine, provided: Arc::new([]), everyone }
     }
 
@@ -92,7 +139,7 @@ impl Gate {
             if provided.iter().any(|(_, caller)| caller.name == name) {
                 return Err(ProvidedError::SameName(name));
             }
-            provided.push((token.hash(), Caller { name }));
+            provided.push((token.hash(), Caller::operator(name)));
         }
         Ok(Self { engine, provided: provided.into(), everyone: None })
     }
@@ -120,12 +167,42 @@ impl Gate {
         }
         let text = bearer(value.as_bytes()).ok_or(Refusal::Malformed)?;
         let hash = Token::hash_of(text).map_err(|Malformed| Refusal::Malformed)?;
-        self.known(&hash).ok_or(Refusal::Unknown)
+        match self.operator(&hash) {
+            Some(operator) => Ok(operator),
+            None => self.engine.bearer(&hash).map(Caller::bearer).map_err(Refusal::of),
+        }
     }
 
-    fn known(&self, hash: &TokenHash) -> Option<Caller> {
-        let stored = self.engine.with_token(hash, |row| Caller { name: row.name.as_str().into() });
+    /// On whose behalf the caller says that it calls (rule 7.6). Whether it is trusted to, and whether the
+    /// user may act, is for the services to find out.
+    ///
+    /// # Errors
+    /// The metadata say it twice, or not of a user.
+    pub fn on_behalf_of(headers: &HeaderMap) -> Result<Option<OnBehalfOf>, Refusal> {
+        let Some(user) = only(headers, ON_BEHALF_OF)? else {
+            // One without the other is a mistake that would be somebody's power.
+            return if headers.contains_key(AUTHENTICATED_AT) { Err(Refusal::OnBehalfOf) } else { Ok(None) };
+        };
+        let id = user.strip_prefix("user:").ok_or(Refusal::OnBehalfOf)?;
+        OpaqueId::check(id).map_err(|_| Refusal::OnBehalfOf)?;
+        let at = only(headers, AUTHENTICATED_AT)?;
+        let at = at.map(|at| parse_timestamp(at).map_err(|_| Refusal::OnBehalfOf)).transpose()?;
+        Ok(Some(OnBehalfOf { user: user.to_owned(), authenticated_at: at }))
+    }
+
+    fn operator(&self, hash: &TokenHash) -> Option<Caller> {
+        let stored = self.engine.with_token(hash, |row| Caller::operator(row.name.as_str().into()));
         stored.or_else(|| self.provided.iter().find(|(known, _)| known == hash).map(|(_, caller)| caller.clone()))
+    }
+}
+
+/// A text that may be sent once.
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Refusal> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => std::str::from_utf8(value.as_bytes()).map(Some).map_err(|_| Refusal::OnBehalfOf),
+        (Some(_), Some(_)) => Err(Refusal::OnBehalfOf),
     }
 }
 
@@ -137,8 +214,12 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
-        let details = ErrorDetails::with_error_info(REASON, DOMAIN, []);
-        Self::with_error_details(Code::Unauthenticated, refusal.to_string(), details)
+        let details = ErrorDetails::with_error_info(refusal.reason(), DOMAIN, []);
+        let code = match refusal {
+            Refusal::OnBehalfOf => Code::InvalidArgument,
+            _ => Code::Unauthenticated,
+        };
+        Self::with_error_details(code, refusal.to_string(), details)
     }
 }
 

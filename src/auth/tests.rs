@@ -47,7 +47,7 @@ async fn only_the_right_header_comes_in() {
     let gate = Gate::for_tokens(engine, &[]).unwrap();
     let text = token.text();
 
-    let admitted = Ok(Caller { name: "ci".into() });
+    let admitted = Ok(Caller::operator("ci".into()));
     assert_eq!(gate.admit(&headers(&[&format!("Bearer {text}")])), admitted);
     assert_eq!(gate.admit(&headers(&[&format!("bEARER {text}")])), admitted, "a scheme's case does not matter");
 
@@ -82,7 +82,7 @@ fn a_server_without_tokens_lets_nobody_in() {
 #[test]
 fn in_development_everyone_is_dev() {
     let gate = Gate::open_to_all(engine());
-    assert_eq!(gate.admit(&HeaderMap::new()), Ok(Caller { name: DEV.into() }));
+    assert_eq!(gate.admit(&HeaderMap::new()), Ok(Caller::operator(DEV.into())));
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn a_token_file_names_its_caller() {
     let file = token_file(folder.path(), "billing.token", &format!("{}\n", token.text()));
     let gate = Gate::for_tokens(engine(), std::slice::from_ref(&file)).unwrap();
     let caller = gate.admit(&headers(&[&format!("Bearer {}", token.text())]));
-    assert_eq!(caller, Ok(Caller { name: "billing".into() }));
+    assert_eq!(caller, Ok(Caller::operator("billing".into())));
 
     let twin = token_file(folder.path(), "billing.old", token.text());
     let same = Gate::for_tokens(engine(), &[file, twin]);
@@ -137,7 +137,7 @@ async fn the_first_token_is_in_a_file_for_this_user_alone_and_comes_in() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
     let text = fs::read_to_string(&path).unwrap();
     let gate = Gate::for_tokens(engine, &[]).unwrap();
-    assert_eq!(gate.admit(&headers(&[&format!("Bearer {}", text.trim_end())])), Ok(Caller { name: ADMIN.into() }));
+    assert_eq!(gate.admit(&headers(&[&format!("Bearer {}", text.trim_end())])), Ok(Caller::operator(ADMIN.into())));
 }
 
 #[tokio::test]

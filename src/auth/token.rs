@@ -1,33 +1,15 @@
-//! The text of a token, and its hash.
+//! Token files.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
-
-use crate::clock::{Clock, ClockError};
 use crate::core::id::Id;
-use crate::engine::TokenHash;
+use crate::engine::{Malformed, Token};
 
-const PREFIX: &[u8] = b"dw_";
-/// `dw_` and 32 bytes in base64.
-const LENGTH: usize = 46;
 /// A token file is a token and perhaps a line's end.
 const MAX_FILE_BYTES: u64 = 1024;
-
-/// A bearer token. Its text goes to a file and nowhere else: it has no `Display`, and its `Debug`
-/// shows nothing.
-pub struct Token(String);
-
-/// This is no token of ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a token is `dw_` and 43 characters of URL-safe base64")]
-pub struct Malformed;
 
 /// Why a token file is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -54,56 +36,6 @@ pub enum TokenFileError {
         /// The file.
         path: PathBuf,
     },
-}
-
-impl Token {
-    /// A new one that nobody can guess.
-    ///
-    /// # Errors
-    /// The system has no randomness to give.
-    pub fn random(clock: &dyn Clock) -> Result<Self, ClockError> {
-        let (first, second) = (clock.random()?, clock.random()?);
-        let mut text = String::with_capacity(LENGTH);
-        text.push_str("dw_");
-        URL_SAFE_NO_PAD.encode_string([first, second].concat(), &mut text);
-        Ok(Self(text))
-    }
-
-    /// # Errors
-    /// This is no token of ours.
-    pub fn parse(text: &str) -> Result<Self, Malformed> {
-        Self::hash_of(text.as_bytes())?;
-        Ok(Self(text.to_owned()))
-    }
-
-    /// What the store keeps of it.
-    #[must_use]
-    pub fn hash(&self) -> TokenHash {
-        Sha256::digest(&self.0).into()
-    }
-
-    /// The hash of a token's text, without keeping it. Length and prefix are looked at first, so
-    /// that a long header costs nothing.
-    ///
-    /// # Errors
-    /// This is no token of ours.
-    #[inline]
-    pub fn hash_of(text: &[u8]) -> Result<TokenHash, Malformed> {
-        let ours = text.len() == LENGTH && text.starts_with(PREFIX);
-        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        if ours && text.iter().all(plain) { Ok(Sha256::digest(text).into()) } else { Err(Malformed) }
-    }
-
-    /// The text, for the file that hands it over.
-    pub(super) fn text(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(..)")
-    }
 }
 
 /// Reads a token file; the token's name is the file's, without its extension.

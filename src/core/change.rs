@@ -263,7 +263,9 @@ fn change_groups(draft: &mut super::draft::PrincipalDraft, group: u32, add: bool
 /// Makes the organization equal to `rows`: what is not among them is deleted first, then what is
 /// new or different is put, in the order of the kinds.
 fn replace(table: &Table, draft: &mut Draft, rows: Vec<Row>, deactivate_missing: bool) {
-    let mut old: HashMap<Key, Row> = table.rows().map(|row| (row.key(), row)).collect();
+    // Files do not speak of credentials.
+    let covered = table.rows().filter(|row| !matches!(row, Row::Credential(_)));
+    let mut old: HashMap<Key, Row> = covered.map(|row| (row.key(), row)).collect();
     let mut new: BTreeMap<Key, Row> = BTreeMap::new();
     for row in rows {
         let key = row.key();

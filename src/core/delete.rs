@@ -33,7 +33,9 @@ impl Draft {
                 doomed.insert(Key::Policy(policy.row.id.clone()));
             }
         }
-        let alone = |k: &Key| matches!(k, Key::Assignment(..) | Key::Grant(..) | Key::Related(..) | Key::Policy(_));
+        let alone = |k: &Key| {
+            matches!(k, Key::Assignment(..) | Key::Grant(..) | Key::Related(..) | Key::Policy(_) | Key::Credential(_))
+        };
         if !doomed.iter().all(alone) {
             let edges: Vec<Key> =
                 self.next.edge_rows().map(|row| row.key()).filter(|k| refers(&doomed, &self.next, k)).collect();
@@ -319,6 +321,7 @@ impl Draft {
                 self.delete_edge(key);
             }
             Key::Policy(id) => self.take_policy(id),
+            Key::Credential(id) => self.take_credential(id),
         }
     }
 }

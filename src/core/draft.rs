@@ -162,6 +162,7 @@ impl Draft {
             }
             Row::Related(row) => self.put_related(&key, row),
             Row::Policy(row) => self.put_policy(&key, row),
+            Row::Credential(row) => self.put_credential(&key, row),
         }
         self.touched.insert(key);
     }

@@ -8,8 +8,8 @@ use super::fault::Fault;
 use super::id::{Id, OpaqueId};
 use super::limits;
 use super::model::{
-    Account, FieldType, Group, GroupKind, InvitePolicy, Key, Object, ObjectKind, Permission, PrivateTo, Role, RoleKind,
-    Scope, ServiceAccount, Settings, Status, User, Value,
+    Account, Credential, FieldType, Group, GroupKind, InvitePolicy, Key, Member, Object, ObjectKind, Permission,
+    PrivateTo, Role, RoleKind, Scope, ServiceAccount, Settings, Status, User, Value,
 };
 use super::packed;
 use super::pages::{Edit, EditRow, Pages};
@@ -393,6 +393,36 @@ impl Draft {
         let attributes = std::mem::take(&mut row.attributes);
         let far = packed::far(form, &attributes, &minicbor::to_vec(&row).unwrap_or_default());
         self.upsert_principal(true, &row.id, value, groups, far);
+    }
+
+    pub(super) fn put_credential(&mut self, key: &Key, row: Credential) {
+        self.text(key, "display_name", &row.display_name, limits::MAX_NAME_BYTES);
+        let known = self.member(&Member::Service(row.service.clone()));
+        if self.note(key, "service_account", known).is_none() {
+            return;
+        }
+        let service = row.service.as_str();
+        let of: &[Id] = self.next.credentials_of.get(service).map_or(&[], |ids| ids);
+        let mut of: Vec<Id> = of.iter().filter(|id| **id != row.id).cloned().collect();
+        self.bound(
+            key,
+            of.len() >= limits::MAX_CREDENTIALS,
+            "credentials of one service account",
+            limits::MAX_CREDENTIALS,
+        );
+        // Rows of a store come by id, not by age.
+        let age = |id: &Id| self.next.credential(id.as_str()).map(|c| c.created_at);
+        let at = of.partition_point(|id| (age(id), id) < (Some(row.created_at), &row.id));
+        of.insert(at, row.id.clone());
+        self.next.credentials_of.insert(service.into(), of.into());
+        self.next.credentials.insert(row.id.as_str().into(), Arc::new(row));
+    }
+
+    pub(super) fn take_credential(&mut self, id: &Id) {
+        let Some(row) = self.next.credentials.remove(id.as_str()) else { return };
+        if let Some(of) = self.next.credentials_of.get_mut(row.service.as_str()) {
+            *of = of.iter().filter(|other| *other != id).cloned().collect();
+        }
     }
 
     /// The number of the form that these attributes have.

@@ -16,6 +16,8 @@ pub const MAX_HELD_AT_RECORD: usize = 10_000;
 pub const MAX_POLICIES: usize = 1_000;
 /// Members of one data-access policy.
 pub const MAX_POLICY_MEMBERS: usize = 1_000;
+/// Credentials of one service account, those included that ended.
+pub const MAX_CREDENTIALS: usize = 100;
 /// E-mail domains of an organization, of a dynamic group or of the invite policy.
 pub const MAX_DOMAINS: usize = 1_000;
 /// Declared fields of an object, declared user attributes, or attributes of one principal.

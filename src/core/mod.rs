@@ -12,6 +12,7 @@
 //! filter             the same walk, asked of many records
 //! explain            what that walk said, and its proof
 //! condition          the language of data-access policies
+//! handing            who gives what to whom by a change: rule 3.7
 //! packed             principals' attributes, small and readable in place
 //! presets            the shipped catalogues and roles, as data
 //! ```
@@ -31,6 +32,7 @@ pub mod condition;
 pub mod decision;
 pub mod explain;
 pub mod filter;
+pub mod handing;
 pub mod id;
 pub mod limits;
 pub mod model;

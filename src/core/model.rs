@@ -658,6 +658,48 @@ pub struct Related {
     pub record: OpaqueId,
 }
 
+/// A token by which a service account authenticates (rule 2.5). Of the token itself only its hash
+/// is kept. One that ended stays, so that it can be told when and by what.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Credential {
+    /// Made by the server.
+    #[n(0)]
+    pub id: Id,
+    /// Whose.
+    #[n(1)]
+    pub service: OpaqueId,
+    /// For people; may be empty.
+    #[n(2)]
+    pub display_name: String,
+    /// SHA-256 of the token.
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub hash: [u8; 32],
+    /// When it was made.
+    #[n(4)]
+    pub created_at: Millis,
+    /// The first millisecond in which it is not valid any more.
+    #[n(5)]
+    pub expires_at: Option<Millis>,
+    /// When it was revoked.
+    #[n(6)]
+    pub revoked_at: Option<Millis>,
+    /// The credential that replaced it.
+    #[n(7)]
+    pub rotated_to: Option<Id>,
+    /// Whether its bearer is trusted to act on behalf of users (rule 7.6).
+    #[n(8)]
+    pub acts_for_users: bool,
+}
+
+impl Credential {
+    /// Whether it authenticates at `now`.
+    #[inline]
+    #[must_use]
+    pub fn is_valid(&self, now: Millis) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
 /// One entity of an organization, whole.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub enum Row {
@@ -697,6 +739,9 @@ pub enum Row {
     /// A data-access policy.
     #[n(11)]
     Policy(#[n(0)] Policy),
+    /// A service account's credential.
+    #[n(12)]
+    Credential(#[n(0)] Credential),
 }
 
 /// Identifies a [`Row`]. The order of the variants is the order in which rows are loaded: what a
@@ -739,6 +784,9 @@ pub enum Key {
     /// Relation, member, object, record.
     #[n(10)]
     Related(#[n(0)] Relation, #[n(1)] Member, #[n(2)] Id, #[n(3)] OpaqueId),
+    /// A credential.
+    #[n(12)]
+    Credential(#[n(0)] Id),
 }
 
 impl Row {
@@ -758,6 +806,7 @@ impl Row {
             Self::Grant(g) => Key::Grant(g.permission.clone(), g.member.clone(), g.target.clone()),
             Self::Related(r) => Key::Related(r.relation, r.member.clone(), r.object.clone(), r.record.clone()),
             Self::Policy(p) => Key::Policy(p.id.clone()),
+            Self::Credential(c) => Key::Credential(c.id.clone()),
         }
     }
 }
@@ -794,7 +843,12 @@ impl Row {
             }
             Self::Service(s) => tidy(&mut s.groups),
             Self::Policy(p) => p.members.sort(),
-            Self::Account(_) | Self::Object(_) | Self::Assignment(_) | Self::Grant(_) | Self::Related(_) => {}
+            Self::Account(_)
+            | Self::Object(_)
+            | Self::Assignment(_)
+            | Self::Grant(_)
+            | Self::Related(_)
+            | Self::Credential(_) => {}
         }
         self
     }
@@ -892,6 +946,7 @@ impl Key {
                 format!("relation `{relation}` of `{member}` to record `{record}` of object `{object}`")
             }
             Self::Policy(id) => format!("data-access policy `{id}`"),
+            Self::Credential(id) => format!("credential `{id}`"),
         }
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::id::{Id, OpaqueId};
 use super::model::{
-    Assignment, Grant, Group, Key, Member, Object, Related, Role, Row, ServiceAccount, Settings, Status, Target, User,
-    UserKind, Visibility,
+    Assignment, Credential, Grant, Group, Key, Member, Object, Related, Role, Row, ServiceAccount, Settings, Status,
+    Target, User, UserKind, Visibility,
 };
 use super::packed::Far;
 use super::pages::{Pages, Position};
@@ -141,6 +141,7 @@ impl Table {
                 Some(Row::Related(Related { relation, member, object, record }))
             }
             Key::Policy(id) => Some(Row::Policy(self.policy_slot(id)?.row.clone())),
+            Key::Credential(id) => Some(Row::Credential(Credential::clone(self.credential(id.as_str())?))),
         }
     }
 
@@ -330,6 +331,22 @@ impl Table {
             .chain(services)
             .chain(self.edge_rows())
             .chain(self.policies().map(|p| Row::Policy(p.row.clone())))
+            .chain(self.credentials.values().map(|c| Row::Credential(Credential::clone(c))))
+    }
+
+    /// The credential of that id.
+    #[inline]
+    #[must_use]
+    pub fn credential(&self, id: &str) -> Option<&Arc<Credential>> {
+        self.credentials.get(id)
+    }
+
+    /// The credentials of every service account, or of one, by service account, oldest first.
+    pub fn credentials<'a>(&'a self, service: Option<&'a str>) -> impl Iterator<Item = &'a Arc<Credential>> {
+        let one = service.and_then(|id| self.credentials_of.get(id));
+        let all = service.is_none().then(|| self.credentials_of.values());
+        let ids = one.into_iter().chain(all.into_iter().flatten()).flat_map(|ids| ids.iter());
+        ids.filter_map(|id| self.credential(id.as_str()))
     }
 
     /// The user with this e-mail address, compared case-insensitively (rule 2.1).

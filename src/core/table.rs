@@ -25,7 +25,8 @@ use super::id::Pattern;
 use super::id::{Id, PermissionName};
 use super::limits;
 use super::model::{
-    Account, Group, GroupKind, Level, Object, Period, Permission, Policy, Relation, Role, Settings, Status, UserKind,
+    Account, Credential, Group, GroupKind, Level, Object, Period, Permission, Policy, Relation, Role, Settings, Status,
+    UserKind,
 };
 use super::packed::Form;
 use super::pages::{Found, Pages};
@@ -82,6 +83,10 @@ pub struct Table {
     pub(super) form_slots: Vector<Form>,
     /// The number of the permission to invite (rule 4.9).
     pub(super) inviting: Option<u32>,
+    /// By id.
+    pub(super) credentials: OrdMap<Box<str>, Arc<Credential>>,
+    /// By service account: the ids of its credentials, oldest first.
+    pub(super) credentials_of: OrdMap<Box<str>, Arc<[Id]>>,
 }
 
 /// What a permission's name or alias leads to.
@@ -521,6 +526,8 @@ impl Table {
             forms: OrdMap::new(),
             form_slots: Vector::new(),
             inviting: None,
+            credentials: OrdMap::new(),
+            credentials_of: OrdMap::new(),
         }
     }
 

@@ -8,7 +8,9 @@
 //!
 //! **A decision.** One published version, no lock, no await (an unreached least revision aside).
 
+mod credentials;
 mod rows;
+mod token;
 mod tokens;
 mod write;
 
@@ -26,9 +28,11 @@ use crate::core::table::Table;
 use crate::snapshot::{Published, Snapshots};
 use crate::store::{Committer, CommitterOptions, PolicyStore, StoreError};
 
+pub use credentials::{Bearer, Shut};
 pub use rows::{Birth, Logged};
+pub use token::{Malformed, Token};
 pub use tokens::{TokenHash, TokenRow};
-pub use write::{Call, Create, Outcome, WriteError, Written};
+pub use write::{Call, Create, Guard, Outcome, WriteError, Written};
 
 use write::Head;
 
@@ -44,12 +48,15 @@ pub struct Engine {
     /// Every organization that is or may be about to be.
     heads: DashMap<Box<str>, Arc<Mutex<Head>>>,
     tokens: tokens::Tokens,
+    credentials: Arc<credentials::Credentials>,
 }
 
 /// What the committer hands back once it is on disk.
 struct Durable {
     /// None for the server's own rows.
     table: Option<Arc<Table>>,
+    /// Tokens that it brings or ends.
+    credentials: Vec<credentials::Entry>,
     done: oneshot::Sender<()>,
 }
 
@@ -132,6 +139,7 @@ impl Engine {
     ) -> Result<Self, OpenError> {
         let snapshots = Arc::new(Snapshots::default());
         let heads = DashMap::new();
+        let credentials = Arc::new(credentials::Credentials::default());
         let mut tokens = tokens::Loaded::default();
         for (scope, _) in store.scopes()? {
             if scope.is_empty() {
@@ -139,14 +147,16 @@ impl Engine {
                 continue;
             }
             let head = load(&*store, &scope)?;
+            credentials.apply(credentials::all(head.table()));
             snapshots.publish([Arc::clone(head.table())]);
             heads.insert(scope.into(), Arc::new(Mutex::new(head)));
         }
         snapshots.sweep();
         let publisher = Arc::clone(&snapshots);
-        let on_durable = move |batch: Vec<Durable>| publish(&publisher, batch);
+        let index = Arc::clone(&credentials);
+        let on_durable = move |batch: Vec<Durable>| publish(&publisher, &index, batch);
         let committer = Committer::spawn(Arc::clone(&store), CommitterOptions::default(), on_durable, on_fatal)?;
-        Ok(Self { store, clock, snapshots, committer, heads, tokens: tokens::Tokens::new(tokens) })
+        Ok(Self { store, clock, snapshots, committer, heads, tokens: tokens::Tokens::new(tokens), credentials })
     }
 
     /// The clock that decisions use.
@@ -315,10 +325,12 @@ fn check_history(table: &Table, at_least: AtLeast<'_>) -> Result<(), ReadError> 
 }
 
 /// Publishes the last version of each organization in the batch, then acknowledges everyone.
-fn publish(snapshots: &Snapshots, batch: Vec<Durable>) {
+fn publish(snapshots: &Snapshots, index: &credentials::Credentials, batch: Vec<Durable>) {
     let mut last: Vec<Arc<Table>> = Vec::new();
     let mut waiting = Vec::with_capacity(batch.len());
-    for Durable { table, done } in batch {
+    let mut entries = Vec::new();
+    for Durable { table, credentials, done } in batch {
+        entries.extend(credentials);
         if let Some(table) = table {
             last.retain(|t| t.id() != table.id());
             last.push(table);
@@ -326,6 +338,7 @@ fn publish(snapshots: &Snapshots, batch: Vec<Durable>) {
         waiting.push(done);
     }
     // INVARIANT 1: what comes out of the committer is on disk; only now may anyone see or hear of it.
+    index.apply(entries);
     snapshots.publish(last);
     for done in waiting {
         // Whoever gave up waiting does not hear of it.

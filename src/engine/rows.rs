@@ -61,6 +61,9 @@ pub struct Logged {
     /// The delta.
     #[n(3)]
     pub writes: Vec<Write>,
+    /// On whose behalf (rule 7.6).
+    #[n(4)]
+    pub on_behalf_of: Option<String>,
 }
 
 /// What a stored row is.
@@ -92,6 +95,7 @@ fn kind(key: &Key) -> u8 {
         Key::Grant(..) => 9,
         Key::Related(..) => 10,
         Key::Policy(_) => 11,
+        Key::Credential(_) => 12,
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Call {
     pub organization: Id,
     /// Who calls, for the log and for request ids.
     pub caller: String,
+    /// On whose behalf (rule 7.6), for both too.
+    pub on_behalf_of: Option<String>,
     /// The gRPC method, for the log and for request ids.
     pub method: &'static str,
     /// Makes a retry safe; empty for none.
@@ -61,6 +63,33 @@ pub struct Outcome {
     pub revision: Revision,
     /// What became of each row.
     pub effects: Vec<(Key, Effect)>,
+}
+
+/// Says whether a write may be made. Asked under the organization's writer, of the version that the
+/// write plans against.
+pub trait Guard<E>: Send + 'static {
+    /// Before anything else, a replay included.
+    ///
+    /// # Errors
+    /// It may not.
+    fn admit(&self, table: &Table, now: Millis) -> Result<(), E>;
+
+    /// Once it is known what would change, before it is stored.
+    ///
+    /// # Errors
+    /// It may not.
+    fn review(&self, outcome: &Outcome, now: Millis) -> Result<(), E>;
+}
+
+/// Everything may be done.
+impl<E> Guard<E> for () {
+    fn admit(&self, _: &Table, _: Millis) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn review(&self, _: &Outcome, _: Millis) -> Result<(), E> {
+        Ok(())
+    }
 }
 
 /// The encoded reply of a write.
@@ -163,10 +192,30 @@ impl Engine {
         P: FnOnce(&Table) -> Result<Vec<Change>, E> + Send + 'static,
         R: FnOnce(&Outcome) -> Vec<u8> + Send + 'static,
     {
+        self.write_guarded(call, (), plan, reply).await
+    }
+
+    /// As [`Engine::write`], if `guard` allows it.
+    ///
+    /// # Errors
+    /// As [`Engine::write`]; what the guard says is [`WriteError::Plan`].
+    pub async fn write_guarded<E, G, P, R>(
+        self: &Arc<Self>,
+        call: Call,
+        guard: G,
+        plan: P,
+        reply: R,
+    ) -> Result<Written, WriteError<E>>
+    where
+        E: Send + 'static,
+        G: Guard<E>,
+        P: FnOnce(&Table) -> Result<Vec<Change>, E> + Send + 'static,
+        R: FnOnce(&Outcome) -> Vec<u8> + Send + 'static,
+    {
         let engine = Arc::clone(self);
         let organization = call.organization.clone();
         // Applying a large file takes long; it must not sit on a runtime's thread.
-        let step = tokio::task::spawn_blocking(move || engine.write_blocking(&call, plan, reply)).await;
+        let step = tokio::task::spawn_blocking(move || engine.write_blocking(&call, &guard, plan, reply)).await;
         let (step, tentative) = step.map_err(|_| WriteError::Stopping)?;
         match step {
             Ok(Step::Submitted(reply, durable)) => {
@@ -203,6 +252,7 @@ impl Engine {
     fn write_blocking<E>(
         &self,
         call: &Call,
+        guard: &impl Guard<E>,
         plan: impl FnOnce(&Table) -> Result<Vec<Change>, E>,
         reply: impl FnOnce(&Outcome) -> Vec<u8>,
     ) -> (Result<Step, WriteError<E>>, u64) {
@@ -218,7 +268,7 @@ impl Engine {
             if !self.heads.get(id).is_some_and(|current| Arc::ptr_eq(&current, &found)) {
                 continue;
             }
-            let step = self.write_locked(call, &mut head, plan, reply);
+            let step = self.write_locked(call, &mut head, guard, plan, reply);
             let tentative = head.table.revision();
             if tentative == 0 {
                 // It was not created after all.
@@ -248,12 +298,14 @@ impl Engine {
         &self,
         call: &Call,
         head: &mut Head,
+        guard: &impl Guard<E>,
         plan: impl FnOnce(&Table) -> Result<Vec<Change>, E>,
         reply: impl FnOnce(&Outcome) -> Vec<u8>,
     ) -> Result<Step, WriteError<E>> {
         let now = self.clock.now();
         let id = request_id(call);
         let before = Arc::clone(&head.table);
+        guard.admit(&before, now).map_err(WriteError::Plan)?;
         if let Some(answered) = id.as_ref().and_then(|id| head.answered.get(id))
             && answered.at > now - REQUEST_ID_KEPT_MS
         {
@@ -275,6 +327,7 @@ impl Engine {
         let seen = if call.validate_only { &before } else { &after };
         let revision = Revision { history: Arc::clone(seen.history()), number: seen.revision() };
         let outcome = Outcome { before: Arc::clone(&before), after: Arc::clone(&after), revision, effects };
+        guard.review(&outcome, now).map_err(WriteError::Plan)?;
         let reply = reply(&outcome);
         if call.validate_only || outcome.effects.is_empty() {
             return Ok(Step::Unchanged { reply, revision: before.revision(), replayed: false });
@@ -299,16 +352,23 @@ impl Engine {
             return Err(WriteError::TooManyRequestIds);
         }
         let revision = after.revision();
+        let credentials = super::credentials::entries(&head.table, &writes);
         let mut stored: Vec<_> = writes.iter().map(rows::of_write).collect();
         stored.extend(gone.iter().map(|id| rows::forget_answered(id)));
         stored.extend(head.birth.iter().map(rows::of_birth));
         let answered = id.map(|id| Answered { id, body: call.body.to_vec(), at: now, reply: reply.clone(), revision });
         stored.extend(answered.iter().map(rows::of_answered));
-        let logged = Logged { at: now, caller: call.caller.clone(), method: call.method.to_owned(), writes };
+        let logged = Logged {
+            at: now,
+            caller: call.caller.clone(),
+            method: call.method.to_owned(),
+            writes,
+            on_behalf_of: call.on_behalf_of.clone(),
+        };
         let scope = call.organization.to_string();
         let commit = Commit { scope, revision, log: rows::encode(&logged), rows: stored };
         let (done, durable) = oneshot::channel();
-        self.committer.submit(commit, Durable { table: Some(Arc::clone(&after)), done })?;
+        self.committer.submit(commit, Durable { table: Some(Arc::clone(&after)), credentials, done })?;
         // INVARIANT 2: the next write builds on this one, under the same lock and in the committer's order.
         head.table = after;
         head.birth = None;
@@ -326,7 +386,8 @@ fn request_id(call: &Call) -> Option<Vec<u8>> {
         return None;
     }
     let mut hash = Sha256::new();
-    for part in [call.caller.as_str(), call.method, &call.request_id] {
+    let parts = [call.caller.as_str(), call.method, &call.request_id];
+    for part in parts.into_iter().chain(call.on_behalf_of.as_deref()) {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }

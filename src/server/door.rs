@@ -20,8 +20,8 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 use tracing::Instrument;
 
-use crate::auth::Gate;
-use crate::service::DOMAIN;
+use crate::auth::{Gate, Refusal};
+use crate::service::{Caller, DOMAIN};
 use crate::telemetry::{self, Sampler, Trace};
 
 /// How long a call other than a decision may take until its answer begins.
@@ -77,7 +77,7 @@ impl<D: Decisions> Door<D> {
     pub(super) fn answer(&self, mut request: Request<Body>) -> Answer {
         let path = request.uri().path();
         if !Gate::is_open(path) {
-            match self.gate.admit(request.headers()) {
+            match self.admit(&request) {
                 Ok(caller) => {
                     request.extensions_mut().insert(caller);
                 }
@@ -89,6 +89,17 @@ impl<D: Decisions> Door<D> {
             None => Answer::Coming(self.dispatch(request)),
             Some(trace) => Answer::Coming(self.traced(request, trace)),
         }
+    }
+
+    /// Who calls, and on whose behalf. An operator's question is answered whoever it is for: nothing
+    /// more is looked at.
+    #[inline]
+    fn admit(&self, request: &Request<Body>) -> Result<Caller, Refusal> {
+        let mut caller = self.gate.admit(request.headers())?;
+        if caller.bearer.is_some() || !is_of::<D>(request.uri().path()) {
+            caller.on_behalf_of = Gate::on_behalf_of(request.headers())?.map(Box::new);
+        }
+        Ok(caller)
     }
 
     fn dispatch(&self, request: Request<Body>) -> BoxFuture<Response<Body>, Infallible> {

@@ -8,12 +8,12 @@ use tonic::{Response, Status};
 use crate::core::change::Change;
 use crate::core::model::{Key, Row};
 use crate::core::table::Table;
-use crate::engine::{Call, Engine};
+use crate::engine::{Engine, Outcome};
 
 use super::mask::Patch;
 use super::refusal::Refusal;
 use super::report::Report;
-use super::request::Read;
+use super::request::{Read, Writing};
 
 /// The answer of a call.
 pub type Reply<R> = Result<Response<R>, Status>;
@@ -37,18 +37,33 @@ impl Admin {
     /// Carries out a write and returns its reply, or the one that the same request had before.
     pub(super) async fn write<R: Message + Default>(
         &self,
-        call: Call,
+        writing: Writing,
         plan: impl FnOnce(&Table) -> Planned + Send + 'static,
         reply: impl FnOnce(Report<'_>) -> R + Send + 'static,
     ) -> Reply<R> {
-        let written = self.engine.write(call, plan, |outcome| reply(Report(outcome)).encode_to_vec()).await?;
-        let reply = R::decode(written.reply.as_slice());
-        Ok(Response::new(reply.map_err(|_| Refusal::Internal("a stored reply cannot be decoded"))?))
+        Ok(Response::new(self.written(writing, plan, reply).await?.0))
     }
 
-    /// The version that a read asks for.
+    /// As [`Admin::write`]; also whether the reply is one that the same request had before.
+    pub(super) async fn written<R: Message + Default>(
+        &self,
+        writing: Writing,
+        plan: impl FnOnce(&Table) -> Planned + Send + 'static,
+        reply: impl FnOnce(Report<'_>) -> R + Send + 'static,
+    ) -> Result<(R, bool), Status> {
+        let Writing { call, authority } = writing;
+        let reply = |outcome: &Outcome| reply(Report(outcome)).encode_to_vec();
+        let written = self.engine.write_guarded(call, authority, plan, reply).await?;
+        let reply = R::decode(written.reply.as_slice());
+        let reply = reply.map_err(|_| Refusal::Internal("a stored reply cannot be decoded"))?;
+        Ok((reply, written.replayed))
+    }
+
+    /// The version that a read asks for, if the caller may read of it.
     pub(super) async fn table(&self, read: &Read) -> Result<Arc<Table>, Status> {
-        Ok(self.engine.table(&read.organization, read.at_least(), read.wait).await?)
+        let table = self.engine.table(&read.organization, read.at_least(), read.wait).await?;
+        read.authority.admit(&table, self.engine.now())?;
+        Ok(table)
     }
 }
 

@@ -9,8 +9,9 @@
 //!
 //! Messages are taken apart field by field (`let M { a, b } = message`), so that a new field breaks
 //! the build until someone thinks of it. What a request asks for and this version does not do is an
-//! error, never dropped. Nothing here authorizes: the layer in front puts a [`Caller`] into the
-//! request's extensions, and a request without one is refused.
+//! error, never dropped. The layer in front puts a [`Caller`] into the request's extensions, and a
+//! request without one is refused; what a caller may do is for `access` to say, from within
+//! `request::{reading, writing}` and the one way of a read and a write in `admin`.
 //!
 //! The alternative that lost: a generic handler for every create, get, list, update and delete. The
 //! five differ in small ways for each entity, and traits for those hid more than they saved.
@@ -19,6 +20,7 @@
 #![allow(clippy::option_option, reason = "the outer one: whether it is sound; the inner: whether it is given")]
 #![allow(clippy::missing_errors_doc, reason = "what cannot be is a `Refusal`, and it says why")]
 
+mod access;
 pub mod admin;
 mod convert;
 mod credential;
@@ -38,8 +40,15 @@ mod role;
 mod status;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod user;
 
+use std::sync::Arc;
+
+use crate::core::model::Millis;
+use crate::engine::Bearer;
+
+pub use access::{Needs, RPCS, needs};
 pub use admin::Admin;
 pub use convert::row::messages;
 pub use convert::value::{to_timestamp, to_value};
@@ -51,8 +60,36 @@ pub use status::DOMAIN;
 /// every request that it lets through.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// For the log, and to tell the request ids of callers apart.
+    /// For the log, and to tell the request ids of callers apart. A service account is `service:ID`,
+    /// which no platform operator's name can be.
     pub name: String,
+    /// The service account that calls; none for a platform operator.
+    pub bearer: Option<Arc<Bearer>>,
+    /// On whose behalf.
+    pub on_behalf_of: Option<Box<OnBehalfOf>>,
+}
+
+/// The user on whose behalf a call is made (rule 7.6), as the caller says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnBehalfOf {
+    /// `user:ID`.
+    pub user: String,
+    /// When the user last proved who it is (rule 4.3).
+    pub authenticated_at: Option<Millis>,
+}
+
+impl Caller {
+    /// A platform operator in its own name.
+    #[must_use]
+    pub fn operator(name: String) -> Self {
+        Self { name, bearer: None, on_behalf_of: None }
+    }
+
+    /// A service account in its own name.
+    #[must_use]
+    pub fn bearer(bearer: Arc<Bearer>) -> Self {
+        Self { name: bearer.principal.clone(), bearer: Some(bearer), on_behalf_of: None }
+    }
 }
 
 /// The descriptor sets that reflection serves: ours, and the details that errors carry, without

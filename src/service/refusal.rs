@@ -1,5 +1,8 @@
 //! Why a request is not carried out, before a status is chosen for it.
 
+use crate::clock::ClockError;
+use crate::core::decision::Reason;
+use crate::core::handing::Held;
 use crate::core::id::Id;
 use crate::core::model::{Key, Status};
 use crate::engine::ReadError;
@@ -27,6 +30,36 @@ pub enum Refusal {
     /// Nobody says who calls.
     #[error("the call is not authenticated")]
     NoCaller,
+    /// Rule 1.1: the same whether or not there is such an organization.
+    #[error("the caller belongs to another organization")]
+    OtherOrganization,
+    /// Rule 7.6.
+    #[error("the caller is not trusted to act on behalf of users")]
+    NotTrusted,
+    /// Rule 7.6.
+    #[error("only platform operators may do this")]
+    OperatorOnly,
+    /// Rule 7.6.
+    #[error("{}", not_allowed(principal, *reason, permissions))]
+    NotAllowed {
+        /// Whose permissions decided.
+        principal: String,
+        /// What the decision was.
+        reason: Reason,
+        /// Of which one was needed; empty if none.
+        permissions: &'static [&'static str],
+    },
+    /// Rule 3.7.
+    #[error("`{principal}` would hand out `{}` at {}, and lacks it there for that time", held.pattern, held.target)]
+    HandsOut {
+        /// Who.
+        principal: String,
+        /// What.
+        held: Box<Held>,
+    },
+    /// Rule 7.1.
+    #[error("the invite policy does not allow this address")]
+    InvitePolicy,
     /// What was asked for is not done by this version.
     #[error("{0} not supported by this version")]
     NotSupported(&'static str),
@@ -68,6 +101,12 @@ pub enum Refusal {
         /// Whether it is there.
         there: bool,
     },
+    /// The credential is not valid any more.
+    #[error("credential `{0}` is not valid any more")]
+    CredentialEnded(Id),
+    /// It has a successor already.
+    #[error("credential `{0}` was rotated to `{1}` already")]
+    CredentialRotated(Id, Id),
     /// The organization moved on since the dry run.
     #[error("organization `{organization}` is at revision {found}, not {expected}")]
     RevisionMoved {
@@ -89,9 +128,25 @@ pub enum Refusal {
         /// The limit.
         limit: usize,
     },
+    /// No randomness for a token.
+    #[error(transparent)]
+    Clock(#[from] ClockError),
     /// Should not be.
     #[error("{0}")]
     Internal(&'static str),
+}
+
+/// It says nothing of the place: where something is may be none of the caller's business.
+fn not_allowed(principal: &str, reason: Reason, permissions: &[&str]) -> String {
+    match reason {
+        Reason::NoPermission => format!("`{principal}` lacks `{}` for this", permissions.join("` or `")),
+        Reason::PrincipalUnknown => format!("there is no `{principal}`"),
+        Reason::PrincipalInvited => format!("the registration of `{principal}` is not completed"),
+        Reason::PrincipalInactive => format!("`{principal}` is inactive"),
+        Reason::PrincipalLimited => format!("`{principal}` is limited to the channel `email`"),
+        Reason::ReauthenticationRequired => format!("`{principal}` has to authenticate again"),
+        reason => format!("`{principal}` may not do this: {}", reason.name()),
+    }
 }
 
 /// A status as the API names it.

@@ -8,6 +8,7 @@ use crate::core::id::Id;
 use crate::engine::{AtLeast, Call, Create};
 
 use super::Caller;
+use super::access::{Authority, Touched};
 use super::fields::Fields;
 use super::proto::*;
 use super::refusal::Refusal;
@@ -29,14 +30,20 @@ pub trait WriteRequest: Message + Default {
     fn take_request_id(&mut self) -> String;
     /// Whether it is a dry run.
     fn validate_only(&self) -> bool;
+    /// Where its permission is asked.
+    fn touched(&self) -> Touched;
 }
 
 /// A request that reads an organization.
 pub trait ReadRequest: Message + Default {
+    /// The gRPC method.
+    const METHOD: &'static str;
     /// The organization's id.
     fn organization(&self) -> &str;
     /// Takes the least revision out.
     fn take_min_revision(&mut self) -> Option<Revision>;
+    /// Where its permission is asked.
+    fn touched(&self) -> Touched;
 }
 
 /// A request for one page of a list.
@@ -54,6 +61,17 @@ pub struct Read {
     pub min_revision: Option<Revision>,
     /// How long the caller waits for it.
     pub wait: std::time::Duration,
+    /// What the caller may read.
+    pub authority: Authority,
+}
+
+/// What a write needs besides its own fields.
+#[derive(Debug)]
+pub struct Writing {
+    /// For the engine.
+    pub call: Call,
+    /// What the caller may change.
+    pub authority: Authority,
 }
 
 impl Read {
@@ -78,9 +96,10 @@ pub fn caller<M>(request: &Request<M>) -> Result<&Caller, Refusal> {
 pub fn writing<M: WriteRequest, T>(
     request: Request<M>,
     convert: impl FnOnce(&mut Fields, M) -> Option<T>,
-) -> Result<(Call, T), Refusal> {
-    let caller = caller(&request)?.name.clone();
-    let mut message = request.into_inner();
+) -> Result<(Writing, T), Refusal> {
+    let (caller, message) = entered(request)?;
+    let authority = Authority::new(&caller, message.organization(), M::METHOD, || message.touched())?;
+    let mut message = message;
     let mut fields = Fields::default();
     let request_id = message.take_request_id();
     let body = Sha256::digest(message.encode_to_vec()).into();
@@ -90,8 +109,21 @@ pub fn writing<M: WriteRequest, T>(
     let converted = convert(&mut fields, message);
     let (organization, converted) = fields.finish(organization.zip(converted))?;
     let create = Create::Never;
+    let (caller, on_behalf_of) = names(caller);
     let method = M::METHOD;
-    Ok((Call { organization, caller, method, request_id, body, validate_only, create }, converted))
+    let call = Call { organization, caller, on_behalf_of, method, request_id, body, validate_only, create };
+    Ok((Writing { call, authority }, converted))
+}
+
+/// Who calls, and on whose behalf, for the log.
+pub fn names(caller: Caller) -> (String, Option<String>) {
+    let Caller { name, bearer: _, on_behalf_of } = caller;
+    (name, on_behalf_of.map(|user| user.user))
+}
+
+fn entered<M>(request: Request<M>) -> Result<(Caller, M), Refusal> {
+    let (_, mut extensions, message) = request.into_parts();
+    Ok((extensions.remove().ok_or(Refusal::NoCaller)?, message))
 }
 
 /// Bounds a request id.
@@ -115,35 +147,44 @@ pub fn reading<M: ReadRequest, T>(
     request: Request<M>,
     convert: impl FnOnce(&mut Fields, M) -> Option<T>,
 ) -> Result<(Read, T), Refusal> {
-    caller(&request)?;
     let wait = super::decision::patience(request.metadata());
-    let mut message = request.into_inner();
+    let (caller, mut message) = entered(request)?;
+    let authority = Authority::new(&caller, message.organization(), M::METHOD, || message.touched())?;
     let mut fields = Fields::default();
     let organization = message.organization().to_owned();
     fields.parse::<Id>("organization", &organization);
     let min_revision = message.take_min_revision();
     let converted = convert(&mut fields, message);
-    Ok((Read { organization, min_revision, wait }, fields.finish(converted)?))
+    Ok((Read { organization, min_revision, wait, authority }, fields.finish(converted)?))
 }
 
 macro_rules! writes {
-    ($($service:literal: $($message:ident $method:literal)*;)*) => { $($(
+    ($($service:literal: $($message:ident $method:literal $(at $touched:expr)?,)*;)*) => { $($(
         impl WriteRequest for $message {
             const METHOD: &'static str = concat!("doorward.v1.", $service, "/", $method);
             fn organization(&self) -> &str { &self.organization }
             fn take_request_id(&mut self) -> String { std::mem::take(&mut self.request_id) }
             fn validate_only(&self) -> bool { self.validate_only }
+            fn touched(&self) -> Touched {
+                let at: &[fn(&Self) -> Touched] = &[$($touched)?];
+                at.first().map_or(Touched::Organization, |at| at(self))
+            }
         }
     )*)* };
 }
 
 macro_rules! reads {
-    ($($message:ident)*) => { $(
+    ($($service:literal: $($message:ident $method:literal $(at $touched:expr)?,)*;)*) => { $($(
         impl ReadRequest for $message {
+            const METHOD: &'static str = concat!("doorward.v1.", $service, "/", $method);
             fn organization(&self) -> &str { &self.organization }
             fn take_min_revision(&mut self) -> Option<Revision> { self.min_revision.take() }
+            fn touched(&self) -> Touched {
+                let at: &[fn(&Self) -> Touched] = &[$($touched)?];
+                at.first().map_or(Touched::Organization, |at| at(self))
+            }
         }
-    )* };
+    )*)* };
 }
 
 macro_rules! lists {
@@ -165,6 +206,7 @@ macro_rules! organization_writes {
             fn organization(&self) -> &str { self.organization.as_ref().map_or("", |o| &o.id) }
             fn take_request_id(&mut self) -> String { std::mem::take(&mut self.request_id) }
             fn validate_only(&self) -> bool { self.validate_only }
+            fn touched(&self) -> Touched { Touched::Organization }
         }
     )* };
 }
@@ -176,74 +218,125 @@ organization_writes! {
 
 writes! {
     "OrganizationService":
-        AddEmailDomainRequest "AddEmailDomain"
-        RemoveEmailDomainRequest "RemoveEmailDomain"
-        CreateAccountRequest "CreateAccount"
-        UpdateAccountRequest "UpdateAccount"
-        DeleteAccountRequest "DeleteAccount"
-        CreateObjectRequest "CreateObject"
-        UpdateObjectRequest "UpdateObject"
-        DeleteObjectRequest "DeleteObject"
-        CreatePermissionRequest "CreatePermission"
-        UpdatePermissionRequest "UpdatePermission"
-        DeletePermissionRequest "DeletePermission";
+        AddEmailDomainRequest "AddEmailDomain",
+        RemoveEmailDomainRequest "RemoveEmailDomain",
+        CreateAccountRequest "CreateAccount",
+        UpdateAccountRequest "UpdateAccount",
+        DeleteAccountRequest "DeleteAccount",
+        CreateObjectRequest "CreateObject",
+        UpdateObjectRequest "UpdateObject" at |m| Touched::Object(of(m.object.as_ref(), |o| &o.id)),
+        DeleteObjectRequest "DeleteObject",
+        CreatePermissionRequest "CreatePermission",
+        UpdatePermissionRequest "UpdatePermission",
+        DeletePermissionRequest "DeletePermission",;
     "UserService":
-        CreateUserRequest "CreateUser"
-        UpdateUserRequest "UpdateUser"
-        InviteUserRequest "InviteUser"
-        CompleteRegistrationRequest "CompleteRegistration"
-        RevokeInvitationRequest "RevokeInvitation"
-        DowngradeUserRequest "DowngradeUser"
-        UpgradeUserRequest "UpgradeUser"
-        DeactivateUserRequest "DeactivateUser"
-        ActivateUserRequest "ActivateUser";
+        CreateUserRequest "CreateUser" at |m| newcomer(m.user.as_ref()),
+        UpdateUserRequest "UpdateUser" at |m| Touched::User(of(m.user.as_ref(), |u| &u.id)),
+        InviteUserRequest "InviteUser" at |m| newcomer(m.user.as_ref()),
+        CompleteRegistrationRequest "CompleteRegistration" at |m| Touched::User(m.user.clone()),
+        RevokeInvitationRequest "RevokeInvitation" at |m| Touched::User(m.user.clone()),
+        DowngradeUserRequest "DowngradeUser" at |m| Touched::User(m.user.clone()),
+        UpgradeUserRequest "UpgradeUser" at |m| Touched::User(m.user.clone()),
+        DeactivateUserRequest "DeactivateUser" at |m| Touched::User(m.user.clone()),
+        ActivateUserRequest "ActivateUser" at |m| Touched::User(m.user.clone()),;
     "GroupService":
-        CreateGroupRequest "CreateGroup"
-        UpdateGroupRequest "UpdateGroup"
-        DeleteGroupRequest "DeleteGroup"
-        AddMembersRequest "AddMembers"
-        RemoveMembersRequest "RemoveMembers"
-        ReplaceMembersRequest "ReplaceMembers";
+        CreateGroupRequest "CreateGroup",
+        UpdateGroupRequest "UpdateGroup",
+        DeleteGroupRequest "DeleteGroup",
+        AddMembersRequest "AddMembers",
+        RemoveMembersRequest "RemoveMembers",
+        ReplaceMembersRequest "ReplaceMembers",;
     "RoleService":
-        CreateRoleRequest "CreateRole"
-        UpdateRoleRequest "UpdateRole"
-        DeleteRoleRequest "DeleteRole"
-        CreateAssignmentRequest "CreateAssignment"
-        UpdateAssignmentRequest "UpdateAssignment"
-        DeleteAssignmentRequest "DeleteAssignment"
-        CreateGrantsRequest "CreateGrants"
-        UpdateGrantsRequest "UpdateGrants"
-        DeleteGrantsRequest "DeleteGrants";
+        CreateRoleRequest "CreateRole" at |m| Touched::NewRole(of(m.role.as_ref(), |r| &r.object)),
+        UpdateRoleRequest "UpdateRole" at |m| Touched::Role(of(m.role.as_ref(), |r| &r.id)),
+        DeleteRoleRequest "DeleteRole" at |m| Touched::Role(m.role.clone()),
+        CreateAssignmentRequest "CreateAssignment" at |m| target(m.assignment.as_ref().and_then(|a| a.target.as_ref())),
+        UpdateAssignmentRequest "UpdateAssignment" at |m| target(m.assignment.as_ref().and_then(|a| a.target.as_ref())),
+        DeleteAssignmentRequest "DeleteAssignment" at |m| target(m.target.as_ref()),
+        CreateGrantsRequest "CreateGrants" at |m| target(m.grant.as_ref().and_then(|g| g.target.as_ref())),
+        UpdateGrantsRequest "UpdateGrants" at |m| target(m.grant.as_ref().and_then(|g| g.target.as_ref())),
+        DeleteGrantsRequest "DeleteGrants" at |m| target(m.target.as_ref()),;
     "DataAccessService":
-        CreatePolicyRequest "CreatePolicy"
-        UpdatePolicyRequest "UpdatePolicy"
-        DeletePolicyRequest "DeletePolicy";
+        CreatePolicyRequest "CreatePolicy" at |m| Touched::Object(of(m.policy.as_ref(), |p| &p.object)),
+        UpdatePolicyRequest "UpdatePolicy" at |m| Touched::Policy(of(m.policy.as_ref(), |p| &p.id)),
+        DeletePolicyRequest "DeletePolicy" at |m| Touched::Policy(m.policy.clone()),;
     "RelationService":
-        ReportRelationRequest "ReportRelation"
+        ReportRelationRequest "ReportRelation" at |m| Touched::Object(reported(m.report.as_ref())),
         BatchReportRelationsRequest "BatchReportRelations"
-        ForgetRecordRequest "ForgetRecord";
+            at |m| Touched::Objects(m.reports.iter().map(|r| reported(Some(r))).collect()),
+        ForgetRecordRequest "ForgetRecord" at |m| Touched::Object(m.object.clone()),;
     "CredentialService":
         CreateServiceAccountRequest "CreateServiceAccount"
+            at |m| Touched::Newcomer { account: of(m.service_account.as_ref(), |s| &s.account), email: String::new() },
         UpdateServiceAccountRequest "UpdateServiceAccount"
-        DeactivateServiceAccountRequest "DeactivateServiceAccount"
-        ActivateServiceAccountRequest "ActivateServiceAccount";
+            at |m| Touched::Service(of(m.service_account.as_ref(), |s| &s.id)),
+        DeactivateServiceAccountRequest "DeactivateServiceAccount" at |m| Touched::Service(m.service_account.clone()),
+        ActivateServiceAccountRequest "ActivateServiceAccount" at |m| Touched::Service(m.service_account.clone()),
+        CreateCredentialRequest "CreateCredential" at |m| Touched::Service(m.service_account.clone()),
+        RotateCredentialRequest "RotateCredential" at |m| Touched::Credential(m.credential.clone()),
+        RevokeCredentialRequest "RevokeCredential" at |m| Touched::Credential(m.credential.clone()),;
 }
 
 reads! {
-    ListPermissionsRequest
-    GetOrganizationRequest ExportOrganizationRequest GetAccountRequest ListAccountsRequest
-    GetObjectRequest ListObjectsRequest GetPermissionRequest ListCatalogPermissionsRequest
-    GetUserRequest ListUsersRequest ListUserGroupsRequest
-    GetGroupRequest ListGroupsRequest ListMembersRequest ExportMembersRequest
-    GetRoleRequest ListRolesRequest CompareRolesRequest
-    GetAssignmentRequest ListAssignmentsRequest ListGrantsRequest
-    GetPolicyRequest ListPoliciesRequest ListRelationsRequest
-    GetServiceAccountRequest ListServiceAccountsRequest
+    "DecisionService":
+        ListPermissionsRequest "ListPermissions",;
+    "OrganizationService":
+        GetOrganizationRequest "GetOrganization",
+        ExportOrganizationRequest "ExportOrganization",
+        GetAccountRequest "GetAccount",
+        ListAccountsRequest "ListAccounts",
+        GetObjectRequest "GetObject" at |m| Touched::Object(m.object.clone()),
+        ListObjectsRequest "ListObjects",
+        GetPermissionRequest "GetPermission",
+        ListCatalogPermissionsRequest "ListCatalogPermissions",;
+    "UserService":
+        GetUserRequest "GetUser" at |m| Touched::User(m.user.clone()),
+        ListUsersRequest "ListUsers" at |m| Touched::Account(m.account.clone()),
+        ListUserGroupsRequest "ListUserGroups" at |m| Touched::User(m.user.clone()),;
+    "GroupService":
+        GetGroupRequest "GetGroup",
+        ListGroupsRequest "ListGroups",
+        ListMembersRequest "ListMembers",
+        ExportMembersRequest "ExportMembers",;
+    "RoleService":
+        GetRoleRequest "GetRole" at |m| Touched::Role(m.role.clone()),
+        ListRolesRequest "ListRoles" at |m| Touched::Object(m.object.clone()),
+        CompareRolesRequest "CompareRoles" at |m| Touched::Roles(vec![m.first_role.clone(), m.second_role.clone()]),
+        GetAssignmentRequest "GetAssignment" at |m| target(m.target.as_ref()),
+        ListAssignmentsRequest "ListAssignments" at |m| target(m.target.as_ref()),
+        ListGrantsRequest "ListGrants" at |m| target(m.target.as_ref()),;
+    "DataAccessService":
+        GetPolicyRequest "GetPolicy" at |m| Touched::Policy(m.policy.clone()),
+        ListPoliciesRequest "ListPolicies" at |m| Touched::Object(m.object.clone()),;
+    "RelationService":
+        ListRelationsRequest "ListRelations" at |m| Touched::Object(m.object.clone()),;
+    "CredentialService":
+        GetServiceAccountRequest "GetServiceAccount" at |m| Touched::Service(m.service_account.clone()),
+        ListServiceAccountsRequest "ListServiceAccounts" at |m| Touched::Account(m.account.clone()),
+        GetCredentialRequest "GetCredential" at |m| Touched::Credential(m.credential.clone()),
+        ListCredentialsRequest "ListCredentials" at |m| Touched::Service(m.service_account.clone()),;
+}
+
+/// A text of a message that may be missing.
+fn of<M>(message: Option<&M>, text: fn(&M) -> &String) -> String {
+    message.map(text).cloned().unwrap_or_default()
+}
+
+fn newcomer(user: Option<&User>) -> Touched {
+    Touched::Newcomer { account: of(user, |u| &u.account), email: of(user, |u| &u.email) }
+}
+
+fn target(target: Option<&Target>) -> Touched {
+    Touched::Target(target.cloned())
+}
+
+fn reported(report: Option<&RelationReport>) -> String {
+    of(report.and_then(|r| r.relation.as_ref()), |r| &r.object)
 }
 
 lists! {
     ListPermissionsRequest ListOrganizationsRequest ListAccountsRequest ListObjectsRequest
     ListCatalogPermissionsRequest ListUsersRequest ListUserGroupsRequest ListGroupsRequest
     ListMembersRequest ListRolesRequest ListAssignmentsRequest ListGrantsRequest
-    ListPoliciesRequest ListRelationsRequest ListServiceAccountsRequest
+    ListPoliciesRequest ListRelationsRequest ListServiceAccountsRequest ListCredentialsRequest
 }

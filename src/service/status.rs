@@ -14,7 +14,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::core::Violation;
 use crate::core::change::ChangeError;
-use crate::core::decision::{Problem, ProblemKind};
+use crate::core::decision::{Problem, ProblemKind, Reason};
 use crate::core::id::Id;
 use crate::core::model::Key;
 use crate::engine::{ReadError, WriteError};
@@ -131,6 +131,15 @@ impl From<Refusal> for Failure {
                 Self { code: Code::Unimplemented, ..Self::fields("NOT_SUPPORTED", violations) }
             }
             Refusal::NoCaller => Self::new(Code::Unauthenticated, "UNAUTHENTICATED", message),
+            Refusal::OtherOrganization
+            | Refusal::OperatorOnly
+            | Refusal::NotTrusted
+            | Refusal::NotAllowed { reason: Reason::NoPermission, .. } => {
+                Self::new(Code::PermissionDenied, "PERMISSION_DENIED", message)
+            }
+            Refusal::NotAllowed { reason, .. } => Self::new(Code::PermissionDenied, reason.name(), message),
+            Refusal::HandsOut { .. } => Self::new(Code::PermissionDenied, "HANDS_OUT_MORE", message),
+            Refusal::InvitePolicy => Self::field("INVITE_POLICY", "user.email", message),
             Refusal::NotSupported(_) => Self::new(Code::Unimplemented, "NOT_SUPPORTED", message),
             Refusal::Read(error) => error.into(),
             Refusal::NotFound(key) => ChangeError::NotFound(key).into(),
@@ -147,11 +156,16 @@ impl From<Refusal> for Failure {
             Refusal::EmailDomain { domain, there: false } => {
                 Self::new(Code::NotFound, "NOT_FOUND", message).about("email_domain", domain)
             }
+            Refusal::CredentialEnded(id) => Self::state("CREDENTIAL_ENDED", format!("credential `{id}`"), message),
+            Refusal::CredentialRotated(id, _) => {
+                Self::state("CREDENTIAL_ROTATED", format!("credential `{id}`"), message)
+            }
             Refusal::RevisionMoved { organization, .. } => {
                 Self::new(Code::Aborted, "REVISION_MISMATCH", message).about("organization", organization)
             }
             Refusal::Stream(_) => Self::field("INVALID_STREAM", "", message),
             Refusal::TooMuch { .. } => Self::new(Code::ResourceExhausted, "REQUEST_TOO_LARGE", message),
+            Refusal::Clock(error) => Self::internal(&error),
             Refusal::Internal(cause) => Self::internal(&cause),
         }
     }

@@ -254,6 +254,7 @@ async fn write(engine: &Arc<Engine>, id: &str, change: Change) {
     let call = Call {
         organization: Id::parse(id).unwrap(),
         caller: "bench".to_owned(),
+        on_behalf_of: None,
         method: "bench",
         request_id: String::new(),
         body: [0; 32],

@@ -181,6 +181,7 @@ fn over_grpc(rows: Vec<Row>, records: &[(String, Attributes)]) {
     let call = Call {
         organization: "bench".parse().unwrap(),
         caller: "bench".to_owned(),
+        on_behalf_of: None,
         method: "bench",
         request_id: String::new(),
         body: [0; 32],

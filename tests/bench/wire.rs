@@ -149,6 +149,7 @@ async fn engine(known: &Known) -> (Arc<Engine>, AuthorizeResponse) {
     let call = Call {
         organization: Id::parse(&known.id).unwrap(),
         caller: "bench".to_owned(),
+        on_behalf_of: None,
         method: "bench",
         request_id: String::new(),
         body: [0; 32],

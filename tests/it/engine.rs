@@ -50,6 +50,7 @@ fn call(request_id: &str) -> Call {
     Call {
         organization: "acme".parse().unwrap(),
         caller: "test".into(),
+        on_behalf_of: None,
         method: "Test",
         request_id: request_id.into(),
         body: [7; 32],
@@ -153,6 +154,25 @@ async fn a_repeated_request_gets_the_first_reply_for_a_day_and_across_restarts()
     clock.0.fetch_add(day, Ordering::Relaxed);
     // Forgotten: it is carried out again, and changes nothing.
     assert_eq!(write(&engine, call("two"), add("ana")).await.unwrap(), ("3:0".into(), false));
+}
+
+#[tokio::test]
+async fn m7_6_the_log_says_on_whose_behalf_and_a_retry_is_of_the_same_user() {
+    let engine = open(Arc::new(MemoryStore::new()), TestClock::at(0));
+    let replace = vec![Change::Replace { rows: acme(), deactivate_missing: false }];
+    write(&engine, call(""), replace).await.unwrap();
+    let behalf = |user: &str| Call { on_behalf_of: Some(user.to_owned()), ..call("one") };
+    assert_eq!(write(&engine, behalf("user:bo"), add("ana")).await.unwrap(), ("2:1".into(), false));
+    assert_eq!(write(&engine, behalf("user:bo"), add("ana")).await.unwrap(), ("2:1".into(), true));
+    assert_eq!(write(&engine, behalf("user:al"), add("ana")).await.unwrap(), ("2:0".into(), false));
+    assert_eq!(write(&engine, call("one"), add("ana")).await.unwrap(), ("2:0".into(), false));
+    let mut logged = Vec::new();
+    let note = &mut |_, entry: doorward::engine::Logged| {
+        logged.push((entry.caller, entry.on_behalf_of));
+        true
+    };
+    engine.log(&"acme".parse().unwrap(), 0, note).unwrap();
+    assert_eq!(logged, [("test".into(), None), ("test".into(), Some("user:bo".into()))]);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@
 )]
 
 mod arrows;
+mod callers;
 mod cli;
 mod engine;
 mod explain;

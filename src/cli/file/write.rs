@@ -82,6 +82,8 @@ impl<'r> Writer<'r> {
                 Row::Grant(grant) => w.grants.push(grant),
                 Row::Related(related) => w.relations.push(related),
                 Row::Policy(policy) => w.policies.push(policy),
+                // Files do not speak of credentials.
+                Row::Credential(_) => {}
             }
         }
         w.accounts.sort_by_key(|a| &a.id);

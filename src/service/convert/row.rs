@@ -89,8 +89,8 @@ fn membership(f: &mut Fields, message: &proto::Membership) -> Option<Staged> {
     Some(Staged::Membership(group?, member?))
 }
 
-/// A row as a message.
-pub fn to_row(organization: &Id, row: Row) -> proto::Row {
+/// A row as a message. Credentials have none: they never leave.
+pub fn to_row(organization: &Id, row: Row) -> Option<proto::Row> {
     let kind = match row {
         Row::Settings(settings) => Kind::Organization(organization::to_organization(organization, &settings)),
         Row::Account(account) => Kind::Account(organization::to_account(&account)),
@@ -104,8 +104,9 @@ pub fn to_row(organization: &Id, row: Row) -> proto::Row {
         Row::Grant(grant) => Kind::Grant(role::to_grant(&grant)),
         Row::Related(related) => Kind::Relation(relation::to_related(&related)),
         Row::Policy(policy) => Kind::Policy(data_access::to_policy(&policy)),
+        Row::Credential(_) => return None,
     };
-    proto::Row { kind: Some(kind) }
+    Some(proto::Row { kind: Some(kind) })
 }
 
 /// A membership as a message.
@@ -121,8 +122,8 @@ pub fn messages(organization: &Id, row: &Row) -> Vec<proto::Row> {
         Row::Group(group) => (Member::Group(group.id.clone()), group.groups.as_slice()),
         Row::User(user) => (Member::User(user.id.clone()), user.groups.as_slice()),
         Row::Service(service) => (Member::Service(service.id.clone()), service.groups.as_slice()),
-        _ => return vec![to_row(organization, row.clone())],
+        _ => return to_row(organization, row.clone()).into_iter().collect(),
     };
     let memberships = groups.iter().map(|group| to_membership(group, &member));
-    std::iter::once(to_row(organization, row.clone())).chain(memberships).collect()
+    to_row(organization, row.clone()).into_iter().chain(memberships).collect()
 }

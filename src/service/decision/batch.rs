@@ -13,6 +13,7 @@ use crate::engine::{AtLeast, Engine, ReadError};
 use super::super::fields::Fields;
 use super::super::proto::batch_authorize_result::Outcome;
 use super::super::proto::*;
+use super::super::refusal::Refusal;
 use super::super::report::revision_of;
 use super::super::request::at_least;
 use super::super::status::Failure;
@@ -64,13 +65,21 @@ impl<'a> Item<'a> {
 }
 
 /// Decides every item; those of one organization at one version.
-pub async fn decide(engine: &Engine, batch: &BatchAuthorizeRequest, patience: Duration) -> BatchAuthorizeResponse {
+/// With `own`, nothing of other organizations is looked up (rule 1.1).
+pub async fn decide(
+    engine: &Engine,
+    own: Option<&str>,
+    batch: &BatchAuthorizeRequest,
+    patience: Duration,
+) -> BatchAuthorizeResponse {
     let items: Vec<Item<'_>> = batch.items.iter().map(|item| Item::new(batch, item)).collect();
-    let tables = versions(engine, &items, patience).await;
+    let open = |item: &Item<'_>| own.is_none_or(|own| own == item.organization);
+    let tables = versions(engine, items.iter().filter(|item| open(item)), patience).await;
     let now = engine.now();
     let mut results = Vec::with_capacity(items.len());
     for item in &items {
-        let outcome = match one(&tables, item, now) {
+        let decided = if open(item) { one(&tables, item, now) } else { Err(Refusal::OtherOrganization.into()) };
+        let outcome = match decided {
             Ok(answer) => Outcome::Decision(answer),
             Err(failure) => Outcome::Error(failure.into()),
         };
@@ -86,7 +95,14 @@ type Versions<'a> = HashMap<&'a str, Option<Arc<Table>>>;
 
 /// The version of each organization that is asked about: one that reaches what its items want, if
 /// that comes in time.
-async fn versions<'a>(engine: &Engine, items: &[Item<'a>], patience: Duration) -> Versions<'a> {
+async fn versions<'a, 'i>(
+    engine: &Engine,
+    items: impl Iterator<Item = &'i Item<'a>>,
+    patience: Duration,
+) -> Versions<'a>
+where
+    'a: 'i,
+{
     let deadline = Instant::now() + patience;
     let mut wanted: HashMap<&str, Option<AtLeast<'_>>> = HashMap::new();
     for item in items {

@@ -20,6 +20,8 @@ use crate::core::decision::{Question, Reason as Decided, Walk};
 use crate::core::table::Table;
 use crate::engine::{self, Engine, ReadError};
 
+use super::Caller;
+use super::access::Authority;
 use super::admin::Reply;
 use super::fields::Fields;
 use super::paging::Page;
@@ -55,7 +57,7 @@ impl Decisions {
 #[tonic::async_trait]
 impl DecisionService for Decisions {
     async fn authorize(&self, request: Request<AuthorizeRequest>) -> Reply<AuthorizeResponse> {
-        caller(&request)?;
+        self.enter(caller(&request)?, &request.get_ref().organization)?;
         let (metadata, _, message) = request.into_parts();
         let AuthorizeRequest { organization, principal, permission, resource, context, min_revision } = &message;
         let mut fields = Fields::default();
@@ -77,16 +79,20 @@ impl DecisionService for Decisions {
     }
 
     async fn batch_authorize(&self, request: Request<BatchAuthorizeRequest>) -> Reply<BatchAuthorizeResponse> {
-        caller(&request)?;
-        let (metadata, _, message) = request.into_parts();
+        let (metadata, mut extensions, message) = request.into_parts();
+        let caller: Caller = extensions.remove().ok_or(Refusal::NoCaller)?;
         let mut fields = Fields::default();
         batch::check(&mut fields, &message);
         fields.finish(Some(()))?;
-        Ok(Response::new(batch::decide(&self.engine, &message, patience(&metadata)).await))
+        let own = caller.bearer.as_ref().map(|bearer| bearer.organization.as_str());
+        if let Some(own) = own {
+            self.enter(&caller, own)?;
+        }
+        Ok(Response::new(batch::decide(&self.engine, own, &message, patience(&metadata)).await))
     }
 
     async fn filter_records(&self, request: Request<FilterRecordsRequest>) -> Reply<FilterRecordsResponse> {
-        caller(&request)?;
+        self.enter(caller(&request)?, &request.get_ref().organization)?;
         let (metadata, _, message) = request.into_parts();
         if let Some(least) = message.min_revision.as_ref().map(at_least) {
             self.engine.wait_for(&message.organization, least, patience(&metadata)).await?;
@@ -100,7 +106,7 @@ impl DecisionService for Decisions {
     }
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Reply<ExplainResponse> {
-        caller(&request)?;
+        self.enter(caller(&request)?, &request.get_ref().organization)?;
         let (metadata, _, message) = request.into_parts();
         let mut fields = Fields::default();
         let (Asked { question, .. }, _) = explain::asked(&mut fields, &message);
@@ -118,6 +124,7 @@ impl DecisionService for Decisions {
     }
 
     async fn list_permissions(&self, request: Request<ListPermissionsRequest>) -> Reply<ListPermissionsResponse> {
+        self.enter(caller(&request)?, &request.get_ref().organization)?;
         let (read, (page, message)) =
             reading(request, |f, mut m| Page::take(f, "ListPermissions", &mut m).zip(Some(m)))?;
         let ListPermissionsRequest {
@@ -148,6 +155,23 @@ impl DecisionService for Decisions {
 }
 
 impl Decisions {
+    /// Rule 7.6: whoever is of the organization may ask about it. An operator costs one comparison,
+    /// a service account a few.
+    #[inline]
+    fn enter(&self, caller: &Caller, organization: &str) -> Result<(), Refusal> {
+        caller.enter(organization)?;
+        match caller.asking() {
+            None => Ok(()),
+            Some(user) => self.acts(&user, organization),
+        }
+    }
+
+    #[cold]
+    fn acts(&self, user: &Authority, organization: &str) -> Result<(), Refusal> {
+        let now = self.engine.now();
+        self.engine.with_table(organization, None, |table| user.admit(table, now))?
+    }
+
     /// All that is wrong with a question of which something is wrong already.
     fn malformed(&self, fields: Fields, organization: &str, question: &Question<'_>) -> Failure {
         let decided = match question.permission {

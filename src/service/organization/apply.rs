@@ -18,6 +18,8 @@ use crate::core::model::{
 use crate::core::table::{SYSTEM_GROUPS, Table};
 use crate::engine::{Call, Create};
 
+use super::super::Caller;
+use super::super::access::{Authority, Touched};
 use super::super::admin::{Admin, Planned, Reply};
 use super::super::convert::principal::Defaults;
 use super::super::convert::row::{Staged, row};
@@ -28,7 +30,7 @@ use super::super::proto::{
 };
 use super::super::refusal::Refusal;
 use super::super::report::Report;
-use super::super::request::check_request_id;
+use super::super::request::{Writing, check_request_id, names};
 use super::main_account;
 
 const METHOD: &str = "doorward.v1.OrganizationService/ApplyOrganization";
@@ -41,16 +43,16 @@ impl Admin {
     /// Applies what a stream brings.
     pub(in crate::service) async fn apply(
         &self,
-        caller: String,
+        caller: Caller,
         mut parts: impl tokio_stream::Stream<Item = Result<ApplyOrganizationRequest, Status>> + Unpin + Send,
     ) -> Reply<ApplyOrganizationResponse> {
-        let mut staging = Staging::default();
+        let mut staging = Staging::of(caller);
         while let Some(part) = parts.next().await {
             staging.take(part?)?;
         }
         // Millions of rows are folded beside the runtime, as they are applied.
         let finish = move || {
-            let (call, job) = staging.finish(caller)?;
+            let (call, job) = staging.finish()?;
             let sent = job.deactivate_missing.then(|| job.sent());
             Ok::<_, Refusal>((call, job, sent))
         };
@@ -61,9 +63,9 @@ impl Admin {
 }
 
 /// What was received so far.
-#[derive(Default)]
 struct Staging {
-    header: Option<ApplyHeader>,
+    caller: Caller,
+    header: Option<(ApplyHeader, Authority)>,
     rows: Vec<Staged>,
     received: usize,
     bytes: usize,
@@ -73,6 +75,11 @@ struct Staging {
 }
 
 impl Staging {
+    fn of(caller: Caller) -> Self {
+        let (rows, digest, fields) = (Vec::new(), Sha256::default(), Fields::default());
+        Self { caller, header: None, rows, received: 0, bytes: 0, digest, fields, ended: false }
+    }
+
     fn take(&mut self, message: ApplyOrganizationRequest) -> Result<(), Refusal> {
         let ApplyOrganizationRequest { part } = message;
         match part {
@@ -80,9 +87,11 @@ impl Staging {
             Some(_) if self.ended => Err(Refusal::Stream("something follows the end")),
             Some(Part::Header(_)) if self.header.is_some() => Err(Refusal::Stream("there are two headers")),
             Some(Part::Header(header)) => {
+                // Before its rows are taken in.
+                let authority = Authority::new(&self.caller, &header.organization, METHOD, || Touched::Organization)?;
                 let plain = ApplyHeader { request_id: String::new(), ..header.clone() };
                 self.digest.update(plain.encode_length_delimited_to_vec());
-                self.header = Some(header);
+                self.header = Some((header, authority));
                 Ok(())
             }
             Some(_) if self.header.is_none() => Err(Refusal::Stream("the first message must be the header")),
@@ -118,9 +127,9 @@ impl Staging {
         Ok(())
     }
 
-    fn finish(self, caller: String) -> Result<(Call, Job), Refusal> {
-        let Self { header, rows, received: _, bytes: _, digest, mut fields, ended } = self;
-        let header = header.ok_or(Refusal::Stream("the stream has no header"))?;
+    fn finish(self) -> Result<(Writing, Job), Refusal> {
+        let Self { caller, header, rows, received: _, bytes: _, digest, mut fields, ended } = self;
+        let (header, authority) = header.ok_or(Refusal::Stream("the stream has no header"))?;
         if !ended {
             return Err(Refusal::Stream("the stream broke off before its end"));
         }
@@ -140,8 +149,11 @@ impl Staging {
         let (organization, folded) = fields.finish(organization.zip(folded))?;
         let create = if create_if_missing { Create::IfMissing } else { Create::Never };
         let body = digest.finalize().into();
-        let call = Call { organization, caller, method: METHOD, request_id, body, validate_only, create };
-        Ok((call, Job { folded, expected_revision, deactivate_missing: deactivate_missing_users }))
+        let (caller, on_behalf_of) = names(caller);
+        let method = METHOD;
+        let call = Call { organization, caller, on_behalf_of, method, request_id, body, validate_only, create };
+        let job = Job { folded, expected_revision, deactivate_missing: deactivate_missing_users };
+        Ok((Writing { call, authority }, job))
     }
 }
 

@@ -94,6 +94,7 @@ fn sort(table: &Table) -> (Vec<Key>, u64) {
     let mut total = 0;
     let mut keys: Vec<Key> = table
         .rows()
+        .filter(|row| !matches!(row, Row::Credential(_)))
         .map(|row| {
             total += 1 + groups(&row).len() as u64;
             row.key()
@@ -104,7 +105,7 @@ fn sort(table: &Table) -> (Vec<Key>, u64) {
 }
 
 fn rows(table: &Table, keys: &[Key]) -> Vec<proto::Row> {
-    keys.iter().filter_map(|key| Some(to_row(table.id(), table.row(key)?))).collect()
+    keys.iter().filter_map(|key| to_row(table.id(), table.row(key)?)).collect()
 }
 
 fn memberships(table: &Table, keys: &[Key]) -> Vec<proto::Row> {

@@ -35,7 +35,7 @@ impl OrganizationService for Admin {
             let CreateOrganizationRequest { organization, request_id: _, validate_only: _ } = m;
             f.message("organization", organization, convert::settings)
         })?;
-        call.create = Create::Always;
+        call.call.create = Create::Always;
         let plan = move |_: &Table| founded(settings);
         self.write(call, plan, |o| CreateOrganizationResponse {
             organization: convert::find(o.after()),
@@ -56,7 +56,7 @@ impl OrganizationService for Admin {
     }
 
     async fn list_organizations(&self, request: Request<ListOrganizationsRequest>) -> Reply<ListOrganizationsResponse> {
-        caller(&request)?;
+        caller(&request)?.operator_only()?;
         let mut message = request.into_inner();
         let mut fields = Fields::default();
         let page = Page::take(&mut fields, "ListOrganizations", &mut message);
@@ -381,7 +381,7 @@ impl OrganizationService for Admin {
         &self,
         request: Request<Streaming<ApplyOrganizationRequest>>,
     ) -> Reply<ApplyOrganizationResponse> {
-        let caller = caller(&request)?.name.clone();
+        let caller = caller(&request)?.clone();
         self.apply(caller, request.into_inner()).await
     }
 

@@ -33,7 +33,7 @@ async fn apply_cut(
     let mut parts = vec![part(Part::Header(header))];
     parts.extend(batches);
     parts.push(part(Part::End(ApplyEnd { row_count })));
-    world.admin.apply("tests".into(), tokio_stream::iter(parts)).await
+    world.admin.apply(Caller::operator("tests".into()), tokio_stream::iter(parts)).await
 }
 
 async fn export(world: &World) -> Vec<Row> {
@@ -127,7 +127,7 @@ async fn an_export_applies_to_nothing_changed() {
 #[tokio::test]
 async fn what_breaks_off_changes_nothing() {
     let world = World::new();
-    let stream = |parts: Vec<_>| world.admin.apply("tests".into(), tokio_stream::iter(parts));
+    let stream = |parts: Vec<_>| world.admin.apply(Caller::operator("tests".into()), tokio_stream::iter(parts));
     let rows = || part(Part::Rows(RowBatch { rows: acme() }));
     let (head, count) = (|| part(Part::Header(header())), acme().len() as u64);
     let end = |row_count| part(Part::End(ApplyEnd { row_count }));

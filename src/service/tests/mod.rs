@@ -153,7 +153,7 @@ fn reporting(relation: RecordRelation, event: RelationEvent) -> ReportRelationRe
 
 fn by<M>(message: M) -> Request<M> {
     let mut request = Request::new(message);
-    request.extensions_mut().insert(Caller { name: "tests".into() });
+    request.extensions_mut().insert(Caller::operator("tests".into()));
     request
 }
 

@@ -24,7 +24,7 @@ async fn the_same_request_again_gets_the_first_reply_and_another_one_is_refused(
     let reused = world.admin.create_group(by(create("staff", "r1"))).await;
     assert_eq!(refused(reused), (Code::InvalidArgument, "REQUEST_ID_REUSED".into()));
     let mut stranger = by(create("staff", "r1"));
-    stranger.extensions_mut().insert(Caller { name: "somebody else".into() });
+    stranger.extensions_mut().insert(Caller::operator("somebody else".into()));
     ok(world.admin.create_group(stranger).await);
     let long = world.admin.create_group(by(create("x", &"r".repeat(129)))).await;
     assert_eq!(fields(long), ["request_id"]);

@@ -1,0 +1,303 @@
+//! What a caller may do (rule 7.6).
+//!
+//! ```text
+//! operator                       everything
+//! service account                what it holds in its organization, at what the call touches
+//! either, on behalf of a user    what the user holds, and nothing else
+//! ```
+//!
+//! The answer is always [`decide`]'s, on the version that is read or that a write plans against: before
+//! the plan at what the request names, so that a refusal tells nothing of what is there, and after it
+//! at everything that the change touches, where it was and where it is to be.
+//!
+//! Whose organization another one is is said before anything is looked up (rule 1.1).
+
+mod table;
+mod touched;
+
+use std::collections::BTreeSet;
+
+use crate::core::change::Effect;
+use crate::core::decision::{Context, Question, Reason, Resource, Walk, decide};
+use crate::core::handing::lacks;
+use crate::core::model::{Key, Millis, Row};
+use crate::core::presets::INVITING;
+use crate::core::table::Table;
+use crate::engine::{Guard, Outcome};
+
+use super::Caller;
+use super::refusal::Refusal;
+
+pub use table::{Needs, RPCS, needs};
+pub use touched::{Place, Touched};
+
+/// What decides one call.
+#[derive(Debug)]
+pub struct Authority {
+    /// None: an operator in its own name.
+    subject: Option<Subject>,
+    needs: Needs,
+    touched: Touched,
+}
+
+/// Whose permissions decide.
+#[derive(Debug, Clone)]
+struct Subject {
+    /// As questions name it.
+    principal: String,
+    authenticated_at: Option<Millis>,
+}
+
+impl Caller {
+    /// Whether the caller may come near an organization at all (rule 1.1), trusted to speak for
+    /// whom it speaks.
+    #[inline]
+    pub(super) fn enter(&self, organization: &str) -> Result<(), Refusal> {
+        let Some(bearer) = &self.bearer else { return Ok(()) };
+        if bearer.organization.as_str() != organization {
+            return Err(Refusal::OtherOrganization);
+        }
+        if self.on_behalf_of.is_some() && !bearer.acts_for_users {
+            return Err(Refusal::NotTrusted);
+        }
+        Ok(())
+    }
+
+    /// Whether this is a platform operator in its own name.
+    pub(super) fn is_operator(&self) -> bool {
+        self.bearer.is_none() && self.on_behalf_of.is_none()
+    }
+
+    /// For what only platform operators do.
+    pub(super) fn operator_only(&self) -> Result<(), Refusal> {
+        if self.is_operator() { Ok(()) } else { Err(Refusal::OperatorOnly) }
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        match (&self.on_behalf_of, &self.bearer) {
+            (Some(user), _) => Some(Subject { principal: user.user.clone(), authenticated_at: user.authenticated_at }),
+            (None, Some(bearer)) => Some(Subject { principal: bearer.principal.clone(), authenticated_at: None }),
+            (None, None) => None,
+        }
+    }
+
+    /// What besides [`Caller::enter`] decides whether a question may be asked: that a user on whose
+    /// behalf it is asked may act (rules 4.2 and 4.3).
+    pub(super) fn asking(&self) -> Option<Authority> {
+        let on_behalf = self.bearer.is_some() && self.on_behalf_of.is_some();
+        on_behalf.then(|| Authority { subject: self.subject(), needs: Needs::Member, touched: Touched::Organization })
+    }
+}
+
+impl Authority {
+    /// The authority of a call. What it touches is only asked for if it matters.
+    ///
+    /// # Errors
+    /// It is of another organization, or for operators only.
+    pub fn new(
+        caller: &Caller,
+        organization: &str,
+        method: &'static str,
+        touched: impl FnOnce() -> Touched,
+    ) -> Result<Self, Refusal> {
+        caller.enter(organization)?;
+        let Some(subject) = caller.subject() else {
+            return Ok(Self { subject: None, needs: Needs::Operator, touched: Touched::Organization });
+        };
+        match table::needs(method) {
+            Needs::Operator => Err(Refusal::OperatorOnly),
+            needs => Ok(Self { subject: Some(subject), needs, touched: touched() }),
+        }
+    }
+
+    /// Whether the call may be made, as far as its request says.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn admit(&self, table: &Table, now: Millis) -> Result<(), Refusal> {
+        let Some(subject) = &self.subject else { return Ok(()) };
+        match self.needs {
+            Needs::Operator => Err(Refusal::OperatorOnly),
+            Needs::Member => subject.acts(table, now),
+            // What the differences are tells what is there.
+            Needs::Differences => subject.ask(table, now, &["organization.read"], &Place::default(), ""),
+            Needs::Any(permissions) => {
+                let mut places = self.touched.places(table);
+                if places.is_empty() {
+                    // INVARIANT 4: to touch nothing is no way in.
+                    places.push(Place::default());
+                }
+                places.sort();
+                places.dedup();
+                places.iter().try_for_each(|place| subject.ask(table, now, permissions, place, self.touched.invitee()))
+            }
+        }
+    }
+
+    /// Whether what the call changes may be changed.
+    ///
+    /// # Errors
+    /// Why not.
+    fn review(&self, outcome: &Outcome, now: Millis) -> Result<(), Refusal> {
+        let Some(subject) = &self.subject else { return Ok(()) };
+        let (before, after) = (&*outcome.before, &*outcome.after);
+        let mut asked = BTreeSet::new();
+        for (key, effect) in &outcome.effects {
+            let (old, new) = (before.row(key), after.row(key));
+            for_operators(old.as_ref(), new.as_ref())?;
+            let permissions = match self.needs {
+                Needs::Any(permissions) => vec![permissions],
+                Needs::Differences => differences(key, *effect, old.as_ref(), new.as_ref()),
+                Needs::Operator | Needs::Member => Vec::new(),
+            };
+            let email = match (&new, effect) {
+                (Some(Row::User(user)), Effect::Created) => user.email.as_str(),
+                _ => "",
+            };
+            let places = [Place::of_row(before, key), Place::of_row(after, key)];
+            for place in places.into_iter().flatten() {
+                for permissions in &permissions {
+                    if asked.insert((*permissions, place.clone(), email.to_owned())) {
+                        subject.ask(before, now, permissions, &place, email)?;
+                    }
+                }
+            }
+        }
+        match lacks(before, after, &outcome.effects, &subject.principal, now) {
+            None => Ok(()),
+            Some(held) => Err(Refusal::HandsOut { principal: subject.principal.clone(), held: Box::new(held) }),
+        }
+    }
+}
+
+impl Guard<Refusal> for Authority {
+    fn admit(&self, table: &Table, now: Millis) -> Result<(), Refusal> {
+        self.admit(table, now)
+    }
+
+    fn review(&self, outcome: &Outcome, now: Millis) -> Result<(), Refusal> {
+        self.review(outcome, now)
+    }
+}
+
+impl Subject {
+    fn context<'a>(&self, invitee_email: &'a str) -> Context<'a> {
+        Context { authenticated_at: self.authenticated_at, invitee_email, ..Context::default() }
+    }
+
+    /// Rules 4.1 to 4.3.
+    fn acts(&self, table: &Table, now: Millis) -> Result<(), Refusal> {
+        let question = Question { principal: &self.principal, context: self.context(""), ..Question::default() };
+        match Walk::begin(table, &question, now).map(|walk| walk.refused()) {
+            Ok(None) => Ok(()),
+            Ok(Some(reason)) => Err(self.refused(reason, &[])),
+            Err(_) => Err(self.refused(Reason::PrincipalUnknown, &[])),
+        }
+    }
+
+    /// Whether it holds one of these permissions at a place.
+    fn ask(
+        &self,
+        table: &Table,
+        now: Millis,
+        permissions: &'static [&'static str],
+        place: &Place,
+        invitee_email: &str,
+    ) -> Result<(), Refusal> {
+        let decided = |permission, resource| {
+            let context = self.context(invitee_email);
+            decide(table, &Question { principal: &self.principal, permission, resource, context }, now)
+        };
+        let mut reason = Reason::NoPermission;
+        for permission in permissions {
+            let mut answer = decided(permission, place.resource());
+            // A place that is not there is asked for where everything is; and an element that is private
+            // (rule 4.4) is administered by whoever administers all.
+            if matches!(answer, Err(_) | Ok(Reason::ElementNotListed)) {
+                answer = decided(permission, Resource::default());
+            }
+            match answer {
+                Ok(Reason::Allowed) => return Ok(()),
+                Ok(Reason::NoPermission) | Err(_) => {}
+                Ok(other) => reason = other,
+            }
+        }
+        Err(self.refused(reason, permissions))
+    }
+
+    fn refused(&self, reason: Reason, permissions: &'static [&'static str]) -> Refusal {
+        if reason == Reason::InvitePolicy {
+            return Refusal::InvitePolicy;
+        }
+        Refusal::NotAllowed { principal: self.principal.clone(), reason, permissions }
+    }
+}
+
+/// Rules 7.2 and 7.6: what no organization decides for itself.
+fn for_operators(old: Option<&Row>, new: Option<&Row>) -> Result<(), Refusal> {
+    let wrong = match (old, new) {
+        (Some(Row::Settings(old)), Some(Row::Settings(new))) => old.super_organization != new.super_organization,
+        (None, Some(Row::Settings(_))) => true,
+        // So a trusted one is rotated by platform operators only.
+        (None, Some(Row::Credential(new))) => new.acts_for_users,
+        _ => false,
+    };
+    if wrong { Err(Refusal::OperatorOnly) } else { Ok(()) }
+}
+
+/// What a difference of an applied file asks, as a call of its own would.
+fn differences(key: &Key, effect: Effect, old: Option<&Row>, new: Option<&Row>) -> Vec<&'static [&'static str]> {
+    let mut asks: Vec<&'static [&'static str]> = Vec::new();
+    let members = |old: &[_], new: &[_]| if old == new { None } else { Some(&["groups.manage_members"][..]) };
+    match (key, old, new) {
+        (Key::Settings, ..) => asks.push(&["organization.update"]),
+        (Key::Account(_), ..) => asks.push(&["accounts.manage"]),
+        (Key::Permission(_), ..) => asks.push(&["permissions.manage"]),
+        (Key::Object(_), ..) if effect == Effect::Updated => asks.push(&["objects.configure"]),
+        (Key::Object(_), ..) => asks.push(&["objects.manage"]),
+        (Key::Role(_), ..) => asks.push(&["roles.configure"]),
+        (Key::Group(_), Some(Row::Group(old)), Some(Row::Group(new))) => {
+            asks.extend(members(&old.groups, &new.groups));
+            let other = crate::core::model::Group { groups: new.groups.clone(), ..old.clone() };
+            if other != *new {
+                asks.push(&["groups.manage"]);
+            }
+        }
+        (Key::Group(_), ..) => asks.push(&["groups.manage"]),
+        (Key::User(_), Some(Row::User(old)), Some(Row::User(new))) => {
+            asks.extend(members(&old.groups, &new.groups).or(members(&old.pending_groups, &new.pending_groups)));
+            if (old.status, old.status_before) != (new.status, new.status_before) {
+                asks.push(&["users.set_status"]);
+            }
+            let other = crate::core::model::User {
+                groups: new.groups.clone(),
+                pending_groups: new.pending_groups.clone(),
+                status: new.status,
+                status_before: new.status_before,
+                ..old.clone()
+            };
+            if other != *new {
+                asks.push(&["users.update"]);
+            }
+        }
+        (Key::User(_), _, new) => {
+            asks.push(&[INVITING]);
+            if let Some(Row::User(user)) = new {
+                asks.extend(members(&[], &user.groups));
+            }
+        }
+        (Key::Service(_), old, new) => {
+            asks.push(&["service_accounts.manage"]);
+            let groups = |row: Option<&Row>| match row {
+                Some(Row::Service(service)) => service.groups.clone(),
+                _ => Vec::new(),
+            };
+            asks.extend(members(&groups(old), &groups(new)));
+        }
+        (Key::Assignment(..) | Key::Grant(..), ..) => asks.push(&["roles.assign"]),
+        (Key::Related(..), ..) => asks.push(&["relations.report"]),
+        (Key::Policy(_), ..) => asks.push(&["data_access.manage"]),
+        (Key::Credential(_), ..) => asks.push(&["credentials.manage"]),
+    }
+    asks
+}

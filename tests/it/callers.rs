@@ -1,0 +1,950 @@
+//! Rules 2.5 and 7.6 over the wire: who calls, and what the caller may do.
+//!
+//! The matrix is every RPC of the descriptor set by kinds of callers, compared with
+//! `callers.golden`; `DOORWARD_BLESS=1` writes that file anew. All writes are dry runs.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use bytes::{Buf, BufMut, Bytes};
+use doorward::clock::{Clock, SystemClock};
+use doorward::core::presets::ADMINISTRATION;
+use doorward::service::proto as pb;
+use doorward::service::proto::credential_service_client::CredentialServiceClient;
+use doorward::service::proto::decision_service_client::DecisionServiceClient;
+use doorward::service::proto::group_service_client::GroupServiceClient;
+use doorward::service::proto::organization_service_client::OrganizationServiceClient;
+use doorward::service::proto::role_service_client::RoleServiceClient;
+use doorward::service::proto::user_service_client::UserServiceClient;
+use doorward::service::{Needs, RPCS, needs};
+use prost::Message;
+use tonic::client::Grpc;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::metadata::MetadataValue;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
+
+use crate::wire::{Running, Wire, create_user, organization, reason, token, user};
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/callers.golden");
+
+const LEGEND: &str = "\
+# Every RPC by kinds of callers: `-` is PERMISSION_DENIED, `inactive` PRINCIPAL_INACTIVE, `?` not done by this version.
+# operator: a platform operator. Service accounts: admin holds `*`; reader holds `users.read`; none holds nothing;
+# other holds `*` in another organization; inactive holds `*` and is deactivated; with holds that permission alone,
+# without all others that admin calls check. On behalf of a user: distrust by the admin's credential, which is not
+# trusted to; for-user by a trusted credential, for a user that holds nothing here, for-gone for an inactive one.
+";
+
+/// Messages as bytes.
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Vec<u8>;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn encode(&mut self, item: Vec<u8>, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        to.put_slice(&item);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(from.copy_to_bytes(from.remaining())))
+    }
+}
+
+#[derive(Clone)]
+struct Who {
+    token: String,
+    on_behalf_of: Option<&'static str>,
+}
+
+impl Who {
+    fn of(token: &str) -> Self {
+        Self { token: token.to_owned(), on_behalf_of: None }
+    }
+
+    fn request<M>(&self, message: M) -> Request<M> {
+        let mut request = Request::new(message);
+        let bearer: MetadataValue<_> = format!("Bearer {}", self.token).parse().unwrap();
+        request.metadata_mut().insert("authorization", bearer);
+        if let Some(user) = self.on_behalf_of {
+            request.metadata_mut().insert("x-doorward-on-behalf-of", user.parse().unwrap());
+        }
+        request
+    }
+}
+
+/// One call, whatever its kind; all that it answers is read.
+async fn call(channel: &Channel, rpc: &str, messages: Vec<Vec<u8>>, who: &Who) -> Result<Vec<Bytes>, Status> {
+    let mut grpc = Grpc::new(channel.clone());
+    grpc.ready().await.unwrap();
+    let path = format!("/doorward.v1.{rpc}").parse().unwrap();
+    let mut answers = grpc.streaming(who.request(tokio_stream::iter(messages)), path, Raw).await?.into_inner();
+    let mut all = Vec::new();
+    while let Some(answer) = answers.message().await? {
+        all.push(answer);
+    }
+    Ok(all)
+}
+
+/// How a call came out, in a word; of a batch, how its item did.
+fn word(rpc: &str, result: Result<Vec<Bytes>, Status>) -> String {
+    use pb::batch_authorize_result::Outcome;
+    let reason = match result {
+        Ok(answers) if rpc == "DecisionService/BatchAuthorize" => {
+            let batch = pb::BatchAuthorizeResponse::decode(answers[0].clone()).unwrap();
+            match batch.results[0].outcome.clone().unwrap() {
+                Outcome::Decision(_) => return "ok".to_owned(),
+                Outcome::Error(error) => error.reason,
+            }
+        }
+        Ok(_) => return "ok".to_owned(),
+        Err(status) => reason(&status),
+    };
+    match reason.as_str() {
+        "PERMISSION_DENIED" => "-".to_owned(),
+        "PRINCIPAL_INACTIVE" => "inactive".to_owned(),
+        "NOT_SUPPORTED" => "?".to_owned(),
+        _ => reason,
+    }
+}
+
+/// Every RPC of ours, `Service/Method`.
+fn every_rpc() -> Vec<String> {
+    let [ours, _] = doorward::service::descriptor_sets();
+    let files = prost_types::FileDescriptorSet::decode(ours).unwrap();
+    let services = files.file.iter().filter(|file| file.package() == "doorward.v1").flat_map(|file| &file.service);
+    let mut rpcs: Vec<String> =
+        services.flat_map(|s| s.method.iter().map(move |m| format!("{}/{}", s.name(), m.name()))).collect();
+    rpcs.sort();
+    rpcs
+}
+
+#[test]
+fn m7_6_every_rpc_has_a_line_and_every_line_an_rpc() {
+    let lines = RPCS.iter().flat_map(|(service, rpcs)| rpcs.iter().map(move |(rpc, _)| format!("{service}/{rpc}")));
+    let mut lines: Vec<String> = lines.collect();
+    lines.sort();
+    assert_eq!(lines, every_rpc());
+    let names: Vec<&str> = ADMINISTRATION.iter().map(|p| p.name).collect();
+    for (_, needs) in RPCS.iter().flat_map(|(_, rpcs)| rpcs.iter()) {
+        if let Needs::Any(permissions) = needs {
+            assert!(!permissions.is_empty() && permissions.iter().all(|p| names.contains(p)), "{permissions:?}");
+        }
+    }
+    assert_eq!(needs("doorward.v1.UserService/NoSuchMethod"), Needs::Operator, "what nobody thought of");
+}
+
+#[allow(clippy::needless_update, reason = "one macro for messages of any number of fields")]
+/// A call that an operator could make: what it sends, for each RPC that is done.
+fn samples(organization: &str) -> BTreeMap<&'static str, Vec<Vec<u8>>> {
+    let o = organization.to_owned();
+    let mut samples = BTreeMap::new();
+    macro_rules! sample {
+        ($rpc:literal $message:ident { $($field:ident: $value:expr),* $(,)? }) => {
+            let message = pb::$message { $($field: $value.into(),)* ..Default::default() };
+            samples.insert($rpc, vec![message.encode_to_vec()]);
+        };
+    }
+    macro_rules! dry {
+        ($rpc:literal $message:ident { $($field:ident: $value:expr),* $(,)? }) => {
+            sample!($rpc $message { validate_only: true, organization: o.clone(), $($field: $value),* });
+        };
+    }
+    macro_rules! read {
+        ($rpc:literal $message:ident { $($field:ident: $value:expr),* $(,)? }) => {
+            sample!($rpc $message { organization: o.clone(), $($field: $value),* });
+        };
+    }
+    let named = pb::Organization { id: o.clone(), display_name: "new".into(), ..Default::default() };
+    let fresh = pb::Organization { id: "fresh".into(), preset: pb::Preset::None.into(), ..Default::default() };
+    let main = pb::Account { id: "main".into(), display_name: "new".into(), ..Default::default() };
+    let account = pb::Account { id: "west".into(), ..Default::default() };
+    let app = pb::Object { id: "app".into(), display_name: "new".into(), ..Default::default() };
+    let object = pb::Object { id: "task".into(), kind: pb::ObjectKind::Task.into(), ..Default::default() };
+    let own = pb::Permission { name: "own.thing".into(), ..Default::default() };
+    let other = pb::Permission { name: "own.other".into(), ..Default::default() };
+    let ana = pb::User { id: "ana".into(), first_name: "Ana".into(), ..Default::default() };
+    let group = pb::Group { id: "g".into(), name: "new".into(), ..Default::default() };
+    let second = pb::Group { id: "h".into(), kind: pb::GroupKind::Manual.into(), ..Default::default() };
+    let helper = pb::Role { id: "helper".into(), name: "new".into(), ..Default::default() };
+    let role = pb::Role {
+        id: "third".into(),
+        scope: pb::RoleScope::Organization.into(),
+        permissions: vec!["tasks.read".into()],
+        ..Default::default()
+    };
+    let held = pb::Assignment { role: "helper".into(), member: "user:ana".into(), ..Default::default() };
+    let assignment = pb::Assignment { role: "helper".into(), member: "user:lim".into(), ..Default::default() };
+    let granted = pb::Grant { permissions: vec!["tasks.read".into()], member: "user:ana".into(), ..Default::default() };
+    let grant = pb::Grant { permissions: vec!["tasks.read".into()], member: "user:lim".into(), ..Default::default() };
+    let policy = pb::DataAccessPolicy {
+        id: "all".into(),
+        object: "app".into(),
+        effect: pb::PolicyEffect::Allow.into(),
+        members: vec!["group:g".into()],
+        ..Default::default()
+    };
+    let second_policy = pb::DataAccessPolicy { id: "more".into(), ..policy.clone() };
+    let relation = pb::RecordRelation {
+        relation: pb::Relation::Watcher.into(),
+        member: "user:ana".into(),
+        object: "app".into(),
+        record: "r-1".into(),
+    };
+    let report = pb::RelationReport { relation: Some(relation), event: pb::RelationEvent::Added.into() };
+    let robot = pb::ServiceAccount { id: "robot".into(), account: "main".into(), ..Default::default() };
+    let fresh_robot = pb::ServiceAccount { id: "r2".into(), ..Default::default() };
+    let domain = pb::EmailDomain { domain: "acme.org".into(), audience: pb::UserKind::Internal.into() };
+
+    sample!("OrganizationService/CreateOrganization" CreateOrganizationRequest { validate_only: true, organization: Some(fresh) });
+    sample!("OrganizationService/UpdateOrganization" UpdateOrganizationRequest { validate_only: true, organization: Some(named) });
+    sample!("OrganizationService/ListOrganizations" ListOrganizationsRequest {});
+    read!("OrganizationService/GetOrganization" GetOrganizationRequest {});
+    read!("OrganizationService/ExportOrganization" ExportOrganizationRequest {});
+    dry!("OrganizationService/AddEmailDomain" AddEmailDomainRequest { email_domain: Some(domain) });
+    dry!("OrganizationService/RemoveEmailDomain" RemoveEmailDomainRequest { domain: "acme.com" });
+    dry!("OrganizationService/CreateAccount" CreateAccountRequest { account: Some(account) });
+    read!("OrganizationService/GetAccount" GetAccountRequest { account: "main" });
+    read!("OrganizationService/ListAccounts" ListAccountsRequest {});
+    dry!("OrganizationService/UpdateAccount" UpdateAccountRequest { account: Some(main) });
+    dry!("OrganizationService/DeleteAccount" DeleteAccountRequest { account: "spare" });
+    dry!("OrganizationService/CreateObject" CreateObjectRequest { object: Some(object) });
+    read!("OrganizationService/GetObject" GetObjectRequest { object: "app" });
+    read!("OrganizationService/ListObjects" ListObjectsRequest {});
+    dry!("OrganizationService/UpdateObject" UpdateObjectRequest { object: Some(app) });
+    dry!("OrganizationService/DeleteObject" DeleteObjectRequest { object: "app" });
+    dry!("OrganizationService/CreatePermission" CreatePermissionRequest { permission: Some(other) });
+    read!("OrganizationService/GetPermission" GetPermissionRequest { permission: "own.thing" });
+    read!("OrganizationService/ListCatalogPermissions" ListCatalogPermissionsRequest {});
+    dry!("OrganizationService/UpdatePermission" UpdatePermissionRequest { permission: Some(own) });
+    dry!("OrganizationService/DeletePermission" DeletePermissionRequest { permission: "own.thing" });
+    dry!("UserService/CreateUser" CreateUserRequest { user: Some(user("new", "new@acme.com")) });
+    dry!("UserService/InviteUser" InviteUserRequest { user: Some(user("new", "new@acme.com")) });
+    read!("UserService/GetUser" GetUserRequest { user: "ana" });
+    read!("UserService/ListUsers" ListUsersRequest {});
+    read!("UserService/ListUserGroups" ListUserGroupsRequest { user: "ana" });
+    dry!("UserService/UpdateUser" UpdateUserRequest { user: Some(ana) });
+    dry!("UserService/CompleteRegistration" CompleteRegistrationRequest { user: "inv" });
+    dry!("UserService/RevokeInvitation" RevokeInvitationRequest { user: "inv" });
+    dry!("UserService/DowngradeUser" DowngradeUserRequest { user: "ana" });
+    dry!("UserService/UpgradeUser" UpgradeUserRequest { user: "lim" });
+    dry!("UserService/DeactivateUser" DeactivateUserRequest { user: "ana" });
+    dry!("UserService/ActivateUser" ActivateUserRequest { user: "gone" });
+    dry!("GroupService/CreateGroup" CreateGroupRequest { group: Some(second) });
+    read!("GroupService/GetGroup" GetGroupRequest { group: "g" });
+    read!("GroupService/ListGroups" ListGroupsRequest {});
+    dry!("GroupService/UpdateGroup" UpdateGroupRequest { group: Some(group) });
+    dry!("GroupService/DeleteGroup" DeleteGroupRequest { group: "g" });
+    let members = vec!["user:ana".to_owned()];
+    dry!("GroupService/AddMembers" AddMembersRequest { group: "g", members: members.clone() });
+    dry!("GroupService/RemoveMembers" RemoveMembersRequest { group: "g", members: members.clone() });
+    dry!("GroupService/ReplaceMembers" ReplaceMembersRequest { group: "g", members: members });
+    read!("GroupService/ListMembers" ListMembersRequest { group: "g" });
+    read!("GroupService/ExportMembers" ExportMembersRequest { group: "g" });
+    dry!("RoleService/CreateRole" CreateRoleRequest { role: Some(role) });
+    read!("RoleService/GetRole" GetRoleRequest { role: "helper" });
+    read!("RoleService/ListRoles" ListRolesRequest {});
+    dry!("RoleService/UpdateRole" UpdateRoleRequest { role: Some(helper) });
+    dry!("RoleService/DeleteRole" DeleteRoleRequest { role: "helper" });
+    read!("RoleService/CompareRoles" CompareRolesRequest { first_role: "helper", second_role: "organization-admin" });
+    dry!("RoleService/CreateAssignment" CreateAssignmentRequest { assignment: Some(assignment) });
+    read!("RoleService/GetAssignment" GetAssignmentRequest { role: "helper", member: "user:ana" });
+    read!("RoleService/ListAssignments" ListAssignmentsRequest {});
+    dry!("RoleService/UpdateAssignment" UpdateAssignmentRequest { assignment: Some(held) });
+    dry!("RoleService/DeleteAssignment" DeleteAssignmentRequest { role: "helper", member: "user:ana" });
+    dry!("RoleService/CreateGrants" CreateGrantsRequest { grant: Some(grant) });
+    read!("RoleService/ListGrants" ListGrantsRequest {});
+    dry!("RoleService/UpdateGrants" UpdateGrantsRequest { grant: Some(granted) });
+    let permissions = vec!["tasks.read".to_owned()];
+    dry!("RoleService/DeleteGrants" DeleteGrantsRequest { permissions: permissions, member: "user:ana" });
+    dry!("DataAccessService/CreatePolicy" CreatePolicyRequest { policy: Some(second_policy) });
+    read!("DataAccessService/GetPolicy" GetPolicyRequest { policy: "all" });
+    read!("DataAccessService/ListPolicies" ListPoliciesRequest {});
+    dry!("DataAccessService/UpdatePolicy" UpdatePolicyRequest { policy: Some(policy) });
+    dry!("DataAccessService/DeletePolicy" DeletePolicyRequest { policy: "all" });
+    dry!("RelationService/ReportRelation" ReportRelationRequest { report: Some(report.clone()) });
+    dry!("RelationService/BatchReportRelations" BatchReportRelationsRequest { reports: vec![report] });
+    read!("RelationService/ListRelations" ListRelationsRequest { object: "app" });
+    dry!("RelationService/ForgetRecord" ForgetRecordRequest { object: "app", record: "r-1" });
+    dry!("CredentialService/CreateServiceAccount" CreateServiceAccountRequest { service_account: Some(fresh_robot) });
+    read!("CredentialService/GetServiceAccount" GetServiceAccountRequest { service_account: "robot" });
+    read!("CredentialService/ListServiceAccounts" ListServiceAccountsRequest {});
+    dry!("CredentialService/UpdateServiceAccount" UpdateServiceAccountRequest { service_account: Some(robot) });
+    dry!("CredentialService/DeactivateServiceAccount" DeactivateServiceAccountRequest { service_account: "robot" });
+    dry!("CredentialService/ActivateServiceAccount" ActivateServiceAccountRequest { service_account: "robot" });
+    dry!("CredentialService/CreateCredential" CreateCredentialRequest { service_account: "robot" });
+    read!("CredentialService/ListCredentials" ListCredentialsRequest { service_account: "robot" });
+    let may = |m: pb::AuthorizeRequest| pb::AuthorizeRequest {
+        principal: "user:ana".into(),
+        permission: "tasks.read".into(),
+        ..m
+    };
+    samples.insert(
+        "DecisionService/Authorize",
+        vec![may(pb::AuthorizeRequest { organization: o.clone(), ..Default::default() }).encode_to_vec()],
+    );
+    read!("DecisionService/BatchAuthorize" BatchAuthorizeRequest { items: vec![may(Default::default())] });
+    read!("DecisionService/FilterRecords" FilterRecordsRequest { principal: "user:ana", object: "app" });
+    read!("DecisionService/Explain" ExplainRequest { principal: "user:ana", permission: "tasks.read" });
+    read!("DecisionService/ListPermissions" ListPermissionsRequest { principal: "user:ana" });
+    use pb::apply_organization_request::Part;
+    let header = pb::ApplyHeader {
+        organization: o.clone(),
+        deactivate_missing_users: true,
+        validate_only: true,
+        ..Default::default()
+    };
+    let kept = pb::Organization { id: o.clone(), preset: pb::Preset::Workspace.into(), ..Default::default() };
+    let rows = vec![pb::Row { kind: Some(pb::row::Kind::Organization(kept)) }];
+    let parts = [Part::Header(header), Part::Rows(pb::RowBatch { rows }), Part::End(pb::ApplyEnd { row_count: 1 })];
+    let parts = parts.map(|part| pb::ApplyOrganizationRequest { part: Some(part) }.encode_to_vec());
+    samples.insert("OrganizationService/ApplyOrganization", parts.to_vec());
+    samples
+}
+
+/// Organizations `acme` and `beta`, and callers.
+struct World {
+    server: Running,
+    wire: Wire,
+    operator: String,
+    _dir: tempfile::TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let server = Running::start(dir.path()).await;
+        let operator = token(dir.path());
+        let wire = server.with(Some(&operator)).await;
+        for id in ["acme", "beta"] {
+            organization(&wire, id).await;
+        }
+        Self { server, wire, operator, _dir: dir }
+    }
+
+    async fn service(&self, organization: &str, id: &str) {
+        let service_account = Some(pb::ServiceAccount { id: id.into(), ..Default::default() });
+        let request = pb::CreateServiceAccountRequest {
+            organization: organization.into(),
+            service_account,
+            ..Default::default()
+        };
+        CredentialServiceClient::new(self.wire.clone()).create_service_account(request).await.unwrap();
+    }
+
+    async fn credential(&self, request: pb::CreateCredentialRequest) -> pb::CreateCredentialResponse {
+        CredentialServiceClient::new(self.wire.clone()).create_credential(request).await.unwrap().into_inner()
+    }
+
+    async fn grant(&self, organization: &str, member: &str, permissions: &[&str], target: Option<pb::Target>) {
+        let permissions = permissions.iter().map(ToString::to_string).collect();
+        let grant = Some(pb::Grant { permissions, member: member.into(), target, ..Default::default() });
+        let request = pb::CreateGrantsRequest { organization: organization.into(), grant, ..Default::default() };
+        RoleServiceClient::new(self.wire.clone()).create_grants(request).await.unwrap();
+    }
+
+    /// A service account that holds these, and its token.
+    async fn caller(&self, organization: &str, id: &str, permissions: &[&str]) -> Who {
+        self.service(organization, id).await;
+        if !permissions.is_empty() {
+            self.grant(organization, &format!("service:{id}"), permissions, None).await;
+        }
+        let request = credential_of(organization, id);
+        Who::of(&self.credential(request).await.secret)
+    }
+
+    /// What the samples of the matrix are about.
+    async fn furnish(&self) {
+        let o = || "acme".to_owned();
+        let mut organizations = OrganizationServiceClient::new(self.wire.clone());
+        let email_domain = Some(pb::EmailDomain { domain: "acme.com".into(), audience: pb::UserKind::Internal.into() });
+        let request = pb::AddEmailDomainRequest { organization: o(), email_domain, ..Default::default() };
+        organizations.add_email_domain(request).await.unwrap();
+        let account = Some(pb::Account { id: "spare".into(), ..Default::default() });
+        let request = pb::CreateAccountRequest { organization: o(), account, ..Default::default() };
+        organizations.create_account(request).await.unwrap();
+        let object = Some(pb::Object { id: "app".into(), kind: pb::ObjectKind::App.into(), ..Default::default() });
+        let request = pb::CreateObjectRequest { organization: o(), object, ..Default::default() };
+        organizations.create_object(request).await.unwrap();
+        let permission = Some(pb::Permission { name: "own.thing".into(), ..Default::default() });
+        let request = pb::CreatePermissionRequest { organization: o(), permission, ..Default::default() };
+        organizations.create_permission(request).await.unwrap();
+        for id in ["ana", "lim", "gone"] {
+            create_user(&self.wire, "acme", user(id, &format!("{id}@acme.com"))).await.unwrap();
+        }
+        let mut users = UserServiceClient::new(self.wire.clone());
+        let invited = Some(user("inv", "inv@acme.com"));
+        let request = pb::InviteUserRequest { organization: o(), user: invited, ..Default::default() };
+        users.invite_user(request).await.unwrap();
+        let request = pb::DowngradeUserRequest { organization: o(), user: "lim".into(), ..Default::default() };
+        users.downgrade_user(request).await.unwrap();
+        let request = pb::DeactivateUserRequest { organization: o(), user: "gone".into(), ..Default::default() };
+        users.deactivate_user(request).await.unwrap();
+        let visibility = Some(pb::Visibility { data_access: true, ..Default::default() });
+        let group = pb::Group { id: "g".into(), kind: pb::GroupKind::Manual.into(), visibility, ..Default::default() };
+        let request = pb::CreateGroupRequest { organization: o(), group: Some(group), ..Default::default() };
+        GroupServiceClient::new(self.wire.clone()).create_group(request).await.unwrap();
+        let mut roles = RoleServiceClient::new(self.wire.clone());
+        let role = pb::Role {
+            id: "helper".into(),
+            scope: pb::RoleScope::Organization.into(),
+            permissions: vec!["tasks.read".into()],
+            ..Default::default()
+        };
+        let request = pb::CreateRoleRequest { organization: o(), role: Some(role), ..Default::default() };
+        roles.create_role(request).await.unwrap();
+        let assignment =
+            Some(pb::Assignment { role: "helper".into(), member: "user:ana".into(), ..Default::default() });
+        let request = pb::CreateAssignmentRequest { organization: o(), assignment, ..Default::default() };
+        roles.create_assignment(request).await.unwrap();
+        self.grant("acme", "user:ana", &["tasks.read"], None).await;
+        let policy = pb::DataAccessPolicy {
+            id: "all".into(),
+            object: "app".into(),
+            effect: pb::PolicyEffect::Allow.into(),
+            members: vec!["group:g".into()],
+            ..Default::default()
+        };
+        let request = pb::CreatePolicyRequest { organization: o(), policy: Some(policy), ..Default::default() };
+        let mut data = pb::data_access_service_client::DataAccessServiceClient::new(self.wire.clone());
+        data.create_policy(request).await.unwrap();
+        self.service("acme", "robot").await;
+    }
+}
+
+fn credential_of(organization: &str, service: &str) -> pb::CreateCredentialRequest {
+    pb::CreateCredentialRequest {
+        organization: organization.into(),
+        service_account: service.into(),
+        ..Default::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn m7_6_the_matrix_of_callers_and_rpcs() {
+    let world = World::new().await;
+    world.furnish().await;
+    let channel = world.server.channel().await;
+    let operator = Who::of(&world.operator);
+    let admin = world.caller("acme", "admin", &["*"]).await;
+    let reader = world.caller("acme", "reader", &["users.read"]).await;
+    let none = world.caller("acme", "none", &[]).await;
+    let other = world.caller("beta", "other", &["*"]).await;
+    let inactive = world.caller("acme", "inactive", &["*"]).await;
+    let request = pb::DeactivateServiceAccountRequest {
+        organization: "acme".into(),
+        service_account: "inactive".into(),
+        ..Default::default()
+    };
+    CredentialServiceClient::new(world.wire.clone()).deactivate_service_account(request).await.unwrap();
+    let untrusted = Who { on_behalf_of: Some("user:ana"), ..admin.clone() };
+    world.service("acme", "backend").await;
+    let trusted = pb::CreateCredentialRequest { acts_for_users: true, ..credential_of("acme", "backend") };
+    let backend = Who::of(&world.credential(trusted).await.secret);
+    let for_user = Who { on_behalf_of: Some("user:ana"), ..backend.clone() };
+    let for_inactive = Who { on_behalf_of: Some("user:gone"), ..backend };
+
+    // For each permission: who holds it and nothing else, and who holds all that admin calls check but it.
+    let every: Vec<&str> = ADMINISTRATION.iter().map(|p| p.name).collect();
+    let (mut exactly, mut all_but) = (BTreeMap::new(), BTreeMap::new());
+    for (_, rpc_needs) in RPCS.iter().flat_map(|(_, rpcs)| rpcs.iter()) {
+        let Needs::Any(permissions) = rpc_needs else { continue };
+        if exactly.contains_key(permissions) {
+            continue;
+        }
+        let rest: Vec<&str> = every.iter().copied().filter(|p| !permissions.contains(p)).collect();
+        let name = permissions.join("-");
+        exactly.insert(permissions, world.caller("acme", &format!("only-{name}"), &permissions[..1]).await);
+        all_but.insert(permissions, world.caller("acme", &format!("but-{name}"), &rest).await);
+    }
+
+    let (here, nowhere) = (samples("acme"), samples("nowhere"));
+    let robots = world.credential(credential_of("acme", "robot")).await.credential.unwrap().id;
+    let kinds = [
+        ("operator", &operator),
+        ("admin", &admin),
+        ("reader", &reader),
+        ("none", &none),
+        ("other", &other),
+        ("inactive", &inactive),
+        ("distrust", &untrusted),
+        ("for-user", &for_user),
+        ("for-gone", &for_inactive),
+    ];
+    let mut matrix = String::from(LEGEND);
+    write!(matrix, "{:<48}", "#").unwrap();
+    kinds.iter().for_each(|(kind, _)| write!(matrix, " {kind:<8}").unwrap());
+    matrix.push_str(" with     without  permission\n");
+    for rpc in every_rpc() {
+        let nothing = || vec![Vec::new()];
+        let about_credential = |organization: &str| match rpc.as_str() {
+            "CredentialService/GetCredential" => Some(
+                pb::GetCredentialRequest {
+                    organization: organization.into(),
+                    credential: robots.clone(),
+                    ..Default::default()
+                }
+                .encode_to_vec(),
+            ),
+            "CredentialService/RotateCredential" => Some(
+                pb::RotateCredentialRequest {
+                    organization: organization.into(),
+                    credential: robots.clone(),
+                    validate_only: true,
+                    ..Default::default()
+                }
+                .encode_to_vec(),
+            ),
+            "CredentialService/RevokeCredential" => Some(
+                pb::RevokeCredentialRequest {
+                    organization: organization.into(),
+                    credential: robots.clone(),
+                    validate_only: true,
+                    ..Default::default()
+                }
+                .encode_to_vec(),
+            ),
+            _ => None,
+        };
+        let sample = |samples: &BTreeMap<&str, Vec<Vec<u8>>>, organization: &str| {
+            let special = about_credential(organization).map(|message| vec![message]);
+            special.or_else(|| samples.get(rpc.as_str()).cloned()).unwrap_or_else(nothing)
+        };
+        let message = sample(&here, "acme");
+        let ask = async |who: &Who| word(&rpc, call(&channel, &rpc, message.clone(), who).await);
+        write!(matrix, "{rpc:<48}").unwrap();
+        for (_, who) in &kinds {
+            write!(matrix, " {:<8}", ask(who).await).unwrap();
+        }
+        if let Needs::Any(permissions) = needs(&format!("doorward.v1.{rpc}")) {
+            let (with, without) = (ask(&exactly[&permissions]).await, ask(&all_but[&permissions]).await);
+            write!(matrix, " {with:<8} {without:<8} {}", permissions.join(" or ")).unwrap();
+        }
+        matrix.truncate(matrix.trim_end().len());
+        matrix.push('\n');
+        // Rule 1.1: the same whether or not there is such an organization.
+        if rpc != "DecisionService/BatchAuthorize" {
+            let there = call(&channel, &rpc, message.clone(), &other).await.unwrap_err();
+            let nowhere = call(&channel, &rpc, sample(&nowhere, "nowhere"), &other).await.unwrap_err();
+            assert_eq!((there.code(), there.message()), (nowhere.code(), nowhere.message()), "{rpc}");
+            assert!(matches!(there.code(), Code::PermissionDenied | Code::Unimplemented), "{rpc}: {there}");
+        }
+    }
+    world.server.stop().await;
+    if std::env::var_os("DOORWARD_BLESS").is_some() {
+        std::fs::write(GOLDEN, &matrix).unwrap();
+    }
+    let golden = std::fs::read_to_string(GOLDEN).unwrap_or_default();
+    for (golden, found) in golden.lines().zip(matrix.lines()) {
+        assert_eq!(golden, found);
+    }
+    assert_eq!(golden.lines().count(), matrix.lines().count(), "another number of RPCs than in {GOLDEN}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn m2_5_credentials_are_made_rotated_and_revoked_one_by_one() {
+    let world = World::new().await;
+    let mut client = CredentialServiceClient::new(world.wire.clone());
+    world.service("acme", "ci").await;
+    let request = pb::CreateCredentialRequest { request_id: "one".into(), ..credential_of("acme", "ci") };
+    let made = world.credential(request.clone()).await;
+    let replayed = world.credential(request).await;
+    assert!(made.secret.starts_with("dw_") && made.secret.len() == 46);
+    assert_eq!((replayed.secret.as_str(), &replayed.credential), ("", &made.credential), "never shown twice");
+    let dry = pb::CreateCredentialRequest { validate_only: true, ..credential_of("acme", "ci") };
+    assert_eq!(world.credential(dry).await.secret, "");
+    let second = world.credential(credential_of("acme", "ci")).await;
+
+    let asks = async |secret: &str| {
+        let mut decisions = DecisionServiceClient::new(world.server.with(Some(secret)).await);
+        let request = pb::AuthorizeRequest {
+            organization: "acme".into(),
+            principal: "service:ci".into(),
+            permission: "tasks.read".into(),
+            ..Default::default()
+        };
+        decisions.authorize(request).await.map(drop).map_err(|status| (status.code(), reason(&status)))
+    };
+    assert_eq!((asks(&made.secret).await, asks(&second.secret).await), (Ok(()), Ok(())));
+
+    // Rotated with grace: both are valid; the old one may not be rotated again.
+    let old = made.credential.clone().unwrap();
+    let grace = Some(prost_types::Duration { seconds: 60, nanos: 0 });
+    let rotate = |id: &str, grace| pb::RotateCredentialRequest {
+        organization: "acme".into(),
+        credential: id.into(),
+        grace,
+        ..Default::default()
+    };
+    let rotated = client.rotate_credential(rotate(&old.id, grace)).await.unwrap().into_inner();
+    let (new, previous) = (rotated.credential.unwrap(), rotated.previous.unwrap());
+    assert_eq!(previous.rotated_to, new.id);
+    assert!(previous.expires_at.is_some() && previous.revoked_at.is_none() && previous.last_used_at.is_some());
+    assert_eq!((asks(&made.secret).await, asks(&rotated.secret).await), (Ok(()), Ok(())));
+    let again = client.rotate_credential(rotate(&old.id, None)).await.unwrap_err();
+    assert_eq!((again.code(), reason(&again).as_str()), (Code::FailedPrecondition, "CREDENTIAL_ROTATED"));
+
+    // Without: the old one ends at once.
+    let last = client.rotate_credential(rotate(&new.id, None)).await.unwrap().into_inner();
+    assert_eq!(asks(&rotated.secret).await, Err((Code::Unauthenticated, "CREDENTIAL_REVOKED".into())));
+    assert_eq!(asks(&last.secret).await, Ok(()));
+
+    // Revoked: at once, and the others stay.
+    let revoke = pb::RevokeCredentialRequest {
+        organization: "acme".into(),
+        credential: second.credential.unwrap().id,
+        ..Default::default()
+    };
+    let revoked = client.revoke_credential(revoke.clone()).await.unwrap().into_inner();
+    assert_eq!(asks(&second.secret).await, Err((Code::Unauthenticated, "CREDENTIAL_REVOKED".into())));
+    assert_eq!(asks(&last.secret).await, Ok(()));
+    let twice = client.revoke_credential(revoke).await.unwrap().into_inner();
+    assert_eq!((twice.revision, twice.credential), (revoked.revision, revoked.credential), "left as it is");
+    let ended = client.rotate_credential(rotate(&revoked_id(&client).await, None)).await.unwrap_err();
+    assert_eq!(reason(&ended), "CREDENTIAL_ENDED");
+
+    // Expired: to the millisecond, with no write happening.
+    let expires_at = Some(doorward::service::to_timestamp(SystemClock.now() + 400));
+    let short = world.credential(pb::CreateCredentialRequest { expires_at, ..credential_of("acme", "ci") }).await;
+    assert_eq!(asks(&short.secret).await, Ok(()));
+    tokio::time::sleep(std::time::Duration::from_millis(450)).await;
+    assert_eq!(asks(&short.secret).await, Err((Code::Unauthenticated, "CREDENTIAL_EXPIRED".into())));
+    let past = pb::CreateCredentialRequest {
+        expires_at: Some(doorward::service::to_timestamp(1_000)),
+        ..credential_of("acme", "ci")
+    };
+    let past = client.create_credential(past).await.unwrap_err();
+    assert_eq!((past.code(), crate::wire::fields(&past)), (Code::InvalidArgument, vec!["expires_at".to_owned()]));
+
+    let list = |valid_only| pb::ListCredentialsRequest {
+        organization: "acme".into(),
+        service_account: "ci".into(),
+        valid_only,
+        ..Default::default()
+    };
+    let valid = client.list_credentials(list(true)).await.unwrap().into_inner().credentials;
+    assert_eq!(valid.iter().map(|c| &c.id).collect::<Vec<_>>(), [&old.id, &last.credential.unwrap().id]);
+    assert_eq!(client.list_credentials(list(false)).await.unwrap().into_inner().credentials.len(), 5);
+    world.server.stop().await;
+}
+
+/// A revoked credential that nothing replaced.
+async fn revoked_id(client: &CredentialServiceClient<Wire>) -> String {
+    let request = pb::ListCredentialsRequest { organization: "acme".into(), ..Default::default() };
+    let all = client.clone().list_credentials(request).await.unwrap().into_inner().credentials;
+    all.into_iter().find(|c| c.revoked_at.is_some() && c.rotated_to.is_empty()).unwrap().id
+}
+
+fn at_account(id: &str) -> Option<pb::Target> {
+    Some(pb::Target { account: id.into(), ..Default::default() })
+}
+
+fn granting(permission: &str, member: &str) -> pb::CreateGrantsRequest {
+    let grant = pb::Grant { permissions: vec![permission.into()], member: member.into(), ..Default::default() };
+    pb::CreateGrantsRequest { organization: "acme".into(), grant: Some(grant), ..Default::default() }
+}
+
+fn masked(id: &str, first_name: &str) -> pb::UpdateUserRequest {
+    let user = pb::User { id: id.into(), first_name: first_name.into(), ..Default::default() };
+    pb::UpdateUserRequest { organization: "acme".into(), user: Some(user), ..Default::default() }
+}
+
+/// The outcome in a word.
+fn outcome<R>(reply: Result<tonic::Response<R>, Status>) -> String {
+    match reply {
+        Ok(_) => "ok".to_owned(),
+        Err(status) => reason(&status),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn m7_6_a_permission_counts_where_the_call_touches() {
+    let world = World::new().await;
+    world.furnish().await;
+    let spare = pb::User { account: "spare".into(), ..user("sid", "sid@acme.com") };
+    create_user(&world.wire, "acme", spare).await.unwrap();
+    let who = world.caller("acme", "clerk", &[]).await;
+    world
+        .grant("acme", "service:clerk", &["users.update", "users.read", "users.set_status"], at_account("spare"))
+        .await;
+    let mut users = UserServiceClient::new(world.server.channel().await);
+
+    assert_eq!(outcome(users.update_user(who.request(masked("sid", "Sid"))).await), "ok");
+    assert_eq!(outcome(users.update_user(who.request(masked("ana", "Ana"))).await), "PERMISSION_DENIED");
+    let mut moved = masked("sid", "");
+    moved.user.as_mut().unwrap().account = "main".into();
+    let out = outcome(users.update_user(who.request(moved)).await);
+    assert_eq!(out, "PERMISSION_DENIED", "out of the account where it holds it");
+    let list = |account: &str| pb::ListUsersRequest {
+        organization: "acme".into(),
+        account: account.into(),
+        ..Default::default()
+    };
+    let listed = users.list_users(who.request(list("spare"))).await.unwrap().into_inner();
+    assert_eq!(listed.users.iter().map(|u| u.id.as_str()).collect::<Vec<_>>(), ["sid"]);
+    for account in ["", "main", "no-such-account"] {
+        assert_eq!(outcome(users.list_users(who.request(list(account))).await), "PERMISSION_DENIED", "{account}");
+    }
+    // What is not there is no news for who may not look.
+    let get = |id: &str| pb::GetUserRequest { organization: "acme".into(), user: id.into(), ..Default::default() };
+    let missing = users.get_user(who.request(get("nobody"))).await.unwrap_err();
+    let there = users.get_user(who.request(get("ana"))).await.unwrap_err();
+    assert_eq!((missing.code(), missing.message()), (there.code(), there.message()));
+    let as_operator = Who::of(&world.operator);
+    assert_eq!(outcome(users.get_user(as_operator.request(get("nobody"))).await), "NOT_FOUND");
+
+    // A reply is not repeated to who may not have it any more.
+    let again = pb::UpdateUserRequest { request_id: "once".into(), ..masked("sid", "Sidney") };
+    assert_eq!(outcome(users.update_user(who.request(again.clone())).await), "ok");
+    assert_eq!(outcome(users.update_user(who.request(again.clone())).await), "ok");
+    let request = pb::DeleteGrantsRequest {
+        organization: "acme".into(),
+        permissions: vec!["users.update".into()],
+        member: "service:clerk".into(),
+        target: at_account("spare"),
+        ..Default::default()
+    };
+    RoleServiceClient::new(world.wire.clone()).delete_grants(request).await.unwrap();
+    assert_eq!(outcome(users.update_user(who.request(again)).await), "PERMISSION_DENIED");
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn m7_6_on_behalf_of_a_user_its_permissions_alone_decide() {
+    let world = World::new().await;
+    world.furnish().await;
+    create_user(&world.wire, "acme", user("eve", "eve@elsewhere.org")).await.unwrap();
+    for who in ["user:ana", "user:eve", "user:lim"] {
+        world.grant("acme", who, &["users.read"], None).await;
+    }
+    world.service("acme", "backend").await;
+    world.grant("acme", "service:backend", &["*"], None).await;
+    let trusted = pb::CreateCredentialRequest { acts_for_users: true, ..credential_of("acme", "backend") };
+    let backend = Who::of(&world.credential(trusted).await.secret);
+    let ana = Who { on_behalf_of: Some("user:ana"), ..backend.clone() };
+    let mut users = UserServiceClient::new(world.server.channel().await);
+    let get = || pb::GetUserRequest { organization: "acme".into(), user: "ana".into(), ..Default::default() };
+    assert_eq!(outcome(users.get_user(ana.request(get())).await), "ok");
+    assert_eq!(outcome(users.update_user(ana.request(masked("ana", "A"))).await), "PERMISSION_DENIED");
+    assert_eq!(outcome(users.update_user(backend.request(masked("ana", "A"))).await), "ok", "in its own name");
+    let operator = Who { on_behalf_of: Some("user:ana"), ..Who::of(&world.operator) };
+    assert_eq!(outcome(users.update_user(operator.request(masked("ana", "A"))).await), "PERMISSION_DENIED");
+    for (who, refused) in
+        [("user:lim", "PRINCIPAL_LIMITED"), ("user:gone", "PRINCIPAL_INACTIVE"), ("user:nobody", "PRINCIPAL_UNKNOWN")]
+    {
+        let who = Who { on_behalf_of: Some(who), ..backend.clone() };
+        assert_eq!(outcome(users.get_user(who.request(get())).await), refused);
+    }
+    for wrong in ["ana", "service:backend", "user:", "group:g"] {
+        let who = Who { on_behalf_of: Some(wrong), ..backend.clone() };
+        assert_eq!(outcome(users.get_user(who.request(get())).await), "INVALID_REQUEST", "{wrong}");
+    }
+
+    // Rule 4.3, by what the backend says.
+    let organization = pb::Organization {
+        id: "acme".into(),
+        settings: Some(pb::OrganizationSettings {
+            external_reauthentication: Some(pb::ExternalReauthentication {
+                max_age: Some(prost_types::Duration { seconds: 3_600, nanos: 0 }),
+            }),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let request = pb::UpdateOrganizationRequest { organization: Some(organization), ..Default::default() };
+    OrganizationServiceClient::new(world.wire.clone()).update_organization(request).await.unwrap();
+    let eve = Who { on_behalf_of: Some("user:eve"), ..backend };
+    assert_eq!(outcome(users.get_user(eve.request(get())).await), "REAUTHENTICATION_REQUIRED");
+    for (at, said) in [(SystemClock.now() - 60_000, "ok"), (1_000, "REAUTHENTICATION_REQUIRED")] {
+        let mut request = eve.request(get());
+        let at = doorward::core::condition::timestamp_text(at);
+        request.metadata_mut().insert("x-doorward-authenticated-at", at.parse().unwrap());
+        assert_eq!(outcome(users.get_user(request).await), said, "{at}");
+    }
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn m3_7_nobody_hands_out_what_they_lack() {
+    let world = World::new().await;
+    world.furnish().await;
+    let held = [
+        "roles.assign",
+        "roles.configure",
+        "groups.manage",
+        "groups.manage_members",
+        "credentials.manage",
+        "users.update",
+        "permissions.manage",
+        "tasks.read",
+    ];
+    let clerk = world.caller("acme", "clerk", &held).await;
+    world.grant("acme", "group:g", &["records.delete"], None).await;
+    world.grant("acme", "user:lim", &["records.delete"], None).await;
+    world.caller("acme", "admin", &["*"]).await;
+    let channel = world.server.channel().await;
+    let (mut roles, mut groups) = (RoleServiceClient::new(channel.clone()), GroupServiceClient::new(channel.clone()));
+    let (mut users, mut tokens) =
+        (UserServiceClient::new(channel.clone()), CredentialServiceClient::new(channel.clone()));
+    let mut organizations = OrganizationServiceClient::new(channel);
+    const MORE: &str = "HANDS_OUT_MORE";
+    let revision = async || {
+        let request = pb::GetOrganizationRequest { organization: "acme".into(), ..Default::default() };
+        let reply = OrganizationServiceClient::new(world.wire.clone()).get_organization(request).await.unwrap();
+        reply.into_inner().revision.unwrap().number
+    };
+
+    // Grants: what it holds, not a wildcard over it, not to itself either.
+    for (permission, to) in
+        [("records.read", "user:lim"), ("tasks.*", "user:lim"), ("*", "service:clerk"), ("records.read", "group:g")]
+    {
+        assert_eq!(outcome(roles.create_grants(clerk.request(granting(permission, to))).await), MORE, "{permission}");
+    }
+    // Assignments.
+    let assign = |role: &str| {
+        let assignment = pb::Assignment { role: role.into(), member: "user:lim".into(), ..Default::default() };
+        pb::CreateAssignmentRequest { organization: "acme".into(), assignment: Some(assignment), ..Default::default() }
+    };
+    assert_eq!(outcome(roles.create_assignment(clerk.request(assign("organization-admin"))).await), MORE);
+    // What a role contains, where it is held.
+    let fill = |permissions: &[&str]| {
+        let permissions = permissions.iter().map(ToString::to_string).collect();
+        let role = pb::Role { id: "helper".into(), permissions, ..Default::default() };
+        pb::UpdateRoleRequest { organization: "acme".into(), role: Some(role), ..Default::default() }
+    };
+    assert_eq!(outcome(roles.update_role(clerk.request(fill(&["tasks.read", "records.read"]))).await), MORE);
+    // Membership and nesting.
+    let join = |members: &[&str]| pb::AddMembersRequest {
+        organization: "acme".into(),
+        group: "g".into(),
+        members: members.iter().map(ToString::to_string).collect(),
+        ..Default::default()
+    };
+    assert_eq!(outcome(groups.add_members(clerk.request(join(&["service:clerk"]))).await), MORE);
+    let nest = pb::CreateGroupRequest {
+        organization: "acme".into(),
+        group: Some(pb::Group { id: "inner".into(), kind: pb::GroupKind::Manual.into(), ..Default::default() }),
+        ..Default::default()
+    };
+    GroupServiceClient::new(world.wire.clone()).create_group(nest).await.unwrap();
+    assert_eq!(outcome(groups.add_members(clerk.request(join(&["group:inner"]))).await), MORE);
+    // A dynamic group over one more of the organization's domains.
+    let dynamic = |domain: &str| pb::Group {
+        id: "d".into(),
+        kind: pb::GroupKind::Dynamic.into(),
+        domains: vec![domain.into()],
+        ..Default::default()
+    };
+    let group = Some(dynamic("else.org"));
+    let request = pb::CreateGroupRequest { organization: "acme".into(), group, ..Default::default() };
+    GroupServiceClient::new(world.wire.clone()).create_group(request).await.unwrap();
+    world.grant("acme", "group:d", &["records.delete"], None).await;
+    let before = revision().await;
+    let group = Some(dynamic("acme.com"));
+    let request = pb::UpdateGroupRequest { organization: "acme".into(), group, ..Default::default() };
+    assert_eq!(outcome(groups.update_group(clerk.request(request)).await), MORE);
+    // Who changes an address, or a credential, could be its principal.
+    let address = |id: &str| {
+        let mut request = masked(id, "");
+        request.user.as_mut().unwrap().email = format!("{id}2@acme.com");
+        request
+    };
+    assert_eq!(outcome(users.update_user(clerk.request(address("lim"))).await), MORE);
+    assert_eq!(outcome(tokens.create_credential(clerk.request(credential_of("acme", "admin"))).await), MORE);
+    let trusted = pb::CreateCredentialRequest { acts_for_users: true, ..credential_of("acme", "robot") };
+    assert_eq!(outcome(tokens.create_credential(clerk.request(trusted)).await), "PERMISSION_DENIED");
+    assert_eq!(revision().await, before, "what is refused leaves nothing changed");
+
+    // What it holds, it may hand out.
+    assert_eq!(outcome(roles.create_grants(clerk.request(granting("tasks.read", "user:lim"))).await), "ok");
+    assert_eq!(outcome(roles.create_assignment(clerk.request(assign("helper"))).await), "ok");
+    assert_eq!(outcome(users.update_user(clerk.request(address("ana"))).await), "ok");
+    assert_eq!(outcome(tokens.create_credential(clerk.request(credential_of("acme", "robot"))).await), "ok");
+    let own = pb::Permission {
+        name: "own.thing".into(),
+        level: pb::PermissionLevel::Organization.into(),
+        ..Default::default()
+    };
+    let request = pb::UpdatePermissionRequest {
+        organization: "acme".into(),
+        permission: Some(own.clone()),
+        ..Default::default()
+    };
+    assert_eq!(outcome(organizations.update_permission(clerk.request(request)).await), "ok", "narrower");
+    let wider = pb::Permission { level: pb::PermissionLevel::Object.into(), ..own };
+    let request =
+        pb::UpdatePermissionRequest { organization: "acme".into(), permission: Some(wider), ..Default::default() };
+    assert_eq!(outcome(organizations.update_permission(clerk.request(request)).await), MORE, "wider");
+
+    // For no longer than it holds it.
+    let soon = SystemClock.now() + 3_600_000;
+    let until = |at| pb::Period { starts_at: None, expires_at: Some(doorward::service::to_timestamp(at)) };
+    let mut timed = granting("records.comment", "service:clerk");
+    timed.grant.as_mut().unwrap().period = Some(until(soon));
+    RoleServiceClient::new(world.wire.clone()).create_grants(timed).await.unwrap();
+    for (end, said) in [(None, MORE), (Some(soon + 1), MORE), (Some(soon), "ok")] {
+        let mut request = granting("records.comment", "user:ana");
+        request.grant.as_mut().unwrap().period = end.map(until);
+        assert_eq!(outcome(roles.create_grants(clerk.request(request)).await), said, "{end:?}");
+    }
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn m7_1_the_invite_policy_is_asked_of_who_does_not_administer() {
+    let world = World::new().await;
+    world.furnish().await;
+    let host = world.caller("acme", "host", &["organization_users.create"]).await;
+    let admin = world.caller("acme", "admin", &["organization.admin"]).await;
+    let mut users = UserServiceClient::new(world.server.channel().await);
+    let invite = |email: &str| pb::InviteUserRequest {
+        organization: "acme".into(),
+        user: Some(user("new", email)),
+        validate_only: true,
+        ..Default::default()
+    };
+    let policy = async |mode: pb::InvitePolicyMode| {
+        let domains = if mode == pb::InvitePolicyMode::AllowedDomains { vec!["acme.com".to_owned()] } else { vec![] };
+        let invite_policy = Some(pb::InvitePolicy { mode: mode.into(), domains });
+        let settings = Some(pb::OrganizationSettings { invite_policy, ..Default::default() });
+        let organization = pb::Organization { id: "acme".into(), settings, ..Default::default() };
+        let request = pb::UpdateOrganizationRequest { organization: Some(organization), ..Default::default() };
+        OrganizationServiceClient::new(world.wire.clone()).update_organization(request).await.unwrap();
+    };
+    for (mode, own, foreign) in [
+        (pb::InvitePolicyMode::AdminsOnly, "INVITE_POLICY", "INVITE_POLICY"),
+        (pb::InvitePolicyMode::AllowedDomains, "ok", "INVITE_POLICY"),
+        (pb::InvitePolicyMode::AnyDomain, "ok", "ok"),
+    ] {
+        policy(mode).await;
+        assert_eq!(outcome(users.invite_user(host.request(invite("new@acme.com"))).await), own, "{mode:?}");
+        assert_eq!(outcome(users.invite_user(host.request(invite("new@else.org"))).await), foreign, "{mode:?}");
+        assert_eq!(outcome(users.invite_user(admin.request(invite("new@else.org"))).await), "ok", "{mode:?}");
+    }
+    policy(pb::InvitePolicyMode::AdminsOnly).await;
+    let refused = users.invite_user(host.request(invite("new@acme.com"))).await.unwrap_err();
+    assert_eq!((refused.code(), crate::wire::fields(&refused)), (Code::InvalidArgument, vec!["user.email".to_owned()]));
+    world.server.stop().await;
+}
