@@ -1,6 +1,6 @@
 //! Who answers questions: organization files, offline, or a running server.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use crate::clock::{Clock, SystemClock};
@@ -171,11 +171,6 @@ fn offline(table: &Table, question: &Question, now: Millis) -> Given {
 }
 
 fn filtered(table: &Table, question: &decision::Question<'_>, records: &[CaseRecord], now: Millis) -> Given {
-    let mut seen = HashSet::new();
-    if let Some(twice) = records.iter().find(|r| !seen.insert(&r.id)) {
-        let message = format!("the record `{}` is given twice", twice.id);
-        return Given::Error { code: code_name(tonic::Code::InvalidArgument), message };
-    }
     match filter(table, question, records.iter().map(CaseRecord::borrowed), now) {
         Ok(passed) => {
             let ids = passed.positions.iter().filter_map(|at| Some(records.get(*at as usize)?.id.clone()));

@@ -180,6 +180,9 @@ pub enum ProblemKind {
     /// Rule 1.4.
     #[error("a record needs the object it belongs to")]
     RecordWithoutObject,
+    /// Of many records: an id that another one before it has.
+    #[error("`{0}` is given twice")]
+    RecordTwice(String),
 }
 
 /// All that is wrong with a question.

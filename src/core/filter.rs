@@ -1,6 +1,8 @@
 //! Rule 6.5: which of these records, in the order given. The walk of a single decision, asked of
 //! each record in turn (INVARIANT 3).
 
+use std::collections::HashSet;
+
 use super::decision::{Problem, ProblemKind, Problems, Question, Reason, Record, Walk};
 use super::limits::MAX_VIOLATIONS;
 use super::model::Millis;
@@ -28,8 +30,8 @@ pub enum Wrong {
 /// one), those that the principal can see. The question's own record is ignored.
 ///
 /// # Errors
-/// Rule 4.1, for the question and for every record: nothing is filtered then. Of very many records
-/// that are wrong, the first ones.
+/// Rule 4.1, for the question and for every record: nothing is filtered then. So is an id that is
+/// given twice. Of very many records that are wrong, the first ones.
 pub fn filter<'a>(
     table: &'a Table,
     question: &Question<'a>,
@@ -53,10 +55,13 @@ pub fn filter<'a>(
         return Err(vec![Wrong::Question(vec![problem])]);
     }
     let (mut positions, mut wrong) = (Vec::new(), Vec::new());
+    let mut ids = HashSet::new();
     for (position, record) in records.into_iter().enumerate() {
-        let reason = match (walk.record(record), asked.flatten()) {
-            (Ok(record), Some(permission)) => walk.ask_of(permission, Some(&record)),
-            (Ok(record), None) => walk.sees(&record),
+        let once = ids.insert(record.id);
+        let found = walk.record(record).and_then(|found| if once { Ok(found) } else { Err(twice(record.id)) });
+        let reason = match (found, asked.flatten()) {
+            (Ok(found), Some(permission)) => walk.ask_of(permission, Some(&found)),
+            (Ok(found), None) => walk.sees(&found),
             (Err(problems), _) => {
                 wrong.push(Wrong::Record(position, problems));
                 if wrong.len() == MAX_VIOLATIONS {
@@ -74,4 +79,8 @@ pub fn filter<'a>(
     } else {
         Err(wrong)
     }
+}
+
+fn twice(id: &str) -> Problems {
+    vec![Problem { field: "resource.record.id", kind: ProblemKind::RecordTwice(id.to_owned()) }]
 }

@@ -59,7 +59,7 @@ impl<'a> Walk<'a> {
         if !given && allow.is_empty() {
             return Sight::Hidden;
         }
-        let facts = Asked::new(self, *found, record);
+        let facts = RecordFacts::new(self, *found, record);
         if !given && !allow.iter().any(|p| holds(p, &facts).allows()) {
             return Sight::Hidden;
         }
@@ -148,12 +148,12 @@ impl Table {
 }
 
 /// What a policy says of a record.
-fn holds(policy: &PolicySlot, facts: &Asked<'_, '_>) -> Outcome {
+fn holds(policy: &PolicySlot, facts: &RecordFacts<'_, '_>) -> Outcome {
     policy.condition.as_ref().map_or(Outcome::True, |condition: &Arc<Typed>| evaluate(condition, facts))
 }
 
 /// What a condition may ask about a record.
-pub(super) struct Asked<'w, 'a> {
+pub(super) struct RecordFacts<'w, 'a> {
     walk: &'w Walk<'a>,
     found: PrincipalFound<'a>,
     record: &'w FoundRecord<'a>,
@@ -161,7 +161,7 @@ pub(super) struct Asked<'w, 'a> {
     lists: [OnceCell<Vec<Cow<'w, str>>>; 4],
 }
 
-impl<'w, 'a> Asked<'w, 'a> {
+impl<'w, 'a> RecordFacts<'w, 'a> {
     pub(super) fn new(walk: &'w Walk<'a>, found: PrincipalFound<'a>, record: &'w FoundRecord<'a>) -> Self {
         Self { walk, found, record, lists: Default::default() }
     }
@@ -253,7 +253,7 @@ fn contact<'a>(found: &PrincipalFound<'a>) -> Option<(Option<&'a str>, Option<&'
     Some((email, None))
 }
 
-impl<'a> Facts for Asked<'_, 'a> {
+impl<'a> Facts for RecordFacts<'_, 'a> {
     fn field(&self, _: u16, name: &str) -> Fact<'_> {
         self.record.record.attributes.get(name)
     }

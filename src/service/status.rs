@@ -206,7 +206,10 @@ impl From<Vec<Problem>> for Failure {
         let missing = |p: &Problem| match &p.kind {
             ProblemKind::UnknownObject(id) => Some(("UNKNOWN_OBJECT", "object", id.clone())),
             ProblemKind::UnknownAccount(id) => Some(("UNKNOWN_ACCOUNT", "account", id.clone())),
-            ProblemKind::Malformed(_) | ProblemKind::UnknownPermission(_) | ProblemKind::RecordWithoutObject => None,
+            ProblemKind::Malformed(_)
+            | ProblemKind::UnknownPermission(_)
+            | ProblemKind::RecordWithoutObject
+            | ProblemKind::RecordTwice(_) => None,
         };
         if let Some(first) = problems.first()
             && problems.iter().all(|p| missing(p).is_some())

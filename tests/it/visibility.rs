@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use doorward::core::change::{Change, ChangeError, Effect, apply};
-use doorward::core::decision::{Context, Question, Reason, Record, Resource, decide};
-use doorward::core::filter::filter;
+use doorward::core::decision::{Context, ProblemKind, Question, Reason, Record, Resource, decide};
+use doorward::core::filter::{Wrong, filter};
 use doorward::core::model::{Key, Member, Related, Relation, Row, Value as Attribute};
 use doorward::core::table::Table;
 use serde_json::{Value, json};
@@ -490,6 +490,10 @@ fn m6_5_a_filter_keeps_the_order_and_a_wrong_record_is_an_error() {
     assert_eq!((filtered.positions, filtered.reason), (vec![0, 2], Reason::Allowed));
     let wrong = filter(&table, &question, [c, bare(""), Record { account: "no", ..a }], NOW).unwrap_err();
     assert_eq!(wrong.len(), 2);
+    let twice = filter(&table, &question, [c, a, c], NOW).unwrap_err();
+    assert!(
+        matches!(twice.as_slice(), [Wrong::Record(2, problems)] if problems[0].kind == ProblemKind::RecordTwice("c".into()))
+    );
     let nobody = Question { principal: "nobody", ..question };
     assert_eq!(filter(&table, &nobody, records, NOW).unwrap().reason, Reason::PrincipalUnknown);
 }

@@ -4,7 +4,7 @@ use crate::core::condition::{self, Outcome};
 use crate::core::decision::FoundRecord;
 use crate::core::model::{Effect, Member};
 use crate::core::table::PolicySlot;
-use crate::core::visible::Asked as Facts;
+use crate::core::visible::RecordFacts;
 
 use super::ways::Above;
 use super::{PolicySaid, Proof, Said, seen};
@@ -13,13 +13,13 @@ impl<'a> Proof<'_, 'a> {
     /// The policies that concern the principal, suspended ones included (rule 2.9).
     pub(super) fn policies(&self, record: &FoundRecord<'a>) -> Vec<PolicySaid> {
         let Some((_, object)) = self.walk.object else { return Vec::new() };
-        let facts = Facts::new(self.walk, self.found, record);
+        let facts = RecordFacts::new(self.walk, self.found, record);
         // To restrict, membership ignores status and the organization's domains.
         let strict = Above::of(self.walk.table, self.walk.table.strict_groups_of(&self.found).iter());
         object.policies.iter().filter_map(|policy| self.said(policy, &strict, &facts)).collect()
     }
 
-    fn said(&self, policy: &PolicySlot, strict: &Above, facts: &Facts<'_, 'a>) -> Option<PolicySaid> {
+    fn said(&self, policy: &PolicySlot, strict: &Above, facts: &RecordFacts<'_, 'a>) -> Option<PolicySaid> {
         let concerns = self.walk.table.concerns(policy, &self.found);
         let above = if policy.row.effect == Effect::Restrict { strict } else { &self.above };
         let groups = self.way_to(policy, above, concerns)?;
@@ -44,12 +44,12 @@ impl<'a> Proof<'_, 'a> {
 
     /// Whether a policy's condition holds, whomever the policy concerns.
     pub(super) fn matches(&self, policy: &PolicySlot, record: &FoundRecord<'a>) -> bool {
-        let facts = Facts::new(self.walk, self.found, record);
+        let facts = RecordFacts::new(self.walk, self.found, record);
         policy.condition.as_ref().is_none_or(|c| condition::evaluate(c, &facts).allows())
     }
 }
 
-fn answer(policy: &PolicySlot, facts: &Facts<'_, '_>) -> (Said, String) {
+fn answer(policy: &PolicySlot, facts: &RecordFacts<'_, '_>) -> (Said, String) {
     let Some(condition) = &policy.condition else {
         return (Said::Matched, "it has no condition: it is about every record".to_owned());
     };

@@ -1,7 +1,5 @@
 //! `FilterRecords`: which of these records, as rows.
 
-use std::collections::HashSet;
-
 use crate::core::decision::{Problem, Question, Resource};
 use crate::core::filter::{Filtered, Wrong, filter};
 use crate::core::table::Table;
@@ -28,18 +26,9 @@ fn check(fields: &mut Fields, message: &FilterRecordsRequest) {
         fields.unsupported("columns", "records as columns are");
     }
     fields.at_most("records", message.records.len(), MAX_RECORDS);
-    let mut ids = HashSet::with_capacity(message.records.len());
-    for (position, record) in message.records.iter().enumerate() {
-        let twice = !ids.insert(record.id.as_str());
-        if twice || !question::are_sound(&record.attributes) {
-            fields.within("records", |f| {
-                f.item(position, |f| {
-                    if twice {
-                        f.refuse("id", format_args!("`{}` is given twice", record.id));
-                    }
-                    question::refuse(f, &record.attributes);
-                });
-            });
+    for (position, record) in message.records.iter().enumerate().take(MAX_RECORDS) {
+        if !question::are_sound(&record.attributes) {
+            fields.within("records", |f| f.item(position, |f| question::refuse(f, &record.attributes)));
         }
     }
 }
@@ -58,11 +47,11 @@ pub fn answer(engine: &Engine, message: &FilterRecordsRequest) -> Result<FilterR
     let resource = Resource { account, object, record: None };
     let question = Question { principal, permission, resource, context };
     let now = engine.now();
+    // INVARIANT 8: of too many, which are refused, no more is looked at than is allowed.
+    let records = message.records.get(..MAX_RECORDS).unwrap_or(&message.records);
     let answered = engine.with_table(organization, min_revision.as_ref().map(at_least), |table| {
-        match filter(table, &question, message.records.iter().map(question::record), now) {
-            Ok(filtered) => Ok(reply(table, message, filtered)),
-            Err(wrong) => Err(wrong),
-        }
+        let filtered = filter(table, &question, records.iter().map(question::record), now);
+        filtered.map(|filtered| reply(table, message, filtered))
     });
     // Without a permission, none is missing.
     let named = Question { permission: if permission.is_empty() { NO_PERMISSION } else { permission }, ..question };

@@ -111,7 +111,7 @@ fn syntax(question: &Question<'_>) -> Vec<Problem> {
     };
     let mut problems = wrong.unwrap_or_default();
     problems.retain(|p| match p.kind {
-        ProblemKind::Malformed(_) | ProblemKind::RecordWithoutObject => true,
+        ProblemKind::Malformed(_) | ProblemKind::RecordWithoutObject | ProblemKind::RecordTwice(_) => true,
         ProblemKind::UnknownPermission(_) | ProblemKind::UnknownObject(_) | ProblemKind::UnknownAccount(_) => false,
     });
     problems
