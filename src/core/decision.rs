@@ -17,8 +17,8 @@ use super::id::{IdError, OpaqueId};
 use super::model::{InvitePolicy, Millis, Status, UserKind};
 use super::presets::ORGANIZATION_ADMIN;
 use super::table::{
-    AT_ORGANIZATION, ObjectSlot, PermissionRef, PermissionSlot, PrincipalFound, Private, Table, at_account, at_object,
-    edges_at,
+    AT_ORGANIZATION, Edge, NOWHERE, ObjectSlot, PermissionRef, PermissionSlot, PrincipalFound, Private, Table,
+    any_edge_at, at_account, at_object,
 };
 use super::visible::{Known, Sight};
 
@@ -194,20 +194,23 @@ pub type Problems = Vec<Problem>;
 /// Rule 4.1: everything that is wrong with the question, not the first thing only.
 #[inline]
 pub fn decide(table: &Table, question: &Question<'_>, now: Millis) -> Result<Reason, Problems> {
-    let (Some(walk), Some(permission)) = (Walk::new(table, question, now), table.permission(question.permission))
-    else {
-        return Err(problems(table, question, true));
-    };
-    Ok(walk.ask(permission))
+    if let Some(permission) = table.permission(question.permission)
+        && let Some(walk) = Walk::new(table, question, now)
+    {
+        return Ok(walk.ask(permission));
+    }
+    Err(problems(table, question, true))
 }
 
 /// A question whose permission, and perhaps record, is still open.
 pub struct Walk<'a> {
     pub(super) table: &'a Table,
     pub(super) now: Millis,
-    pub(super) context: Context<'a>,
-    /// The principal's text, whether it names a service account, and the bare id.
-    pub(super) asking: (&'a str, bool, &'a str),
+    pub(super) question: &'a Question<'a>,
+    /// Whether the principal's text names a service account.
+    pub(super) service: bool,
+    /// The principal's bare id.
+    pub(super) id: &'a str,
     /// What rules 4.1 to 4.4 say, or the principal that passed them.
     principal: Result<PrincipalFound<'a>, Reason>,
     pub(super) account: Option<u32>,
@@ -240,36 +243,41 @@ impl<'a> Walk<'a> {
     ///
     /// # Errors
     /// Rule 4.1: everything that is wrong with the question but for its permission.
-    pub fn begin(table: &'a Table, question: &Question<'a>, now: Millis) -> Result<Self, Problems> {
+    pub fn begin(table: &'a Table, question: &'a Question<'a>, now: Millis) -> Result<Self, Problems> {
         Self::new(table, question, now).ok_or_else(|| problems(table, question, false))
     }
 
     #[inline]
-    fn new(table: &'a Table, question: &Question<'a>, now: Millis) -> Option<Self> {
+    fn new(table: &'a Table, question: &'a Question<'a>, now: Millis) -> Option<Self> {
         // First, because it waits longest for memory: what follows is not yet known to need it.
         let (service, id) = split_principal(question.principal);
-        let found = if service { table.services.find(id) } else { table.users.find(id) };
+        let found = if service { &table.services } else { &table.users }.find(id);
         let Resource { account, object, record } = question.resource;
         let account = match account {
             "" => None,
-            id => Some(table.accounts.find(id)?.value),
+            id => Some(table.accounts.get(id)?),
         };
         let object = match object {
             "" => None,
             id => {
-                let number = table.objects.find(id)?.value;
+                let number = table.objects.get(id)?;
                 Some((number, &**table.object_slot(number)?))
             }
         };
         if found.is_none() {
             OpaqueId::check(id).ok()?;
         }
+        let principal = match found {
+            Some(found) => admit(table, question, now, object.map(|(_, slot)| slot), &found).map(|()| found),
+            None => Err(Reason::PrincipalUnknown),
+        };
         let mut walk = Self {
             table,
             now,
-            context: question.context,
-            asking: (question.principal, service, id),
-            principal: found.ok_or(Reason::PrincipalUnknown),
+            question,
+            service,
+            id,
+            principal,
             account,
             object,
             record: None,
@@ -277,11 +285,6 @@ impl<'a> Walk<'a> {
         };
         if let Some(record) = record {
             walk.record = Some(walk.find(record)?);
-        }
-        if let Ok(found) = walk.principal
-            && let Err(reason) = walk.admit(&found, &question.context)
-        {
-            walk.principal = Err(reason);
         }
         Some(walk)
     }
@@ -306,40 +309,12 @@ impl<'a> Walk<'a> {
         OpaqueId::check(record.id).ok()?;
         let account = match record.account {
             "" => self.account,
-            id => Some(self.table.accounts.find(id)?.value),
+            id => Some(self.table.accounts.get(id)?),
         };
-        let (_, service, id) = self.asking;
-        let owned = owns(record.owner, service, id)?;
+        let owned = owns(record.owner, self.service, self.id)?;
         let held = if slot.records.is_empty() { None } else { slot.records.find(record.id) };
-        let (edges, members) = held.map_or((&[][..], &[][..]), |f| (f.near, f.far));
+        let (edges, members) = held.map_or((&[][..], &[][..]), |f| (f.near, f.far()));
         Some(FoundRecord { record, owned, account, edges, members, sight: OnceCell::new() })
-    }
-
-    /// Rules 4.2 to 4.4.
-    #[inline]
-    fn admit(&self, found: &PrincipalFound<'_>, context: &Context<'_>) -> Result<(), Reason> {
-        let principal = found.value;
-        match principal.status {
-            Status::Active => {}
-            Status::Invited => return Err(Reason::PrincipalInvited),
-            Status::Inactive => return Err(Reason::PrincipalInactive),
-            Status::Limited if context.channel == EMAIL_CHANNEL => {}
-            Status::Limited => return Err(Reason::PrincipalLimited),
-        }
-        let max_age = self.table.settings.as_ref().and_then(|s| s.external_reauthentication_ms);
-        if let (Some(max_age), Some(UserKind::External)) = (max_age, principal.kind) {
-            // 4.3: missing, in the future, or older than allowed.
-            let age = context.authenticated_at.and_then(|at| self.now.checked_sub(at));
-            if !age.is_some_and(|age| (0..=max_age).contains(&age)) {
-                return Err(Reason::ReauthenticationRequired);
-            }
-        }
-        let listed = match self.object.map(|(_, slot)| &slot.private) {
-            None | Some(Private::No) => true,
-            Some(Private::Account(account)) => principal.account == *account,
-            Some(Private::User(id)) => principal.kind.is_some() && found.id == &**id,
-        };
-        if listed { Ok(()) } else { Err(Reason::ElementNotListed) }
     }
 
     /// What rules 4.1 to 4.4 say, if they refuse: whatever is asked, it is denied.
@@ -441,9 +416,9 @@ impl<'a> Walk<'a> {
         self.table.settings().is_some_and(|settings| match &settings.invite_policy {
             InvitePolicy::AdminsOnly => false,
             InvitePolicy::AnyDomain => true,
-            InvitePolicy::AllowedDomains(_) if self.context.invitee_email.is_empty() => true,
+            InvitePolicy::AllowedDomains(_) if self.question.context.invitee_email.is_empty() => true,
             InvitePolicy::AllowedDomains(domains) => {
-                let domain = self.context.invitee_email.rsplit_once('@').map(|(_, domain)| domain);
+                let domain = self.question.context.invitee_email.rsplit_once('@').map(|(_, domain)| domain);
                 domain.is_some_and(|domain| {
                     let own = settings.email_domains.iter().map(|d| &d.domain);
                     own.filter(|d| domains.contains(d)).any(|d| d.as_str().eq_ignore_ascii_case(domain))
@@ -464,40 +439,39 @@ impl<'a> Walk<'a> {
     ) -> bool {
         use super::model::Level;
         let table = self.table;
-        let groups = table.groups_of(found);
         let account = record.map_or(self.account, |r| r.account);
         let account = if level <= Level::Account { account } else { None };
         let object = if level == Level::Object { self.object } else { None };
         let record = if level == Level::Object { record } else { None };
 
-        if let Some((number, slot)) = object
-            && (slot.holdings.hold(permission, groups, self.now)
-                || self.holds_directly(found, at_object(number), permission))
-        {
+        let groups = table.groups_of(found);
+        let nobody = &*table.nobody;
+        let holders = [
+            table.holdings.holders(permission, nobody),
+            object.map_or(nobody, |(_, slot)| slot.holdings.holders(permission, nobody)),
+            account
+                .and_then(|n| table.account_slot(n))
+                .map_or(nobody, |slot| slot.holdings.holders(permission, nobody)),
+        ];
+        // All that could give it is looked at before the first branch that depends on it.
+        let by_group = groups.meet(holders.map(|h| &h.always));
+        let targets = [
+            AT_ORGANIZATION,
+            object.map_or(NOWHERE, |(number, _)| at_object(number)),
+            account.map_or(NOWHERE, at_account),
+        ];
+        let gives = |e: &Edge| e.in_effect(self.now) & self.contains(e.bundle, permission);
+        if by_group | any_edge_at(Table::edges_of(found), targets, gives) {
             return true;
         }
-        if table.holdings.hold(permission, groups, self.now) || self.holds_directly(found, AT_ORGANIZATION, permission)
-        {
-            return true;
-        }
-        if let Some(number) = account
-            && (table.account_slot(number).is_some_and(|s| s.holdings.hold(permission, groups, self.now))
-                || self.holds_directly(found, at_account(number), permission))
-        {
-            return true;
-        }
-        self.holds_by_rule(found, account, permission)
+        holders.iter().any(|h| !h.timed.is_empty() && h.hold_for_a_time(groups, self.now))
+            || self.holds_by_rule(found, account, permission)
             || record.is_some_and(|r| self.given_at(found, r, |bundle| self.contains(bundle, permission)))
     }
 
     #[inline]
-    fn holds_directly(&self, found: &PrincipalFound<'a>, target: u32, permission: u32) -> bool {
-        edges_at(Table::edges_of(found), target).any(|e| e.in_effect(self.now) && self.contains(e.bundle, permission))
-    }
-
-    #[inline]
     fn contains(&self, bundle: u32, permission: u32) -> bool {
-        self.table.sets.get(bundle as usize).is_some_and(|set| set.contains(permission))
+        self.table.givers.get(permission as usize).is_some_and(|givers| givers.contains(bundle))
     }
 
     /// Rule 3.6: users of the default account have one role at the organization, users of another
@@ -514,6 +488,39 @@ impl<'a> Walk<'a> {
             account == Some(principal.account) && self.contains(rule.other_account, permission)
         }
     }
+}
+
+/// Rules 4.2 to 4.4.
+#[inline]
+fn admit(
+    table: &Table,
+    question: &Question<'_>,
+    now: Millis,
+    object: Option<&ObjectSlot>,
+    found: &PrincipalFound<'_>,
+) -> Result<(), Reason> {
+    let (principal, context) = (found.value, &question.context);
+    match principal.status {
+        Status::Active => {}
+        Status::Invited => return Err(Reason::PrincipalInvited),
+        Status::Inactive => return Err(Reason::PrincipalInactive),
+        Status::Limited if context.channel == EMAIL_CHANNEL => {}
+        Status::Limited => return Err(Reason::PrincipalLimited),
+    }
+    let max_age = table.settings.as_ref().and_then(|s| s.external_reauthentication_ms);
+    if let (Some(max_age), Some(UserKind::External)) = (max_age, principal.kind) {
+        // 4.3: missing, in the future, or older than allowed.
+        let age = context.authenticated_at.and_then(|at| now.checked_sub(at));
+        if !age.is_some_and(|age| (0..=max_age).contains(&age)) {
+            return Err(Reason::ReauthenticationRequired);
+        }
+    }
+    let listed = match object.map(|slot| &slot.private) {
+        None | Some(Private::No) => true,
+        Some(Private::Account(account)) => principal.account == *account,
+        Some(Private::User(id)) => principal.kind.is_some() && found.id == &**id,
+    };
+    if listed { Ok(()) } else { Err(Reason::ElementNotListed) }
 }
 
 /// Whether the principal's text names a service account, and its bare id.

@@ -14,7 +14,7 @@ use super::fault::{Fault, Violation};
 use super::id::{Coverage, Email, Id, OpaqueId, Pattern};
 use super::limits;
 use super::model::{Key, Member, Period, Relation, Row, Settings, Target, Write};
-use super::pages::{Edit, EditRow, Pages};
+use super::pages::{Edit, EditRow, Fixed, Pages};
 use super::set::Set;
 use super::table::{
     AT_ORGANIZATION, AT_RECORDS, Bundle, Edge, GROUP_MEMBER, GroupSlot, Holdings, Principal, Source, Table, TargetNo,
@@ -605,7 +605,7 @@ pub(super) fn put_number(pages: &mut Pages<u32>, id: &str, number: u32) {
     pages.edit(vec![Edit { id: id.into(), row: Some(EditRow { value: number, near: Vec::new(), far: None }) }]);
 }
 
-pub(super) fn remove_id<V: Copy>(pages: &mut Pages<V>, id: &str) {
+pub(super) fn remove_id<V: Fixed>(pages: &mut Pages<V>, id: &str) {
     pages.edit(vec![Edit { id: id.into(), row: None }]);
 }
 

@@ -441,7 +441,7 @@ impl Draft {
     pub(super) fn stored<T: for<'b> minicbor::Decode<'b, ()>>(&self, service: bool, id: &str) -> Option<T> {
         let drafted = self.principals.get(&(service, id.into())).and_then(|d| d.far.as_deref());
         let pages = if service { &self.next.services } else { &self.next.users };
-        let far = drafted.or_else(|| Some(pages.find(id)?.far))?;
+        let far = drafted.or_else(|| Some(pages.find(id)?.far()))?;
         minicbor::decode(packed::Far::of(far)?.row).ok()
     }
 

@@ -11,8 +11,8 @@ use super::pages::{Edit, EditRow};
 use super::presets::ORG_ADMIN;
 use super::set::Set;
 use super::table::{
-    AT_ORGANIZATION, AT_RECORDS, Bundle, DomainSlot, Edge, Holders, Holdings, PermissionRef, PrincipalFound, Shape,
-    Source, Table, TargetNo, Unpacked, edges_at, unpack,
+    AT_ORGANIZATION, AT_RECORDS, DomainSlot, Edge, Holders, Holdings, PermissionRef, PrincipalFound, Shape, Source,
+    Table, TargetNo, Unpacked, edges_at, unpack,
 };
 
 impl Draft {
@@ -294,6 +294,8 @@ impl Draft {
         }
         let names = self.sorted_names();
         let mut changed: BTreeSet<u32> = BTreeSet::new();
+        // Which permission came to be in which bundle, or is not any more.
+        let mut moved: Vec<(u32, u32)> = Vec::new();
         for number in dirty {
             let Some(bundle) = self.next.bundle(number).cloned() else { continue };
             let patterns = match &bundle.source {
@@ -319,20 +321,42 @@ impl Draft {
                 .filter_map(|n| self.next.permission_slot(n))
                 .any(|slot| slot.row.requires_visibility && slot.row.level == Level::Object);
             if bundle.set != set || bundle.shows != shows {
+                moved.extend(bundle.set.iter().filter(|p| !set.contains(*p)).map(|p| (p, number)));
+                moved.extend(set.iter().filter(|p| !bundle.set.contains(*p)).map(|p| (p, number)));
                 self.edit_bundle(number, |b| (b.set, b.shows) = (set, shows));
                 self.dirty.targets.extend(bundle.held.keys());
                 changed.insert(number);
             }
         }
+        self.flatten_givers(moved);
         if !changed.is_empty() {
-            let set = |bundle: &Option<Arc<Bundle>>| bundle.as_ref().map(|b| b.set.clone()).unwrap_or_default();
-            self.next.sets = self.next.bundles.iter().map(set).collect();
             let stale = |bundles: &[u32]| bundles.iter().any(|b| changed.contains(b));
             let keys: Vec<Box<[u32]>> = self.next.shapes.keys().filter(|k| stale(k)).cloned().collect();
             for key in keys {
                 self.next.shapes.remove(&key);
             }
         }
+    }
+
+    /// Given each permission and bundle of which one now contains the other and did not, or the
+    /// other way round. (A deleted bundle stays where it was: nobody holds it.)
+    fn flatten_givers(&mut self, mut moved: Vec<(u32, u32)>) {
+        if moved.is_empty() {
+            return;
+        }
+        moved.sort_unstable();
+        let mut givers: Vec<Set> = self.next.givers.to_vec();
+        givers.resize(self.next.permission_slots.len().max(givers.len()), Set::default());
+        for moved in moved.chunk_by(|a, b| a.0 == b.0) {
+            let Some(set) = moved.first().and_then(|(permission, _)| givers.get_mut(*permission as usize)) else {
+                continue;
+            };
+            let bundles: Vec<u32> = moved.iter().map(|(_, bundle)| *bundle).collect();
+            let stay = set.iter().filter(|b| bundles.binary_search(b).is_err());
+            let come = bundles.iter().copied().filter(|b| !set.contains(*b));
+            *set = stay.chain(come).collect();
+        }
+        self.next.givers = givers.into();
     }
 
     /// Rule 2.6: which dynamic groups a domain leads to, while it is the organization's.
@@ -419,7 +443,8 @@ impl Draft {
             timed.sort_unstable();
             Holders { always, timed: timed.into() }
         });
-        let holdings = Holdings { holders: holders.collect(), edges: held, shape };
+        let holders = std::iter::once(Holders::default()).chain(holders).collect();
+        let holdings = Holdings { holders, edges: held, shape };
         self.set_holdings(target, holdings);
     }
 

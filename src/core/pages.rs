@@ -2,18 +2,18 @@
 //! to a small row.
 //!
 //! ```text
-//! Pages ── Branch ── Branch ── Page { starts, slots: [hash, ends, value]…, near: "id tail id tail …", far }
+//! Pages ── Branch ── Branch ── Page { starts, rows: "head value id near" …, far: "tail tail …" }
 //!            16        16             ≤ 320 rows, sorted by hash
 //! ```
 //!
 //! Ids are hashed with a seed of the organization's own; four bits of the hash choose a branch's
-//! child until a page is reached, and those after them say at which row to begin (*starts*: as many
-//! as there are rows, so that one or two rows are looked at). A page is four flat allocations: the
-//! starts, the fixed parts, the bytes that a decision reads (id and *near* tail side by side) and
-//! the bytes that it does not (*far* tail). A lookup therefore reads about three lines of a page at
-//! any size, and a write copies one page and the branches above it; versions share all the rest. The
-//! number of pages written is counted ([`Pages::pages_written`]), so that a test can hold the cost of
-//! a write down.
+//! child until a page is reached, and those after them say at which byte to begin (*starts*: more
+//! than there are rows, so that mostly one row is looked at). A page is three flat allocations: the
+//! starts, the rows, each with all that a decision reads of it side by side (hash, fixed part, id,
+//! *near* bytes), and the bytes that it does not read (*far*). A lookup therefore waits for two
+//! lines of a page at any size, and a write copies one page and the branches above it; versions
+//! share all the rest. The number of pages written is counted ([`Pages::pages_written`]), so that a
+//! test can hold the cost of a write down.
 //!
 //! The alternative that lost: a general persistent map with owned keys and values. Each entry costs
 //! allocations of its own, copying a node touches every entry's reference count, and a lookup chases
@@ -23,13 +23,16 @@
 //! meaning to people.
 
 use std::hash::{BuildHasher, Hasher};
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// Rows a page may hold before it is split. At a million users a third-level page holds 244 ± 16.
 const PAGE_ROWS: usize = 320;
 const FAN: usize = 16;
-/// After sixteen levels of four bits the hash is used up; such a page just grows.
-const MAX_DEPTH: u32 = 16;
+/// After fifteen levels of four bits the hash is nearly used up; such a page just grows.
+const MAX_DEPTH: u32 = 15;
+/// So many that a row is mostly the first of its bucket, which the processor then foresees.
+const BUCKETS_A_ROW: usize = 4;
 
 /// A persistent map from id to a fixed value and two byte strings.
 #[derive(Clone)]
@@ -46,23 +49,95 @@ enum Node<V> {
     Page(Page<V>),
 }
 
-#[derive(Clone)]
 struct Page<V> {
-    /// By [`bucket`]: the first slot that is not before it.
-    starts: Arc<[u16]>,
-    slots: Arc<[Slot<V>]>,
-    near: Arc<[u8]>,
+    /// By [`bucket`]: where in `rows` the first row begins that is not before it.
+    starts: Arc<[u32]>,
+    rows: Arc<[u8]>,
     far: Arc<[u8]>,
+    value: PhantomData<fn() -> V>,
 }
 
+impl<V> Clone for Page<V> {
+    fn clone(&self) -> Self {
+        let Self { starts, rows, far, value } = self;
+        Self { starts: Arc::clone(starts), rows: Arc::clone(rows), far: Arc::clone(far), value: *value }
+    }
+}
+
+/// The fixed part of a row.
+pub trait Fixed: Copy {
+    /// How many bytes it takes, whatever its value.
+    const BYTES: usize;
+
+    /// Appends those bytes.
+    fn write(self, out: &mut Vec<u8>);
+
+    /// What `write` wrote; `None` of other bytes.
+    fn read(bytes: &[u8]) -> Option<Self>;
+}
+
+impl Fixed for () {
+    const BYTES: usize = 0;
+
+    fn write(self, _: &mut Vec<u8>) {}
+
+    #[inline]
+    fn read(_: &[u8]) -> Option<Self> {
+        Some(())
+    }
+}
+
+impl Fixed for u32 {
+    const BYTES: usize = 4;
+
+    fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.to_le_bytes());
+    }
+
+    #[inline]
+    fn read(bytes: &[u8]) -> Option<Self> {
+        Some(Self::from_le_bytes(*bytes.first_chunk()?))
+    }
+}
+
+/// The number at `at`, 0 past the end.
+#[inline]
+#[must_use]
+pub fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |n| u32::from_le_bytes(*n))
+}
+
+/// What a row begins with: its hash, then how long its id and its near bytes are, then where its
+/// far bytes begin and how many they are.
+const HEAD_BYTES: usize = 24;
+
+/// A row as it lies in its page.
 #[derive(Clone, Copy)]
-struct Slot<V> {
-    hash: u64,
-    /// Where this row's bytes end; they begin where the previous row's end.
-    near_end: u32,
-    far_end: u32,
-    id_len: u32,
-    value: V,
+struct RowBytes<'a> {
+    head: &'a [u8; HEAD_BYTES],
+    /// The fixed part, the id, the near bytes, and all rows after it.
+    rest: &'a [u8],
+}
+
+impl<'a> RowBytes<'a> {
+    #[inline]
+    fn first(rows: &'a [u8]) -> Option<Self> {
+        let (head, rest) = rows.split_first_chunk()?;
+        Some(Self { head, rest })
+    }
+
+    #[inline]
+    fn hash(self) -> u64 {
+        self.head.first_chunk().map_or(0, |hash| u64::from_le_bytes(*hash))
+    }
+
+    /// Its id and its near bytes, and the rows after it.
+    #[inline]
+    fn split<V: Fixed>(self) -> Option<(&'a [u8], &'a [u8], &'a [u8])> {
+        let (id, rest) = self.rest.get(V::BYTES..)?.split_at_checked(u32_at(self.head, 8) as usize)?;
+        let (near, rest) = rest.split_at_checked(u32_at(self.head, 12) as usize)?;
+        Some((id, near, rest))
+    }
 }
 
 /// A row found.
@@ -74,8 +149,17 @@ pub struct Found<'a, V> {
     pub value: V,
     /// The bytes beside the id.
     pub near: &'a [u8],
-    /// The bytes that decisions do not read.
-    pub far: &'a [u8],
+    page: &'a Page<V>,
+    head: &'a [u8; HEAD_BYTES],
+}
+
+impl<'a, V> Found<'a, V> {
+    /// The bytes that few decisions read.
+    #[must_use]
+    pub fn far(&self) -> &'a [u8] {
+        let rest = self.page.far.get(u32_at(self.head, 16) as usize..);
+        rest.and_then(|far| far.get(..u32_at(self.head, 20) as usize)).unwrap_or(&[])
+    }
 }
 
 /// What becomes of one id.
@@ -119,80 +203,79 @@ struct Draft<'a, V> {
     far: &'a [u8],
 }
 
-impl<V: Copy> Page<V> {
+impl<V: Fixed> Page<V> {
     fn empty() -> Self {
-        Self { starts: Arc::default(), slots: Arc::default(), near: Arc::default(), far: Arc::default() }
+        Self { starts: Arc::default(), rows: Arc::default(), far: Arc::default(), value: PhantomData }
     }
 
-    fn build(rows: &[Draft<'_, V>], keep_far: Option<&Arc<[u8]>>, depth: u32) -> Self {
-        let mut starts = Vec::with_capacity(rows.len());
-        // A start that is too low costs time, never a row: so much for a page with too many.
-        for (start, row) in rows.iter().enumerate().map(|(n, row)| (u16::try_from(n).unwrap_or(u16::MAX), row)) {
-            starts.resize(starts.len().max(bucket(row.hash, depth, rows.len()) + 1), start);
+    fn build(drafts: &[Draft<'_, V>], keep_far: Option<&Arc<[u8]>>, depth: u32) -> Self {
+        let buckets = drafts.len() * BUCKETS_A_ROW;
+        let mut starts = Vec::with_capacity(buckets);
+        let mut rows = Vec::with_capacity(drafts.iter().map(|r| 64 + r.id.len() + r.near.len()).sum());
+        let mut far_start = 0;
+        for draft in drafts {
+            starts.resize(starts.len().max(bucket(draft.hash, depth, buckets) + 1), offset(rows.len()));
+            let (id, near) = (draft.id.as_bytes(), draft.near);
+            let (id_len, near_len, far_len) = (offset(id.len()), offset(near.len()), offset(draft.far.len()));
+            rows.extend_from_slice(&draft.hash.to_le_bytes());
+            [id_len, near_len, far_start, far_len].into_iter().for_each(|n| n.write(&mut rows));
+            draft.value.write(&mut rows);
+            rows.extend_from_slice(id);
+            rows.extend_from_slice(near);
+            far_start += far_len;
         }
-        starts.resize(rows.len(), u16::try_from(rows.len()).unwrap_or(u16::MAX));
-        let mut near = Vec::with_capacity(rows.iter().map(|r| r.id.len() + r.near.len()).sum());
-        let mut far_end = 0;
-        let slots = rows
-            .iter()
-            .map(|r| {
-                near.extend_from_slice(r.id.as_bytes());
-                near.extend_from_slice(r.near);
-                far_end += r.far.len();
-                Slot {
-                    hash: r.hash,
-                    near_end: offset(near.len()),
-                    far_end: offset(far_end),
-                    id_len: offset(r.id.len()),
-                    value: r.value,
-                }
-            })
-            .collect();
+        starts.resize(buckets, offset(rows.len()));
         let far = match keep_far {
             Some(far) => Arc::clone(far),
-            None => {
-                let mut far = Vec::with_capacity(far_end);
-                rows.iter().for_each(|r| far.extend_from_slice(r.far));
-                far.into()
-            }
+            None => drafts.iter().flat_map(|draft| draft.far).copied().collect(),
         };
-        Self { starts: starts.into(), slots, near: near.into(), far }
+        Self { starts: starts.into(), rows: rows.into(), far, value: PhantomData }
     }
 
-    /// The row at `at`; a row with another id than `sought`, if there is one, is none.
-    #[inline]
-    fn row<'a>(&'a self, at: usize, sought: Option<&'a str>) -> Option<Found<'a, V>> {
-        let slot = self.slots.get(at)?;
-        let (near_start, far_start) = match at.checked_sub(1).and_then(|i| self.slots.get(i)) {
-            Some(before) => (before.near_end as usize, before.far_end as usize),
-            None => (0, 0),
-        };
-        let near = self.near.get(near_start..slot.near_end as usize)?;
-        let (id, near) = near.split_at_checked(slot.id_len as usize)?;
-        let id = match sought {
-            // The stored bytes equal the caller's text, which then stands for them.
-            Some(sought) => Some(sought).filter(|s| s.as_bytes() == id)?,
-            None => std::str::from_utf8(id).ok()?,
-        };
-        let far = self.far.get(far_start..slot.far_end as usize).unwrap_or(&[]);
-        Some(Found { id, value: slot.value, near, far })
-    }
-
+    /// The row of `id`.
     #[inline]
     fn find<'a>(&'a self, hash: u64, id: &'a str, depth: u32) -> Option<Found<'a, V>> {
         let start = *self.starts.get(bucket(hash, depth, self.starts.len()))?;
-        for (at, slot) in self.slots.iter().enumerate().skip(start.into()) {
-            if slot.hash > hash {
+        let mut rows = self.rows.get(start as usize..)?;
+        loop {
+            let row = RowBytes::first(rows)?;
+            if row.hash() > hash {
                 return None;
             }
-            if slot.hash == hash
-                && let Some(found) = self.row(at, Some(id))
-            {
-                return Some(found);
+            let (bytes, near, after) = row.split::<V>()?;
+            if row.hash() == hash && same(bytes, id.as_bytes()) {
+                // The stored bytes equal the caller's text, which then stands for them.
+                return Some(Found { id, value: V::read(row.rest)?, near, page: self, head: row.head });
             }
+            rows = after;
         }
-        None
     }
+
+    /// All rows with their hashes, from the first whose hash is not before `from`.
+    fn rows(&self, from: u64) -> impl Iterator<Item = (u64, Found<'_, V>)> {
+        let mut rows = &*self.rows;
+        let all = std::iter::from_fn(move || {
+            let row = RowBytes::first(rows)?;
+            let (id, near, after) = row.split::<V>()?;
+            rows = after;
+            let (id, value) = (std::str::from_utf8(id).ok()?, V::read(row.rest)?);
+            Some((row.hash(), Found { id, value, near, page: self, head: row.head }))
+        });
+        all.skip_while(move |(hash, _)| *hash < from)
+    }
+}
+
+/// Whether two ids are equal: mostly short, so compared here, a word at a time.
+#[inline]
+fn same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let (Some(last_a), Some(last_b)) = (a.last_chunk::<8>(), b.last_chunk::<8>()) else {
+        return a.last_chunk::<4>() == b.last_chunk::<4>() && a.iter().zip(b).take(4).all(|(a, b)| a == b);
+    };
+    let (words_a, words_b) = (a.as_chunks::<8>().0, b.as_chunks::<8>().0);
+    last_a == last_b && words_a.iter().zip(words_b).all(|(a, b)| a == b)
 }
 
 fn offset(n: usize) -> u32 {
@@ -206,14 +289,14 @@ fn nibble(hash: u64, depth: u32) -> usize {
 }
 
 /// Which of a page's `count` buckets a hash belongs to: by the bits that the tree above has not
-/// used. Ascends with the hash; hashes are uniform, so a bucket holds about one row.
+/// used. Ascends with the hash; hashes are uniform, so few buckets hold more than one row.
 #[allow(clippy::cast_possible_truncation, reason = "less than `count`")]
 fn bucket(hash: u64, depth: u32, count: usize) -> usize {
-    let rest = hash.checked_shl(depth * 4).unwrap_or(0);
+    let rest = hash.wrapping_shl(depth * 4);
     ((u128::from(rest) * count as u128) >> 64) as usize
 }
 
-impl<V: Copy> Pages<V> {
+impl<V: Fixed> Pages<V> {
     /// Nothing, hashed with `seed` from now on.
     #[must_use]
     pub fn new(seed: u64) -> Self {
@@ -252,7 +335,8 @@ impl<V: Copy> Pages<V> {
     }
 
     /// The row of `id`.
-    #[inline]
+    #[allow(clippy::inline_always, reason = "what a caller does not read of it, is not made")]
+    #[inline(always)]
     #[must_use]
     pub fn find<'a>(&'a self, id: &'a str) -> Option<Found<'a, V>> {
         let hash = self.hash(id);
@@ -266,6 +350,12 @@ impl<V: Copy> Pages<V> {
                 Node::Page(page) => return page.find(hash, id, depth),
             }
         }
+    }
+
+    /// The fixed part of the row of `id`.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<V> {
+        self.find(id).map(|found| found.value)
     }
 
     /// Carries out `edits`: each id at most once. A page touched by several is written once.
@@ -286,23 +376,7 @@ impl<V: Copy> Pages<V> {
     pub fn iter_after(&self, position: Option<&Position>) -> impl Iterator<Item = (Position, Found<'_, V>)> {
         let after = position.cloned();
         let from = after.as_ref().map_or(0, |p| p.hash);
-        let mut stack: Vec<&Node<V>> = vec![&self.root];
-        let mut current: Option<(&Page<V>, usize)> = None;
-        let rows = std::iter::from_fn(move || {
-            loop {
-                if let Some((page, at)) = &mut current {
-                    if let (Some(slot), Some(found)) = (page.slots.get(*at), page.row(*at, None)) {
-                        *at += 1;
-                        return Some((slot.hash, found));
-                    }
-                    current = None;
-                }
-                match stack.pop()? {
-                    Node::Page(page) => current = Some((page, page.slots.partition_point(|s| s.hash < from))),
-                    Node::Branch(children) => stack.extend(children.iter().rev()),
-                }
-            }
-        });
+        let rows = self.pages(from).flat_map(move |page| page.rows(from));
         rows.filter(move |(hash, found)| match &after {
             None => true,
             Some(p) => (*hash, found.id) > (p.hash, p.id.as_str()),
@@ -312,20 +386,23 @@ impl<V: Copy> Pages<V> {
 
     /// All rows.
     pub fn iter(&self) -> impl Iterator<Item = Found<'_, V>> {
-        let mut stack: Vec<&Node<V>> = vec![&self.root];
-        let mut current: Option<(&Page<V>, usize)> = None;
+        self.pages(0).flat_map(|page| page.rows(0).map(|(_, found)| found))
+    }
+
+    /// The pages in their order, without those that end before `from`.
+    fn pages(&self, from: u64) -> impl Iterator<Item = &Page<V>> {
+        let mut stack: Vec<(&Node<V>, u32, u64)> = vec![(&self.root, 0, 0)];
         std::iter::from_fn(move || {
             loop {
-                if let Some((page, at)) = &mut current {
-                    *at += 1;
-                    if let Some(found) = page.row(*at - 1, None) {
-                        return Some(found);
+                let (node, depth, prefix) = stack.pop()?;
+                match node {
+                    Node::Page(page) => return Some(page),
+                    Node::Branch(children) => {
+                        let shift = 60 - depth * 4;
+                        let with_hash = |(n, child)| (child, depth + 1, prefix | (n as u64) << shift);
+                        let below = children.iter().enumerate().rev().map(with_hash);
+                        stack.extend(below.filter(|(_, _, first)| first | ((1 << shift) - 1) >= from));
                     }
-                    current = None;
-                }
-                match stack.pop()? {
-                    Node::Page(page) => current = Some((page, 0)),
-                    Node::Branch(children) => stack.extend(children.iter().rev()),
                 }
             }
         })
@@ -345,7 +422,7 @@ struct Change {
 }
 
 impl Change {
-    fn node<V: Copy>(&mut self, node: &Node<V>, edits: &[Hashed<V>], depth: u32) -> Node<V> {
+    fn node<V: Fixed>(&mut self, node: &Node<V>, edits: &[Hashed<V>], depth: u32) -> Node<V> {
         match node {
             Node::Page(page) => self.page(page, edits, depth),
             Node::Branch(children) => {
@@ -365,12 +442,11 @@ impl Change {
         }
     }
 
-    fn page<V: Copy>(&mut self, page: &Page<V>, edits: &[Hashed<V>], depth: u32) -> Node<V> {
-        let mut rows = Vec::with_capacity(page.slots.len() + edits.len());
+    fn page<V: Fixed>(&mut self, page: &Page<V>, edits: &[Hashed<V>], depth: u32) -> Node<V> {
+        let mut rows = Vec::with_capacity(page.starts.len() / BUCKETS_A_ROW + edits.len());
         let mut far_kept = true;
         let mut edits = edits.iter().peekable();
-        let mut old =
-            (0..page.slots.len()).filter_map(|at| Some((page.slots.get(at)?.hash, page.row(at, None)?))).peekable();
+        let mut old = page.rows(0).peekable();
         loop {
             let order = match (old.peek(), edits.peek()) {
                 (None, None) => break,
@@ -382,10 +458,10 @@ impl Change {
             let edit = if order.is_ge() { edits.next() } else { None };
             match (before, edit) {
                 (Some((hash, f)), None) => {
-                    rows.push(Draft { hash, id: f.id, value: f.value, near: f.near, far: f.far });
+                    rows.push(Draft { hash, id: f.id, value: f.value, near: f.near, far: f.far() });
                 }
                 (before, Some(Hashed { hash, edit: Edit { id, row: Some(row) } })) => {
-                    let old_far = before.as_ref().map_or(&[][..], |(_, f)| f.far);
+                    let old_far = before.as_ref().map_or(&[][..], |(_, f)| f.far());
                     let far = row.far.as_deref().unwrap_or(old_far);
                     far_kept &= before.is_some() && far == old_far || before.is_none() && far.is_empty();
                     self.len += usize::from(before.is_none());
@@ -393,7 +469,7 @@ impl Change {
                 }
                 (Some((_, f)), Some(_)) => {
                     self.len -= 1;
-                    far_kept &= f.far.is_empty();
+                    far_kept &= f.far().is_empty();
                 }
                 (None, _) => {}
             }
@@ -401,7 +477,7 @@ impl Change {
         self.built(&rows, far_kept.then_some(&page.far), depth)
     }
 
-    fn built<V: Copy>(&mut self, rows: &[Draft<'_, V>], far: Option<&Arc<[u8]>>, depth: u32) -> Node<V> {
+    fn built<V: Fixed>(&mut self, rows: &[Draft<'_, V>], far: Option<&Arc<[u8]>>, depth: u32) -> Node<V> {
         if rows.len() <= PAGE_ROWS || depth == MAX_DEPTH {
             self.written += 1;
             return Node::Page(Page::build(rows, far, depth));
@@ -459,7 +535,7 @@ mod tests {
             assert_eq!(pages.iter().count(), model.len());
             for (id, (value, near, far)) in &model {
                 let found = pages.find(id).unwrap();
-                assert_eq!((found.id, found.value, found.near, found.far), (&**id, *value, &**near, &**far));
+                assert_eq!((found.id, found.value, found.near, found.far()), (&**id, *value, &**near, &**far));
             }
             assert!(pages.find("absent").is_none());
             let all: Vec<Position> = pages.iter_after(None).map(|(p, _)| p).collect();
@@ -478,7 +554,7 @@ mod tests {
             let before = pages.pages_written();
             pages.edit(vec![put("u7", 7, b"more", None)]);
             assert_eq!(pages.pages_written() - before, 1);
-            assert_eq!(pages.find("u7").unwrap().far, b"cold");
+            assert_eq!(pages.find("u7").unwrap().far(), b"cold");
         }
     }
 }

@@ -9,7 +9,7 @@ use super::model::{
     Target, User, UserKind, Visibility,
 };
 use super::packed::Far;
-use super::pages::{Pages, Position};
+use super::pages::{Fixed, Pages, Position};
 use super::table::{
     AT_ORGANIZATION, Edge, GROUP_MEMBER, Holdings, PolicySlot, Principal, PrincipalFound, SYSTEM_GROUPS, Source, Table,
     TargetNo, Unpacked, at_account, at_object, edges, of_relation, relation_of, unpack,
@@ -50,7 +50,7 @@ impl Table {
     /// The user of a found row.
     #[must_use]
     pub fn user(&self, found: &PrincipalFound<'_>) -> Option<User> {
-        let far = Far::of(found.far)?;
+        let far = Far::of(found.far())?;
         let mut user: User = minicbor::decode(far.row).ok()?;
         user.attributes = far.attributes(self.form_slots.get(far.form as usize)?);
         user.groups = self.group_ids(Self::direct_groups_of(found));
@@ -60,7 +60,7 @@ impl Table {
     /// The service account of a found row.
     #[must_use]
     pub fn service(&self, found: &PrincipalFound<'_>) -> Option<ServiceAccount> {
-        let far = Far::of(found.far)?;
+        let far = Far::of(found.far())?;
         let mut service: ServiceAccount = minicbor::decode(far.row).ok()?;
         service.attributes = far.attributes(self.form_slots.get(far.form as usize)?);
         service.groups = self.group_ids(Self::direct_groups_of(found));
@@ -203,7 +203,7 @@ impl Table {
     /// What is held at a record, with its members.
     pub(super) fn record_edges(&self, object: u32, id: &str) -> Vec<(Edge, Member)> {
         let found = self.object_slot(object).and_then(|s| s.records.find(id));
-        found.map_or_else(Vec::new, |f| with_members(f.near, f.far))
+        found.map_or_else(Vec::new, |f| with_members(f.near, f.far()))
     }
 
     pub(super) fn holdings_at(&self, target: TargetNo) -> Option<&Arc<Holdings>> {
@@ -284,7 +284,7 @@ impl Table {
         self.object_slots.iter().flatten().flat_map(move |slot| {
             slot.records.iter().flat_map(move |f| {
                 let target = OpaqueId::parse(f.id).map(|id| Target::Record(slot.row.id.clone(), id));
-                with_members(f.near, f.far)
+                with_members(f.near, f.far())
                     .into_iter()
                     .filter_map(move |(e, member)| self.edge_row(e.bundle, member, target.clone().ok()?, &e))
             })
@@ -302,7 +302,7 @@ impl Table {
                     let (relation, record) = (relation_of(e.bundle)?, record.clone()?);
                     Some(Related { relation, member, object: slot.row.id.clone(), record })
                 };
-                with_members(f.near, f.far).into_iter().filter_map(related).collect::<Vec<_>>()
+                with_members(f.near, f.far()).into_iter().filter_map(related).collect::<Vec<_>>()
             })
         })
     }
@@ -501,7 +501,7 @@ fn with_members(near: &[u8], far: &[u8]) -> Vec<(Edge, Member)> {
     edges(near).zip(members).collect()
 }
 
-fn page<V: Copy, T>(
+fn page<V: Fixed, T>(
     pages: &Pages<V>,
     position: Option<&Position>,
     limit: usize,

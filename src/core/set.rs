@@ -2,8 +2,8 @@
 //!
 //! Sparse sets are sorted numbers, dense ones bits. The choice is made once, at construction, from
 //! the set itself: bits as soon as they cost at most sixteen times the memory of the sorted form
-//! (a bit test is one load where a search is several), so a set never grows past 64 bytes an
-//! element.
+//! (a bit test is one load where a search is several), or at most two cache lines. So a set never
+//! grows past 64 bytes an element, or 128 in all.
 
 use std::sync::Arc;
 
@@ -12,13 +12,16 @@ use std::sync::Arc;
 pub enum Set {
     /// Ascending, each once.
     Sorted(Arc<[u32]>),
-    /// Bit `n % 64` of word `n / 64`.
+    /// Bit `n % 64` of word `n / 64`; as many words as some power of two.
     Bits(Arc<[u64]>),
 }
 
+/// Of bits, two cache lines.
+const FEW_WORDS: usize = 16;
+
 impl Default for Set {
     fn default() -> Self {
-        Self::Sorted(Arc::default())
+        Self::Bits([0].into())
     }
 }
 
@@ -28,10 +31,10 @@ impl FromIterator<u32> for Set {
         sorted.sort_unstable();
         sorted.dedup();
         let words = sorted.last().map_or(0, |max| *max as usize / 64 + 1);
-        if sorted.len() <= 4 || words * 8 > sorted.len() * 64 {
+        if words > FEW_WORDS && words * 8 > sorted.len() * 64 {
             return Self::Sorted(sorted.into());
         }
-        let mut bits = vec![0u64; words];
+        let mut bits = vec![0u64; words.next_power_of_two()];
         for n in sorted {
             if let Some(word) = bits.get_mut(n as usize / 64) {
                 *word |= 1 << (n % 64);
@@ -49,7 +52,17 @@ impl Set {
         match self {
             Self::Sorted(sorted) if sorted.len() <= 8 => sorted.contains(&n),
             Self::Sorted(sorted) => sorted.binary_search(&n).is_ok(),
-            Self::Bits(bits) => bits.get(n as usize / 64).is_some_and(|w| w >> (n % 64) & 1 == 1),
+            Self::Bits(words) => bit(words, n),
+        }
+    }
+
+    /// For [`bit`], if it is made of bits.
+    #[inline]
+    #[must_use]
+    pub fn words(&self) -> Option<&[u64]> {
+        match self {
+            Self::Sorted(_) => None,
+            Self::Bits(words) => Some(words),
         }
     }
 
@@ -70,6 +83,17 @@ impl Set {
     pub fn is_empty(&self) -> bool {
         self.iter().next().is_none()
     }
+}
+
+/// Whether `n` is in the set of these [`Set::words`].
+#[allow(clippy::needless_bitwise_bool, reason = "without a branch")]
+#[inline]
+#[must_use]
+pub fn bit(words: &[u64], n: u32) -> bool {
+    // A word is read in any case: sets of different length take the same way.
+    let word = n as usize / 64;
+    let read = words.get(word & words.len().wrapping_sub(1)).copied().unwrap_or(0);
+    (word < words.len()) & (read >> (n % 64) & 1 == 1)
 }
 
 #[cfg(test)]

@@ -29,8 +29,8 @@ use super::model::{
     UserKind,
 };
 use super::packed::Form;
-use super::pages::{Found, Pages};
-use super::set::Set;
+use super::pages::{Fixed, Found, Pages, u32_at};
+use super::set::{Set, bit};
 
 /// The numbers of the system groups (rule 2.6), the same in every organization.
 pub const ALL_USERS: u32 = 0;
@@ -61,8 +61,8 @@ pub struct Table {
     /// Patterns given directly.
     pub(super) patterns: Pages<u32>,
     pub(super) bundles: Vector<Option<Arc<Bundle>>>,
-    /// The bundles' sets, flat: what a decision reads of them. Made anew when one changes.
-    pub(super) sets: Arc<[Set]>,
+    /// By permission: the bundles that contain it. Made anew when one of those changes.
+    pub(super) givers: Arc<[Set]>,
     pub(super) domains: Pages<u32>,
     pub(super) domain_slots: Vector<Arc<DomainSlot>>,
     /// Whether any domain leads to a dynamic group: if not, none need be looked for.
@@ -73,6 +73,8 @@ pub struct Table {
     /// Folded addresses; the near bytes are the user's id.
     pub(super) emails: Pages<()>,
     pub(super) holdings: Arc<Holdings>,
+    /// The holders of what nobody holds.
+    pub(super) nobody: Arc<Holders>,
     pub(super) shapes: OrdMap<Box<[u32]>, Arc<Shape>>,
     pub(super) by_rule: Option<ByRuleRoles>,
     pub(super) default_account: u32,
@@ -102,6 +104,32 @@ pub struct PermissionRef {
     pub requires_approver: bool,
     /// Rule 4.6: the number of the permission asked instead.
     pub when_not_owner: Option<u32>,
+}
+
+impl Fixed for PermissionRef {
+    const BYTES: usize = 11;
+
+    fn write(self, out: &mut Vec<u8>) {
+        let Self { number, level, requires_visibility, requires_approver, when_not_owner } = self;
+        number.write(out);
+        when_not_owner.unwrap_or(u32::MAX).write(out);
+        out.extend([level as u8, u8::from(requires_visibility), u8::from(requires_approver)]);
+    }
+
+    #[inline]
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; Self::BYTES] = bytes.first_chunk()?;
+        let number = u32_at(bytes, 0);
+        let when_not_owner = Some(u32_at(bytes, 4)).filter(|twin| *twin != u32::MAX);
+        let [.., level, requires_visibility, requires_approver] = *bytes;
+        let level = match level {
+            l if l == Level::Object as u8 => Level::Object,
+            l if l == Level::Account as u8 => Level::Account,
+            _ => Level::Organization,
+        };
+        let (requires_visibility, requires_approver) = (requires_visibility != 0, requires_approver != 0);
+        Some(Self { number, level, requires_visibility, requires_approver, when_not_owner })
+    }
 }
 
 /// A permission of the catalogue.
@@ -267,6 +295,35 @@ pub struct Principal {
     pub(super) by_hand: bool,
 }
 
+impl Fixed for Principal {
+    const BYTES: usize = 19;
+
+    fn write(self, out: &mut Vec<u8>) {
+        let Self { number, account, domain, groups, status, kind, by_hand } = self;
+        [number, account, domain, groups].into_iter().for_each(|n| n.write(out));
+        out.extend([status as u8, kind.map_or(u8::MAX, |kind| kind as u8), u8::from(by_hand)]);
+    }
+
+    #[inline]
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; Self::BYTES] = bytes.first_chunk()?;
+        let [number, account, domain, groups] = [0, 4, 8, 12].map(|at| u32_at(bytes, at));
+        let [.., status, kind, by_hand] = *bytes;
+        let status = match status {
+            s if s == Status::Active as u8 => Status::Active,
+            s if s == Status::Invited as u8 => Status::Invited,
+            s if s == Status::Limited as u8 => Status::Limited,
+            _ => Status::Inactive,
+        };
+        let kind = match kind {
+            k if k == UserKind::Internal as u8 => Some(UserKind::Internal),
+            k if k == UserKind::External as u8 => Some(UserKind::External),
+            _ => None,
+        };
+        Some(Self { number, account, domain, groups, status, kind, by_hand: by_hand != 0 })
+    }
+}
+
 /// A principal found: its fixed part and its bytes.
 pub type PrincipalFound<'a> = Found<'a, Principal>;
 
@@ -284,15 +341,31 @@ impl<'a> Groups<'a> {
         direct.chain(self.system.iter().copied()).chain(self.dynamic.iter().copied())
     }
 
-    /// Whether `test` holds for one of them. (Three loops: a chain asks at each step where it is.)
+    /// Whether `test` holds for one of them. All are tested: where the first one is that passes
+    /// is what a processor cannot foresee. (Three loops: a chain asks at each step where it is.)
     #[inline]
     pub(super) fn any(self, test: impl Fn(u32) -> bool) -> bool {
+        let mut any = false;
         for n in self.direct {
-            if test(u32::from_le_bytes(*n)) {
-                return true;
-            }
+            any |= test(u32::from_le_bytes(*n));
         }
-        self.system.iter().chain(self.dynamic).any(|n| test(*n))
+        for n in self.system {
+            any |= test(*n);
+        }
+        for n in self.dynamic {
+            any |= test(*n);
+        }
+        any
+    }
+
+    /// Whether one of them is in one of `sets`.
+    #[inline]
+    pub(super) fn meet(self, sets: [&Set; 3]) -> bool {
+        // All bits in any organization but the largest: settled once, not for every group.
+        match sets.map(Set::words) {
+            [Some(a), Some(b), Some(c)] => self.any(|g| bit(a, g) | bit(b, g) | bit(c, g)),
+            _ => self.any(|g| sets.iter().any(|set| set.contains(g))),
+        }
     }
 }
 
@@ -302,6 +375,8 @@ pub(super) type TargetNo = u32;
 pub(super) const AT_ORGANIZATION: TargetNo = 0;
 /// Any record, in the counts of a group or bundle.
 pub(super) const AT_RECORDS: TargetNo = u32::MAX;
+/// No target that a principal holds anything at by itself.
+pub(super) const NOWHERE: TargetNo = AT_RECORDS;
 const KIND_BITS: u32 = 30;
 
 /// The account numbered `n` as a target.
@@ -412,12 +487,15 @@ pub(super) fn edges(bytes: &[u8]) -> impl Iterator<Item = Edge> + '_ {
     bytes.as_chunks::<EDGE_BYTES>().0.iter().map(Edge::read)
 }
 
+/// As many edges are read through; of more, those sought are searched for.
+const FEW_EDGES: usize = 8;
+
 /// The edges whose `at` is `at`; `bytes` are sorted by it.
 #[inline]
 pub(super) fn edges_at(bytes: &[u8], at: u32) -> impl Iterator<Item = Edge> + '_ {
     let chunks = bytes.as_chunks::<EDGE_BYTES>().0;
     let key = |c: &[u8; EDGE_BYTES]| le_u32(c.get(..4).unwrap_or(&[]));
-    let start = if chunks.len() <= 8 { 0 } else { chunks.partition_point(|c| key(c) < at) };
+    let start = if chunks.len() <= FEW_EDGES { 0 } else { chunks.partition_point(|c| key(c) < at) };
     chunks
         .get(start..)
         .unwrap_or(&[])
@@ -427,13 +505,22 @@ pub(super) fn edges_at(bytes: &[u8], at: u32) -> impl Iterator<Item = Edge> + '_
         .map(Edge::read)
 }
 
+/// Whether `test` holds for an edge at one of `targets`.
+#[inline]
+pub(super) fn any_edge_at(bytes: &[u8], targets: [TargetNo; 3], test: impl Fn(&Edge) -> bool) -> bool {
+    if bytes.len() > FEW_EDGES * EDGE_BYTES {
+        return targets.into_iter().any(|at| edges_at(bytes, at).any(|e| test(&e)));
+    }
+    edges(bytes).fold(false, |any, e| any | (targets.contains(&e.at) & test(&e)))
+}
+
 /// What groups hold at one target (records aside).
 #[derive(Default)]
 pub struct Holdings {
     /// Sorted by bundle and group; `at` is the group.
     pub(super) edges: Vec<Edge>,
     pub(super) shape: Arc<Shape>,
-    /// By class, less one.
+    /// By class, of which 0 is nobody's.
     pub(super) holders: Box<[Holders]>,
 }
 
@@ -464,20 +551,23 @@ impl Shape {
 }
 
 impl Holdings {
-    /// Whether one of `groups` holds `permission` here now (rule 4.5).
+    /// Who holds `permission` here.
     #[inline]
-    pub(super) fn hold(&self, permission: u32, groups: Groups<'_>, now: i64) -> bool {
-        let Some(class) = self.shape.class_of.get(permission as usize) else { return false };
-        let Some(holders) = usize::from(*class).checked_sub(1).and_then(|c| self.holders.get(c)) else {
-            return false;
-        };
-        groups.any(|g| holders.always.contains(g))
-            || !holders.timed.is_empty()
-                && groups.any(|g| {
-                    let start = holders.timed.partition_point(|e| e.at < g);
-                    let mine = holders.timed.get(start..).unwrap_or(&[]);
-                    mine.iter().take_while(|e| e.at == g).any(|e| e.in_effect(now))
-                })
+    pub(super) fn holders<'a>(&'a self, permission: u32, nobody: &'a Holders) -> &'a Holders {
+        let class = self.shape.class_of.get(permission as usize).copied().unwrap_or(0);
+        self.holders.get(usize::from(class)).unwrap_or(nobody)
+    }
+}
+
+impl Holders {
+    /// Whether one of `groups` holds for a time that `now` is in (rule 3.4).
+    #[cold]
+    pub(super) fn hold_for_a_time(&self, groups: Groups<'_>, now: i64) -> bool {
+        groups.any(|g| {
+            let start = self.timed.partition_point(|e| e.at < g);
+            let mine = self.timed.get(start..).unwrap_or(&[]);
+            mine.iter().take_while(|e| e.at == g).any(|e| e.in_effect(now))
+        })
     }
 }
 
@@ -510,7 +600,7 @@ impl Table {
             roles: Pages::new(seed),
             patterns: Pages::new(seed),
             bundles: Vector::new(),
-            sets: Arc::default(),
+            givers: Arc::default(),
             domains: Pages::new(seed),
             domain_slots: Vector::new(),
             has_dynamic: false,
@@ -519,6 +609,7 @@ impl Table {
             principals: 0,
             emails: Pages::new(seed),
             holdings: Arc::default(),
+            nobody: Arc::default(),
             shapes: OrdMap::new(),
             by_rule: None,
             default_account: 0,
@@ -584,7 +675,7 @@ impl Table {
     #[inline]
     #[must_use]
     pub fn permission(&self, name: &str) -> Option<PermissionRef> {
-        self.permissions.find(name).map(|f| f.value)
+        self.permissions.get(name)
     }
 
     /// Whether it is the permission to which the invite policy belongs (rule 4.9).

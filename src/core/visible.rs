@@ -219,7 +219,7 @@ impl<'w, 'a> RecordFacts<'w, 'a> {
 
     /// A user's bare id, or `service:ID`.
     fn own_id(&self) -> &'a str {
-        let (text, service, id) = self.walk.asking;
+        let (text, service, id) = (self.walk.question.principal, self.walk.service, self.walk.id);
         if service { text } else { id }
     }
 }
@@ -230,7 +230,7 @@ fn text(fact: Fact<'_>) -> Option<Cow<'_, str>> {
 
 /// What the stored row says, read where it lies.
 fn known_row<'a>(table: &'a Table, found: &PrincipalFound<'a>) -> Option<KnownRow<'a>> {
-    let far = Far::of(found.far)?;
+    let far = Far::of(found.far())?;
     let attributes = far.unpacked(table.form_slots.get(far.form as usize)?);
     let (email, manager) = contact(found).unwrap_or_default();
     Some(KnownRow { email, manager, attributes })
@@ -241,7 +241,7 @@ fn contact<'a>(found: &PrincipalFound<'a>) -> Option<(Option<&'a str>, Option<&'
     const EMAIL: u64 = 1;
     const MANAGER: u64 = 6;
     found.value.kind?;
-    let mut decoder = Decoder::new(Far::of(found.far)?.row);
+    let mut decoder = Decoder::new(Far::of(found.far())?.row);
     let mut email = None;
     for place in 0..decoder.array().ok()?? {
         match place {
@@ -295,11 +295,15 @@ impl<'a> Facts for RecordFacts<'_, 'a> {
     }
 
     fn channel(&self) -> Fact<'_> {
-        if self.walk.context.channel.is_empty() { Fact::Missing } else { Fact::Str(self.walk.context.channel) }
+        if self.walk.question.context.channel.is_empty() {
+            Fact::Missing
+        } else {
+            Fact::Str(self.walk.question.context.channel)
+        }
     }
 
     fn context_attribute(&self, name: &str) -> Fact<'_> {
-        self.walk.context.attributes.get(name)
+        self.walk.question.context.attributes.get(name)
     }
 
     fn in_groups(&self, group: &str) -> bool {

@@ -300,7 +300,8 @@ async fn a_decision_sees_one_revision_whole_while_writes_go_on() {
                 let (ana, bo, revision) = engine
                     .with_table("acme", None, |table| {
                         let ask = |user| {
-                            let walk = doorward::core::decision::Walk::begin(table, &question(user), 5).unwrap();
+                            let question = question(user);
+                            let walk = doorward::core::decision::Walk::begin(table, &question, 5).unwrap();
                             walk.ask(table.permission("tasks.read").unwrap()) == Reason::Allowed
                         };
                         (ask("ana"), ask("bo"), table.revision())

@@ -26,7 +26,7 @@ mod said;
 mod seen;
 mod ways;
 
-use super::decision::{Problems, Question, Reason, Walk, decide, split_principal};
+use super::decision::{Problems, Question, Reason, Walk, decide};
 use super::id::{Id, OpaqueId, Pattern, PermissionName};
 use super::model::{Assignment, Effect, Grant, Level, Member, Millis, Related};
 use super::table::{PermissionRef, PrincipalFound, Table};
@@ -164,7 +164,7 @@ fn begin(walk: &Walk<'_>, permission: PermissionRef) -> Option<Explanation> {
     let reason = walk.ask(permission);
     let name = |number| Some(walk.table.permission_slot(number)?.row.name.clone());
     let (asked, level) = walk.asked_in_place(find(walk).as_ref(), permission, walk.record.as_ref())?;
-    let (_, service, id) = walk.asking;
+    let (service, id) = (walk.service, walk.id);
     let principal = OpaqueId::parse(id).ok().map(if service { Member::Service } else { Member::User });
     Some(Explanation {
         reason,
@@ -183,7 +183,7 @@ fn begin(walk: &Walk<'_>, permission: PermissionRef) -> Option<Explanation> {
 
 /// The principal, also one that rules 4.2 to 4.4 refuse.
 fn find<'a>(walk: &Walk<'a>) -> Option<PrincipalFound<'a>> {
-    let (service, id) = split_principal(walk.asking.0);
+    let (service, id) = (walk.service, walk.id);
     if service { walk.table.services.find(id) } else { walk.table.users.find(id) }
 }
 
@@ -249,7 +249,7 @@ impl<'w, 'a> Proof<'w, 'a> {
 
     /// The principal, then these groups.
     fn members(&self, groups: &[u32]) -> Option<Vec<Member>> {
-        let (service, id) = split_principal(self.walk.asking.0);
+        let (service, id) = (self.walk.service, self.walk.id);
         let id = OpaqueId::parse(id).ok()?;
         let principal = if service { Member::Service(id) } else { Member::User(id) };
         let groups = groups.iter().filter_map(|g| self.group(*g));
