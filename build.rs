@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .out_dir(&out)
         .btree_map(".")
+        .extern_path(".doorward.v1.Record", "crate::service::record::Record")
         .generate_default_stubs(true)
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())

@@ -32,6 +32,7 @@ mod mask;
 mod organization;
 mod paging;
 pub mod proto;
+pub mod record;
 mod refusal;
 mod relation;
 mod report;

@@ -4,5 +4,7 @@
 
 tonic::include_proto!("doorward.v1");
 
+pub use super::record::Record;
+
 /// The descriptors of `doorward.v1` and what it imports, encoded.
 pub const FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("doorward");

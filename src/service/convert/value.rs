@@ -10,7 +10,8 @@ use crate::core::model::{FieldType, Millis, Value};
 use super::super::fields::Fields;
 use super::super::proto::{self, value::Kind};
 
-const MAX_STRING_BYTES: usize = 8_192;
+/// Bytes of a text that was sent.
+pub const MAX_STRING_BYTES: usize = 8_192;
 const MAX_LIST: usize = 1_000;
 
 /// Milliseconds as a message.
@@ -58,17 +59,33 @@ pub fn value(f: &mut Fields, value: proto::Value) -> Option<Value> {
 
 /// Whether a value is one that [`value`] takes, found out without making it.
 pub fn is_sound(value: &proto::Value) -> bool {
-    let scalar = |value: &proto::Value| match &value.kind {
-        None | Some(Kind::ListValue(_)) => false,
+    match &value.kind {
+        None => false,
         Some(Kind::NullValue(_) | Kind::BoolValue(_) | Kind::IntValue(_)) => true,
         Some(Kind::DoubleValue(value)) => value.is_finite(),
         Some(Kind::StringValue(text)) => text.len() <= MAX_STRING_BYTES,
-        Some(Kind::TimestampValue(time)) => Fields::default().exact_instant("", *time).is_some(),
-    };
-    match &value.kind {
-        Some(Kind::ListValue(list)) => list.values.len() <= MAX_LIST && list.values.iter().all(scalar),
-        _ => scalar(value),
+        Some(Kind::TimestampValue(time)) => is_exact(*time),
+        Some(Kind::ListValue(list)) => is_sound_list(list),
     }
+}
+
+/// As [`is_sound`], of a list.
+#[must_use]
+pub fn is_sound_list(list: &proto::ValueList) -> bool {
+    let scalar = |value: &proto::Value| !matches!(value.kind, Some(Kind::ListValue(_))) && is_sound(value);
+    list.values.len() <= MAX_LIST && list.values.iter().all(scalar)
+}
+
+/// Whether an instant is whole milliseconds within the years 1 to 9999.
+#[must_use]
+pub fn is_exact(time: Timestamp) -> bool {
+    Fields::default().exact_instant("", time).is_some()
+}
+
+/// The milliseconds of an instant that [`is_exact`].
+#[must_use]
+pub fn instant(Timestamp { seconds, nanos }: Timestamp) -> Millis {
+    seconds.saturating_mul(1_000).saturating_add(i64::from(nanos) / 1_000_000)
 }
 
 /// What was sent, where it lies.
@@ -97,10 +114,8 @@ impl<'a> From<&'a proto::Value> for Fact<'a> {
             Some(Kind::IntValue(value)) => Self::Int(*value),
             Some(Kind::DoubleValue(value)) => Self::Double(*value),
             Some(Kind::StringValue(text)) => Self::Str(text),
-            // It was found sound: within years 1 to 9999, and whole milliseconds.
-            Some(Kind::TimestampValue(Timestamp { seconds, nanos })) => {
-                Self::Timestamp(seconds.saturating_mul(1_000).saturating_add(i64::from(*nanos) / 1_000_000))
-            }
+            // It was found sound.
+            Some(Kind::TimestampValue(time)) => Self::Timestamp(instant(*time)),
             Some(Kind::ListValue(list)) => Self::List(List::Other(list)),
         }
     }

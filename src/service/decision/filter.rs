@@ -27,8 +27,8 @@ fn check(fields: &mut Fields, message: &FilterRecordsRequest) {
     }
     fields.at_most("records", message.records.len(), MAX_RECORDS);
     for (position, record) in message.records.iter().enumerate().take(MAX_RECORDS) {
-        if !question::are_sound(&record.attributes) {
-            fields.within("records", |f| f.item(position, |f| question::refuse(f, &record.attributes)));
+        if !question::is_sound_record(record) {
+            fields.within("records", |f| f.item(position, |f| question::refuse_record(f, record)));
         }
     }
 }

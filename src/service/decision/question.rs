@@ -47,8 +47,8 @@ impl<'a> Asked<'a> {
 fn resource<'a>(fields: &mut Fields, resource: &'a proto::Resource) -> Resource<'a> {
     let proto::Resource { account, object, record } = resource;
     let record = record.as_ref().map(|record| {
-        if !are_sound(&record.attributes) {
-            fields.within("resource", |f| f.within("record", |f| refuse(f, &record.attributes)));
+        if !is_sound_record(record) {
+            fields.within("resource", |f| f.within("record", |f| refuse_record(f, record)));
         }
         self::record(record)
     });
@@ -61,14 +61,28 @@ pub fn record(record: &proto::Record) -> Record<'_> {
     Record { id, owner, account, attributes }
 }
 
+/// Whether the attributes of a record can be read where they lie.
+pub fn is_sound_record(record: &proto::Record) -> bool {
+    let attributes = &record.attributes;
+    attributes.len() <= MAX_ATTRIBUTES && attributes.longest_name() <= MAX_FIELD_NAME_BYTES && attributes.are_sound()
+}
+
+/// Notes what is wrong with a record that is not sound.
+pub fn refuse_record(fields: &mut Fields, record: &proto::Record) {
+    if record.attributes.len() > MAX_ATTRIBUTES {
+        return fields.at_most("attributes", record.attributes.len(), MAX_ATTRIBUTES);
+    }
+    refuse(fields, &record.attributes.to_map());
+}
+
 /// Whether attributes can be read where they lie.
-pub fn are_sound(attributes: &Attributes) -> bool {
+fn are_sound(attributes: &Attributes) -> bool {
     let sound = |(name, value): (&String, &proto::Value)| name.len() <= MAX_FIELD_NAME_BYTES && is_sound(value);
     attributes.len() <= MAX_ATTRIBUTES && attributes.iter().all(sound)
 }
 
 /// Notes what is wrong with attributes that are not sound.
-pub fn refuse(fields: &mut Fields, attributes: &Attributes) {
+fn refuse(fields: &mut Fields, attributes: &Attributes) {
     if attributes.len() > MAX_ATTRIBUTES {
         return fields.at_most("attributes", attributes.len(), MAX_ATTRIBUTES);
     }

@@ -1,0 +1,401 @@
+//! The message `Record`, kept as it is read: a record a decision asks about is decoded, asked for a
+//! few of its attributes and dropped. The generated message takes a map and some twenty allocations
+//! for six attributes; this one puts all names and texts into one string.
+//!
+//! On the wire it is `doorward.v1.Record` like any other; `build.rs` puts it in the place of the
+//! generated one.
+
+use std::collections::BTreeMap;
+
+use prost::bytes::{Buf, BufMut};
+use prost::encoding::{self, DecodeContext, WireType};
+use prost::{DecodeError, Message};
+use prost_types::Timestamp;
+
+use crate::core::condition::{self, Fact, List};
+
+use super::convert::value::{MAX_STRING_BYTES, instant, is_exact, is_sound_list};
+use super::proto::value::Kind;
+use super::proto::{NullValue, Value, ValueList};
+
+const ID: u32 = 1;
+const OWNER: u32 = 2;
+const ACCOUNT: u32 = 3;
+const ATTRIBUTES: u32 = 4;
+
+/// A record as the caller describes it (rule 1.4): see `Record` in `common.proto`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Record {
+    /// Its id.
+    pub id: String,
+    /// A user id, `user:ID` or `service:ID`; empty if nobody owns it.
+    pub owner: String,
+    /// Its account; empty if not given.
+    pub account: String,
+    /// Everything else that the caller says of it.
+    pub attributes: Attributes,
+}
+
+/// Attributes in the order in which they came; of a name that came twice, the last one counts.
+#[derive(Debug, Clone, Default)]
+pub struct Attributes {
+    /// All names and texts, end to end.
+    texts: String,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Entry {
+    name: Text,
+    value: Sent,
+}
+
+/// A place in [`Attributes::texts`].
+#[derive(Debug, Clone, Copy, Default)]
+struct Text {
+    start: usize,
+    end: usize,
+}
+
+/// As the kinds of `Value`.
+#[derive(Debug, Clone, Default)]
+enum Sent {
+    #[default]
+    Nothing,
+    Null,
+    Bool(bool),
+    Int(i64),
+    Double(f64),
+    Text(Text),
+    Timestamp(Timestamp),
+    List(ValueList),
+}
+
+impl Attributes {
+    /// How many came, a name that came twice counted twice.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none came.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The longest name, in bytes.
+    #[must_use]
+    pub fn longest_name(&self) -> usize {
+        self.entries.iter().map(|e| e.name.end - e.name.start).max().unwrap_or(0)
+    }
+
+    /// Whether every value can be read where it lies: it has a kind, is finite, not too long, and
+    /// if an instant, whole milliseconds within the years 1 to 9999.
+    #[must_use]
+    pub fn are_sound(&self) -> bool {
+        self.entries.iter().all(|entry| match &entry.value {
+            Sent::Nothing => false,
+            Sent::Null | Sent::Bool(_) | Sent::Int(_) => true,
+            Sent::Double(value) => value.is_finite(),
+            Sent::Text(text) => text.end - text.start <= MAX_STRING_BYTES,
+            Sent::Timestamp(time) => is_exact(*time),
+            Sent::List(list) => is_sound_list(list),
+        })
+    }
+
+    /// The same as the generated message would have it.
+    #[must_use]
+    pub fn to_map(&self) -> BTreeMap<String, Value> {
+        self.iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, Value)> {
+        self.entries.iter().map(|entry| {
+            let kind = match &entry.value {
+                Sent::Nothing => None,
+                Sent::Null => Some(Kind::NullValue(NullValue {})),
+                Sent::Bool(value) => Some(Kind::BoolValue(*value)),
+                Sent::Int(value) => Some(Kind::IntValue(*value)),
+                Sent::Double(value) => Some(Kind::DoubleValue(*value)),
+                Sent::Text(text) => Some(Kind::StringValue(self.text(*text).to_owned())),
+                Sent::Timestamp(time) => Some(Kind::TimestampValue(*time)),
+                Sent::List(list) => Some(Kind::ListValue(list.clone())),
+            };
+            (self.text(entry.name), Value { kind })
+        })
+    }
+
+    fn text(&self, text: Text) -> &str {
+        self.texts.get(text.start..text.end).unwrap_or("")
+    }
+
+    fn add(&mut self, text: &str) -> Text {
+        let start = self.texts.len();
+        self.texts.push_str(text);
+        Text { start, end: self.texts.len() }
+    }
+
+    fn read_text(&mut self, wire: WireType, buf: &mut impl Buf, ctx: DecodeContext) -> Result<Text, DecodeError> {
+        encoding::check_wire_type(WireType::LengthDelimited, wire)?;
+        let len = encoding::decode_varint(buf)?;
+        let bytes = usize::try_from(len).ok().and_then(|len| buf.chunk().get(..len));
+        if let Some(Ok(text)) = bytes.map(std::str::from_utf8) {
+            let text = self.add(text);
+            buf.advance(text.end - text.start);
+            return Ok(text);
+        }
+        // In pieces, cut short or no text: it or its error is made from the start.
+        let (mut text, mut head) = (String::new(), Vec::new());
+        encoding::encode_varint(len, &mut head);
+        encoding::string::merge(wire, &mut text, &mut head.as_slice().chain(buf), ctx)?;
+        Ok(self.add(&text))
+    }
+
+    /// One entry of the map.
+    fn read(&mut self, buf: &mut impl Buf, ctx: DecodeContext) -> Result<(), DecodeError> {
+        let mut entry = Entry::default();
+        encoding::merge_loop(&mut entry, buf, ctx, |entry, buf, ctx| {
+            match encoding::decode_key(buf)? {
+                (1, wire) => entry.name = self.read_text(wire, buf, ctx)?,
+                (2, wire) => {
+                    encoding::check_wire_type(WireType::LengthDelimited, wire)?;
+                    encoding::merge_loop(&mut entry.value, buf, ctx, |value, buf, ctx| {
+                        self.read_value(value, buf, ctx)
+                    })?;
+                }
+                (tag, wire) => encoding::skip_field(wire, tag, buf, ctx)?,
+            }
+            Ok(())
+        })?;
+        self.entries.push(entry);
+        Ok(())
+    }
+
+    /// One field of a `Value`, of which the last one counts.
+    fn read_value(&mut self, value: &mut Sent, buf: &mut impl Buf, ctx: DecodeContext) -> Result<(), DecodeError> {
+        *value = match encoding::decode_key(buf)? {
+            (1, wire) => {
+                encoding::message::merge(wire, &mut NullValue {}, buf, ctx)?;
+                Sent::Null
+            }
+            (2, wire) => {
+                let mut read = false;
+                encoding::bool::merge(wire, &mut read, buf, ctx)?;
+                Sent::Bool(read)
+            }
+            (3, wire) => {
+                let mut read = 0;
+                encoding::int64::merge(wire, &mut read, buf, ctx)?;
+                Sent::Int(read)
+            }
+            (4, wire) => {
+                let mut read = 0.0;
+                encoding::double::merge(wire, &mut read, buf, ctx)?;
+                Sent::Double(read)
+            }
+            (5, wire) => Sent::Text(self.read_text(wire, buf, ctx)?),
+            (6, wire) => {
+                // Of a message that comes in parts, the parts add up.
+                let mut read = if let Sent::Timestamp(before) = value { *before } else { Timestamp::default() };
+                encoding::message::merge(wire, &mut read, buf, ctx)?;
+                Sent::Timestamp(read)
+            }
+            (7, wire) => {
+                let mut read =
+                    if let Sent::List(before) = value { std::mem::take(before) } else { ValueList::default() };
+                encoding::message::merge(wire, &mut read, buf, ctx)?;
+                Sent::List(read)
+            }
+            (tag, wire) => return encoding::skip_field(wire, tag, buf, ctx),
+        };
+        Ok(())
+    }
+}
+
+impl FromIterator<(String, Value)> for Attributes {
+    fn from_iter<I: IntoIterator<Item = (String, Value)>>(values: I) -> Self {
+        let mut attributes = Self::default();
+        for (name, Value { kind }) in values {
+            let name = attributes.add(&name);
+            let value = match kind {
+                None => Sent::Nothing,
+                Some(Kind::NullValue(NullValue {})) => Sent::Null,
+                Some(Kind::BoolValue(value)) => Sent::Bool(value),
+                Some(Kind::IntValue(value)) => Sent::Int(value),
+                Some(Kind::DoubleValue(value)) => Sent::Double(value),
+                Some(Kind::StringValue(text)) => Sent::Text(attributes.add(&text)),
+                Some(Kind::TimestampValue(time)) => Sent::Timestamp(time),
+                Some(Kind::ListValue(list)) => Sent::List(list),
+            };
+            attributes.entries.push(Entry { name, value });
+        }
+        attributes
+    }
+}
+
+impl<const N: usize> From<[(String, Value); N]> for Attributes {
+    fn from(values: [(String, Value); N]) -> Self {
+        values.into_iter().collect()
+    }
+}
+
+impl PartialEq for Attributes {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_map() == other.to_map()
+    }
+}
+
+/// What was sent, where it lies.
+impl condition::Attributes for Attributes {
+    fn get(&self, name: &str) -> Fact<'_> {
+        let named = |entry: &&Entry| self.text(entry.name) == name;
+        self.entries.iter().rev().find(named).map_or(Fact::Missing, |entry| match &entry.value {
+            Sent::Nothing => Fact::Missing,
+            Sent::Null => Fact::Null,
+            Sent::Bool(value) => Fact::Bool(*value),
+            Sent::Int(value) => Fact::Int(*value),
+            Sent::Double(value) => Fact::Double(*value),
+            Sent::Text(text) => Fact::Str(self.text(*text)),
+            Sent::Timestamp(time) => Fact::Timestamp(instant(*time)),
+            Sent::List(list) => Fact::List(List::Other(list)),
+        })
+    }
+}
+
+impl Message for Record {
+    fn encode_raw(&self, buf: &mut impl BufMut) {
+        let Self { id, owner, account, attributes } = self;
+        for (tag, text) in [(ID, id), (OWNER, owner), (ACCOUNT, account)] {
+            if !text.is_empty() {
+                encoding::string::encode(tag, text, buf);
+            }
+        }
+        encoding::btree_map::encode(
+            encoding::string::encode,
+            encoding::string::encoded_len,
+            encoding::message::encode,
+            encoding::message::encoded_len,
+            ATTRIBUTES,
+            &attributes.to_map(),
+            buf,
+        );
+    }
+
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire: WireType,
+        buf: &mut impl Buf,
+        ctx: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        match tag {
+            ID => encoding::string::merge(wire, &mut self.id, buf, ctx),
+            OWNER => encoding::string::merge(wire, &mut self.owner, buf, ctx),
+            ACCOUNT => encoding::string::merge(wire, &mut self.account, buf, ctx),
+            ATTRIBUTES => self.attributes.read(buf, ctx),
+            _ => encoding::skip_field(wire, tag, buf, ctx),
+        }
+    }
+
+    fn encoded_len(&self) -> usize {
+        let Self { id, owner, account, attributes } = self;
+        let texts = [(ID, id), (OWNER, owner), (ACCOUNT, account)].into_iter().filter(|(_, text)| !text.is_empty());
+        let entries = encoding::btree_map::encoded_len(
+            encoding::string::encoded_len,
+            encoding::message::encoded_len,
+            ATTRIBUTES,
+            &attributes.to_map(),
+        );
+        texts.map(|(tag, text)| encoding::string::encoded_len(tag, text)).sum::<usize>() + entries
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use prost::Message;
+    use prost_types::Timestamp;
+
+    use super::super::proto::value::Kind;
+    use super::super::proto::{NullValue, Value, ValueList};
+    use super::Record;
+
+    /// The message as it would be generated.
+    #[derive(Clone, PartialEq, Message)]
+    struct Generated {
+        #[prost(string, tag = "1")]
+        id: String,
+        #[prost(string, tag = "2")]
+        owner: String,
+        #[prost(string, tag = "3")]
+        account: String,
+        #[prost(btree_map = "string, message", tag = "4")]
+        attributes: BTreeMap<String, Value>,
+    }
+
+    fn value(rng: &mut fastrand::Rng, depth: u32) -> Value {
+        let kind = match rng.u8(..if depth == 0 { 8 } else { 7 }) {
+            0 => None,
+            1 => Some(Kind::NullValue(NullValue {})),
+            2 => Some(Kind::BoolValue(rng.bool())),
+            3 => Some(Kind::IntValue(rng.i64(..))),
+            4 => Some(Kind::DoubleValue(rng.f64())),
+            5 => Some(Kind::StringValue("ü".repeat(rng.usize(..9)))),
+            6 => Some(Kind::TimestampValue(Timestamp { seconds: rng.i64(..), nanos: rng.i32(..) })),
+            _ => {
+                let values = (0..rng.usize(..4)).map(|_| value(rng, depth + 1)).collect();
+                Some(Kind::ListValue(ValueList { values }))
+            }
+        };
+        Value { kind }
+    }
+
+    #[test]
+    fn it_reads_and_writes_what_the_generated_message_does_and_refuses_what_that_refuses() {
+        let mut rng = fastrand::Rng::with_seed(4);
+        let (mut refused, mut changed) = (0, 0);
+        for _ in 0..4_000 {
+            let names = ["", "a", "region", "größe"];
+            let generated = Generated {
+                id: "r".repeat(rng.usize(..3)),
+                owner: "o".repeat(rng.usize(..2)),
+                account: "x".repeat(rng.usize(..2)),
+                attributes: (0..rng.usize(..5))
+                    .map(|_| (rng.choice(names).unwrap().to_owned(), value(&mut rng, 0)))
+                    .collect(),
+            };
+            let mut bytes = generated.encode_to_vec();
+            let read = Record::decode(&*bytes).unwrap();
+            assert_eq!(read.attributes.to_map(), generated.attributes);
+            assert_eq!((&read.id, &read.owner, &read.account), (&generated.id, &generated.owner, &generated.account));
+            assert_eq!((read.encoded_len(), read.encode_to_vec()), (bytes.len(), bytes.clone()));
+            // Twice the same message, in which the later values count; then a byte of it changed.
+            bytes.extend_from_within(..);
+            for _ in 0..8 {
+                if let Some(byte) = rng.usize(..=bytes.len()).checked_sub(1).and_then(|at| bytes.get_mut(at)) {
+                    *byte = rng.u8(..);
+                }
+                match (Record::decode(&*bytes), Generated::decode(&*bytes)) {
+                    (Ok(read), Ok(generated)) => {
+                        // NaN is not itself.
+                        assert_eq!(format!("{:?}", read.attributes.to_map()), format!("{:?}", generated.attributes));
+                        assert_eq!(
+                            (read.id, read.owner, read.account),
+                            (generated.id, generated.owner, generated.account)
+                        );
+                        changed += 1;
+                    }
+                    (Err(_), Err(_)) => refused += 1,
+                    (read, generated) => panic!("{read:?} but {generated:?} of {bytes:?}"),
+                }
+            }
+        }
+        assert!(refused > 1_000 && changed > 1_000, "{refused} refused, {changed} read");
+    }
+}
