@@ -213,6 +213,65 @@ impl Attributes {
     }
 }
 
+/// Writing, as the generated message would: a name or a value that is nothing is left out.
+impl Attributes {
+    fn entry_len(&self, entry: &Entry) -> usize {
+        let name = self.text(entry.name).len();
+        let name = if name == 0 { 0 } else { delimited(name) };
+        let value = if let Sent::Nothing = entry.value { 0 } else { delimited(self.value_len(&entry.value)) };
+        name + value
+    }
+
+    fn value_len(&self, value: &Sent) -> usize {
+        match value {
+            Sent::Nothing => 0,
+            Sent::Null => encoding::message::encoded_len(1, &NullValue {}),
+            Sent::Bool(value) => encoding::bool::encoded_len(2, value),
+            Sent::Int(value) => encoding::int64::encoded_len(3, value),
+            Sent::Double(value) => encoding::double::encoded_len(4, value),
+            Sent::Text(text) => delimited(self.text(*text).len()),
+            Sent::Timestamp(time) => encoding::message::encoded_len(6, time),
+            Sent::List(list) => encoding::message::encoded_len(7, list),
+        }
+    }
+
+    fn write(&self, entry: &Entry, buf: &mut impl BufMut) {
+        let head = |tag, len: usize, buf: &mut _| {
+            encoding::encode_key(tag, WireType::LengthDelimited, buf);
+            encoding::encode_varint(len as u64, buf);
+        };
+        let name = self.text(entry.name);
+        head(ATTRIBUTES, self.entry_len(entry), buf);
+        if !name.is_empty() {
+            head(1, name.len(), buf);
+            buf.put_slice(name.as_bytes());
+        }
+        if let Sent::Nothing = entry.value {
+            return;
+        }
+        head(2, self.value_len(&entry.value), buf);
+        match &entry.value {
+            Sent::Nothing => {}
+            Sent::Null => encoding::message::encode(1, &NullValue {}, buf),
+            Sent::Bool(value) => encoding::bool::encode(2, value, buf),
+            Sent::Int(value) => encoding::int64::encode(3, value, buf),
+            Sent::Double(value) => encoding::double::encode(4, value, buf),
+            Sent::Text(text) => {
+                let text = self.text(*text);
+                head(5, text.len(), buf);
+                buf.put_slice(text.as_bytes());
+            }
+            Sent::Timestamp(time) => encoding::message::encode(6, time, buf),
+            Sent::List(list) => encoding::message::encode(7, list, buf),
+        }
+    }
+}
+
+/// The bytes of something so long with its length and a tag below 16.
+fn delimited(len: usize) -> usize {
+    1 + encoding::encoded_len_varint(len as u64) + len
+}
+
 impl FromIterator<(String, Value)> for Attributes {
     fn from_iter<I: IntoIterator<Item = (String, Value)>>(values: I) -> Self {
         let mut attributes = Self::default();
@@ -271,15 +330,7 @@ impl Message for Record {
                 encoding::string::encode(tag, text, buf);
             }
         }
-        encoding::btree_map::encode(
-            encoding::string::encode,
-            encoding::string::encoded_len,
-            encoding::message::encode,
-            encoding::message::encoded_len,
-            ATTRIBUTES,
-            &attributes.to_map(),
-            buf,
-        );
+        attributes.entries.iter().for_each(|entry| attributes.write(entry, buf));
     }
 
     fn merge_field(
@@ -301,12 +352,7 @@ impl Message for Record {
     fn encoded_len(&self) -> usize {
         let Self { id, owner, account, attributes } = self;
         let texts = [(ID, id), (OWNER, owner), (ACCOUNT, account)].into_iter().filter(|(_, text)| !text.is_empty());
-        let entries = encoding::btree_map::encoded_len(
-            encoding::string::encoded_len,
-            encoding::message::encoded_len,
-            ATTRIBUTES,
-            &attributes.to_map(),
-        );
+        let entries = attributes.entries.iter().map(|entry| delimited(attributes.entry_len(entry))).sum::<usize>();
         texts.map(|(tag, text)| encoding::string::encoded_len(tag, text)).sum::<usize>() + entries
     }
 
