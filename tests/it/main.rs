@@ -8,6 +8,7 @@
     reason = "a test or a bench may fail loudly"
 )]
 
+mod activity;
 mod arrows;
 mod callers;
 mod cli;
