@@ -152,7 +152,8 @@ impl Deed {
                 Write::Delete(key) => (key.clone(), None),
             };
             let mut old = before.row(&key);
-            let (joined, left) = moves(old.as_ref(), new);
+            let groups_before = old.as_mut().map(take_groups).unwrap_or_default();
+            let (joined, left) = moves(&groups_before, new.map_or(&[], groups));
             let own = differs(old.as_mut(), new);
             deed.count += u64::from(own) + (joined.len() + left.len()) as u64;
             if accounts != Some(None) {
@@ -169,15 +170,18 @@ impl Deed {
                 continue;
             }
             let known = sealer.beside.len();
-            let mut changed = Changed { key, own, before: None, after: None, joined, left };
+            let (mut before, mut after) = (None, None);
             if own {
-                changed.before = old.and_then(|row| sealer.kept(row));
-                changed.after = new.and_then(|row| sealer.kept(row.clone()));
+                before = old.and_then(|row| sealer.kept(row));
+                after = new.and_then(|row| sealer.kept(row.clone()));
                 room -= 1;
             }
-            changed.joined.truncate(room);
-            changed.left.truncate(room - changed.joined.len());
-            room -= changed.joined.len() + changed.left.len();
+            let mut some = |groups: Vec<&Id>| {
+                let some: Vec<Id> = groups.into_iter().take(room).cloned().collect();
+                room -= some.len();
+                some
+            };
+            let changed = Changed { key, own, before, after, joined: some(joined), left: some(left) };
             let sealed = sealer.beside.iter().skip(known).map(|beside| beside.value.len());
             bytes += minicbor::to_vec(&changed).map_or(0, |bytes| bytes.len()) + sealed.sum::<usize>();
             deed.changes.push(changed);
@@ -299,14 +303,22 @@ fn groups(row: &Row) -> &[Id] {
     }
 }
 
-/// Groups are sorted in every row.
-fn moves(old: Option<&Row>, new: Option<&Row>) -> (Vec<Id>, Vec<Id>) {
-    let (old, new) = (old.map_or(&[][..], groups), new.map_or(&[][..], groups));
-    let missing = |from: &[Id], in_: &[Id]| from.iter().filter(|g| in_.binary_search(g).is_err()).cloned().collect();
+fn take_groups(row: &mut Row) -> Vec<Id> {
+    match row {
+        Row::User(user) => std::mem::take(&mut user.groups),
+        Row::Service(service) => std::mem::take(&mut service.groups),
+        Row::Group(group) => std::mem::take(&mut group.groups),
+        _ => Vec::new(),
+    }
+}
+
+/// Who was put in and who taken out. Groups are sorted in every row.
+fn moves<'a>(old: &'a [Id], new: &'a [Id]) -> (Vec<&'a Id>, Vec<&'a Id>) {
+    let missing = |from: &'a [Id], other: &[Id]| from.iter().filter(|g| other.binary_search(g).is_err()).collect();
     if old == new { (Vec::new(), Vec::new()) } else { (missing(new, old), missing(old, new)) }
 }
 
-/// Whether anything but memberships differs. The groups of `old` are not what they were afterwards.
+/// Whether anything but memberships differs. The groups of `old` were taken out, and are those of `new` then.
 fn differs(old: Option<&mut Row>, new: Option<&Row>) -> bool {
     let (Some(old), Some(new)) = (old, new) else { return true };
     match (&mut *old, new) {
@@ -347,7 +359,7 @@ fn of_target(target: &Target) -> Option<Id> {
     }
 }
 
-fn told(key: &Key, own: bool, was: bool, is: bool, joined: &[Id], left: &[Id]) -> String {
+fn told(key: &Key, own: bool, was: bool, is: bool, joined: &[&Id], left: &[&Id]) -> String {
     let what = key.describe();
     match (was, is, joined, left) {
         (false, ..) => format!("create {what}"),

@@ -9,6 +9,8 @@
 )]
 
 mod activity;
+mod activity_chain;
+mod activity_reading;
 mod arrows;
 mod callers;
 mod cli;
