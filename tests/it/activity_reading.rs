@@ -256,3 +256,47 @@ async fn m7_5_a_stream_goes_on_with_what_comes_until_its_reader_may_not() {
     };
     assert_eq!((ended.code(), reason(&ended).as_str()), (Code::Unavailable, "STOPPING"));
 }
+
+/// `cargo test --test it -- --ignored --nocapture entry_of_a_large_apply`
+#[test]
+#[ignore = "a measurement"]
+fn what_the_entry_of_a_large_apply_costs() {
+    use doorward::core::activity::Deed;
+    use doorward::core::change::{Change, apply};
+    let users: Vec<_> = (0..100_000)
+        .map(|n| {
+            let groups = ["risk", "staff"].iter().take(n % 3).copied().collect::<Vec<_>>();
+            (serde_json::json!({"id": format!("u{n}"), "email": format!("u{n}@acme.com")}), groups)
+        })
+        .collect();
+    let members = |group: &str| -> Vec<String> {
+        let of = users.iter().filter(|(_, groups)| groups.contains(&group));
+        of.map(|(user, _)| format!("user:{}", user["id"].as_str().unwrap())).collect()
+    };
+    let file = |first_name: &str| {
+        let users = users.iter().map(|(user, _)| {
+            let mut user = user.clone();
+            user["first_name"] = first_name.into();
+            user
+        });
+        serde_json::json!({
+            "organization": "acme",
+            "users": users.collect::<Vec<_>>(),
+            "groups": [
+                {"id": "risk", "kind": "manual", "members": members("risk")},
+                {"id": "staff", "kind": "manual", "members": members("staff")},
+            ],
+        })
+    };
+    let mut before = crate::support::blank(1);
+    for (what, name) in [("new", "a"), ("all different", "b")] {
+        let rows = crate::support::rows(&file(name));
+        let began = std::time::Instant::now();
+        let applied = apply(&before, vec![Change::Replace { rows, deactivate_missing: false }]).unwrap();
+        let took = began.elapsed();
+        let began = std::time::Instant::now();
+        let deed = Deed::of(&before, &applied.table, &applied.writes, &[7; 16]);
+        println!("{what}: applied in {took:?}, its entry of {} changes in {:?}", deed.count, began.elapsed());
+        before = applied.table;
+    }
+}
