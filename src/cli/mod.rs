@@ -3,6 +3,7 @@
 //! Exit status: 0 when all is well, 1 when a test case differs or `check` is denied, 2 when something is wrong with the
 //! command, a file or the server's answer.
 
+mod activity;
 mod ask;
 mod cases;
 mod demo;
@@ -48,6 +49,8 @@ enum Command {
     Filter(ask::FilterArgs),
     /// Say why a principal may do something, or may not.
     Explain(ask::CheckArgs),
+    /// Read the activity log of an organization, or verify that it is whole.
+    Activity(activity::ActivityArgs),
     /// Show the whole path on a sample organization: serve it, apply it, ask it.
     Demo(demo::DemoArgs),
     /// Print the JSON Schema of a file format.
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => block_on(ask::check(args)),
         Command::Filter(args) => block_on(ask::filter(args)),
         Command::Explain(args) => block_on(ask::explain(args)),
+        Command::Activity(args) => block_on(activity::activity(args)),
         Command::Demo(args) => block_on(demo::demo(args)),
         Command::Serve(args) => server::serve(args).map(|()| true).map_err(|e| CliError::Usage(remote::chain(&e))),
         Command::Schema { format } => {

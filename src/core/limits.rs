@@ -32,6 +32,10 @@ pub const MAX_DESCRIPTION_BYTES: usize = 4_096;
 pub const MAX_URI_BYTES: usize = 2_048;
 /// Bytes of all attributes of one principal, encoded.
 pub const MAX_ATTRIBUTES_BYTES: usize = 32 * 1_024;
+/// Rows that one entry of the activity log tells of, before and after.
+pub const MAX_ENTRY_CHANGES: usize = 1_000;
+/// Bytes of the rows in one entry of the activity log; the last row may go beyond.
+pub const MAX_ENTRY_BYTES: usize = 512 * 1_024;
 /// Accounts, objects, groups or roles ever created in the life of a process.
 pub const MAX_NUMBERS: usize = 1 << 30;
 /// Violations gathered before the rest is only counted out.

@@ -13,6 +13,7 @@
 //! explain            what that walk said, and its proof
 //! condition          the language of data-access policies
 //! handing            who gives what to whom by a change: rule 3.7
+//! activity           what a change did, for the activity log: rule 7.5
 //! packed             principals' attributes, small and readable in place
 //! presets            the shipped catalogues and roles, as data
 //! ```
@@ -27,6 +28,7 @@ mod policies;
 mod read;
 mod visible;
 
+pub mod activity;
 pub mod change;
 pub mod condition;
 pub mod decision;

@@ -122,6 +122,23 @@ impl Engine {
     pub fn bearer(&self, hash: &TokenHash) -> Result<Arc<Bearer>, Shut> {
         let bearer = self.credentials.known.load().get(hash).map(Arc::clone).ok_or(Shut::Unknown)?;
         let now = self.clock.now();
+        self.in_at(&bearer, now)?;
+        if bearer.used.load(Ordering::Relaxed) < now.saturating_sub(USED_STEP_MS) {
+            bearer.used.store(now, Ordering::Relaxed);
+        }
+        Ok(bearer)
+    }
+
+    /// Whether whom a token let in would be let in again now.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn still_in(&self, bearer: &Bearer) -> Result<(), Shut> {
+        self.in_at(bearer, self.clock.now())
+    }
+
+    #[inline]
+    fn in_at(&self, bearer: &Bearer, now: Millis) -> Result<(), Shut> {
         let state = self.with_table(bearer.organization.as_str(), None, |table| {
             let credential = table.credential(bearer.credential.as_str()).ok_or(Shut::Unknown)?;
             if credential.revoked_at.is_some() {
@@ -136,11 +153,7 @@ impl Engine {
             }
         });
         // INVARIANT 4: an organization that cannot be read lets nobody in.
-        state.unwrap_or(Err(Shut::Unknown))?;
-        if bearer.used.load(Ordering::Relaxed) < now.saturating_sub(USED_STEP_MS) {
-            bearer.used.store(now, Ordering::Relaxed);
-        }
-        Ok(bearer)
+        state.unwrap_or(Err(Shut::Unknown))
     }
 
     /// When a credential last let somebody in since this process began, to an hour.

@@ -8,6 +8,7 @@
 //!
 //! **A decision.** One published version, no lock, no await (an unreached least revision aside).
 
+pub mod activity;
 mod credentials;
 mod rows;
 mod token;
@@ -18,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dashmap::DashMap;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
 use crate::core::decision::{self, Problems, Question, Reason, Walk};
@@ -34,6 +35,7 @@ pub use token::{Malformed, Token};
 pub use tokens::{TokenHash, TokenRow};
 pub use write::{Call, Create, Guard, Outcome, WriteError, Written};
 
+use activity::{Tip, Trail};
 use write::Head;
 
 /// How long a read waits for a revision that this instance has not reached, at most.
@@ -49,7 +51,13 @@ pub struct Engine {
     heads: DashMap<Box<str>, Arc<Mutex<Head>>>,
     tokens: tokens::Tokens,
     credentials: Arc<credentials::Credentials>,
+    /// The activity logs of the organizations that are published.
+    trails: Arc<Trails>,
+    /// Whether streams without an end are to end.
+    draining: watch::Sender<bool>,
 }
+
+type Trails = DashMap<Box<str>, Arc<Trail>>;
 
 /// What the committer hands back once it is on disk.
 struct Durable {
@@ -57,6 +65,8 @@ struct Durable {
     table: Option<Arc<Table>>,
     /// Tokens that it brings or ends.
     credentials: Vec<credentials::Entry>,
+    /// How far the activity log is with it.
+    logged: Option<(Arc<Trail>, Tip)>,
     done: oneshot::Sender<()>,
 }
 
@@ -139,6 +149,7 @@ impl Engine {
     ) -> Result<Self, OpenError> {
         let snapshots = Arc::new(Snapshots::default());
         let heads = DashMap::new();
+        let trails = Arc::new(Trails::new());
         let credentials = Arc::new(credentials::Credentials::default());
         let mut tokens = tokens::Loaded::default();
         for (scope, _) in store.scopes()? {
@@ -148,15 +159,18 @@ impl Engine {
             }
             let head = load(&*store, &scope)?;
             credentials.apply(credentials::all(head.table()));
+            trails.insert(scope.as_str().into(), Arc::clone(head.trail()));
             snapshots.publish([Arc::clone(head.table())]);
             heads.insert(scope.into(), Arc::new(Mutex::new(head)));
         }
         snapshots.sweep();
         let publisher = Arc::clone(&snapshots);
-        let index = Arc::clone(&credentials);
-        let on_durable = move |batch: Vec<Durable>| publish(&publisher, &index, batch);
+        let (index, logs) = (Arc::clone(&credentials), Arc::clone(&trails));
+        let on_durable = move |batch: Vec<Durable>| publish(&publisher, &index, &logs, batch);
         let committer = Committer::spawn(Arc::clone(&store), CommitterOptions::default(), on_durable, on_fatal)?;
-        Ok(Self { store, clock, snapshots, committer, heads, tokens: tokens::Tokens::new(tokens), credentials })
+        let (draining, _) = watch::channel(false);
+        let tokens = tokens::Tokens::new(tokens);
+        Ok(Self { store, clock, snapshots, committer, heads, tokens, credentials, trails, draining })
     }
 
     /// The clock that decisions use.
@@ -313,8 +327,27 @@ impl Engine {
         self.store.writable()
     }
 
+    /// What is kept, for work that reads it beside the runtime.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn PolicyStore> {
+        &self.store
+    }
+
+    /// Ends streams that have no end of their own, so that the server can.
+    pub fn drain(&self) {
+        self.draining.send_replace(true);
+    }
+
+    /// Tells when streams that have no end of their own are to end.
+    #[must_use]
+    pub fn draining(&self) -> watch::Receiver<bool> {
+        self.draining.subscribe()
+    }
+
     /// Writes what waits and ends the committer. Later writes are refused.
     pub fn stop(&self) {
+        self.drain();
+        self.settle_refusals();
         self.committer.stop();
     }
 }
@@ -325,12 +358,19 @@ fn check_history(table: &Table, at_least: AtLeast<'_>) -> Result<(), ReadError> 
 }
 
 /// Publishes the last version of each organization in the batch, then acknowledges everyone.
-fn publish(snapshots: &Snapshots, index: &credentials::Credentials, batch: Vec<Durable>) {
+fn publish(snapshots: &Snapshots, index: &credentials::Credentials, trails: &Trails, batch: Vec<Durable>) {
     let mut last: Vec<Arc<Table>> = Vec::new();
     let mut waiting = Vec::with_capacity(batch.len());
     let mut entries = Vec::new();
-    for Durable { table, credentials, done } in batch {
+    for Durable { table, credentials, logged, done } in batch {
         entries.extend(credentials);
+        // Before the version, so that whoever waits for a revision finds its entry.
+        if let Some((trail, tip)) = logged {
+            trail.reached(tip);
+            if !trails.contains_key(trail.organization().as_str()) {
+                trails.insert(trail.organization().as_str().into(), trail);
+            }
+        }
         if let Some(table) = table {
             last.retain(|t| t.id() != table.id());
             last.push(table);
@@ -351,23 +391,25 @@ fn load(store: &dyn PolicyStore, scope: &str) -> Result<Head, OpenError> {
     let damaged = |problem: String| OpenError::Damaged { organization: scope.to_owned(), problem };
     let mut birth: Option<Birth> = None;
     let mut contents: Vec<Row> = Vec::new();
-    let mut answered = Vec::new();
+    let (mut answered, mut tip) = (Vec::new(), Tip::default());
     let revision = store.load(scope, &mut |key, value| {
         match rows::read(key, value)? {
             rows::Stored::Birth(b) => birth = Some(b),
             rows::Stored::Row(row) => contents.push(row),
             rows::Stored::Answered(a) => answered.push(a),
+            rows::Stored::Tip(t) => tip = t,
         }
         Ok(())
     })?;
     let id = Id::parse(scope).map_err(|e| damaged(e.to_string()))?;
+    let trail = Arc::new(Trail::new(id.clone(), revision, tip));
     let birth = birth.ok_or_else(|| damaged("it has no birth record".to_owned()))?;
     let table =
         Table::load(id, birth.history.as_str().into(), birth.seed, revision, contents).map_err(|violations| {
             let first = violations.first().map_or_else(String::new, |v| format!("{}: {}", v.key.describe(), v.fault));
             damaged(first)
         })?;
-    Ok(Head::new(Arc::new(table), answered))
+    Ok(Head::new(Arc::new(table), answered, trail))
 }
 
 /// A lock that survives a panic elsewhere: what it guards is replaced whole, never left half done.

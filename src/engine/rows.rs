@@ -8,12 +8,16 @@ use minicbor::{Decode, Encode};
 use crate::core::model::{Key, Millis, Row, Write};
 use crate::store::{RowWrite, StoreError};
 
+use super::activity::Tip;
+
 /// The organization's [`Birth`].
 const BIRTH: u8 = 0;
 /// Rows: this plus the place of their kind.
 const ROWS: u8 = 1;
 /// Request ids that were answered.
 const REQUESTS: u8 = 200;
+/// The end of the activity log.
+const TIP: u8 = 201;
 
 /// What is fixed when an organization is created.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -74,6 +78,8 @@ pub enum Stored {
     Row(Row),
     /// A request answered.
     Answered(Answered),
+    /// The end of the activity log.
+    Tip(Tip),
 }
 
 /// Encoding into memory has no way to fail; an empty value would be refused when read.
@@ -134,6 +140,22 @@ fn request_key(id: &[u8]) -> Vec<u8> {
     key
 }
 
+/// The store's row for the end of the activity log.
+pub fn of_tip(tip: &Tip) -> RowWrite {
+    RowWrite { key: vec![TIP], value: Some(encode(tip)) }
+}
+
+/// The end of the activity log, if this is its row.
+///
+/// # Errors
+/// `Unreadable` if no version of this program wrote it.
+pub fn tip(key: &[u8], value: &[u8]) -> Result<Option<Tip>, StoreError> {
+    if key != [TIP] {
+        return Ok(None);
+    }
+    minicbor::decode(value).map(Some).map_err(|e| StoreError::Unreadable(e.to_string()))
+}
+
 /// What a stored row is.
 ///
 /// # Errors
@@ -143,6 +165,7 @@ pub fn read(key: &[u8], value: &[u8]) -> Result<Stored, StoreError> {
     match key.first() {
         Some(&BIRTH) => minicbor::decode(value).map(Stored::Birth).map_err(unreadable),
         Some(&REQUESTS) => minicbor::decode(value).map(Stored::Answered).map_err(unreadable),
+        Some(&TIP) => minicbor::decode(value).map(Stored::Tip).map_err(unreadable),
         Some(_) => minicbor::decode(value).map(Stored::Row).map_err(unreadable),
         None => Err(StoreError::Unreadable("a row without a key".to_owned())),
     }

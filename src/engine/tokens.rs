@@ -81,10 +81,10 @@ impl Engine {
             let mut head = lock(&self.tokens.head);
             self.store.writable()?;
             let write = RowWrite { key: row.hash.to_vec(), value: Some(encode(&row)) };
-            let log = Vec::new();
-            let commit = Commit { scope: String::new(), revision: *head + 1, log, rows: vec![write] };
+            let (scope, log, archive) = (String::new(), Some(Vec::new()), Vec::new());
+            let commit = Commit { scope, revision: *head + 1, log, rows: vec![write], archive };
             let (done, durable) = oneshot::channel();
-            self.committer.submit(commit, Durable { table: None, credentials: Vec::new(), done })?;
+            self.committer.submit(commit, Durable { table: None, credentials: Vec::new(), logged: None, done })?;
             *head += 1;
             durable
         };

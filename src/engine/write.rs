@@ -7,12 +7,14 @@ use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
 use crate::clock::{ClockError, hex};
+use crate::core::activity::Deed;
 use crate::core::change::{self, Applied, Change, ChangeError, Effect};
 use crate::core::id::Id;
 use crate::core::model::{Key, Millis};
 use crate::core::table::Table;
 use crate::store::{Commit, StoreError};
 
+use super::activity::{Entry, Tip, Trail};
 use super::rows::{self, Answered, Birth, Logged};
 use super::{Durable, Engine, Revision, lock};
 
@@ -30,6 +32,8 @@ pub struct Call {
     pub caller: String,
     /// On whose behalf (rule 7.6), for both too.
     pub on_behalf_of: Option<String>,
+    /// From which network address, for the activity log; empty where there is none.
+    pub peer: String,
     /// The gRPC method, for the log and for request ids.
     pub method: &'static str,
     /// Makes a retry safe; empty for none.
@@ -142,14 +146,19 @@ pub(super) struct Head {
     answered: HashMap<Vec<u8>, Answered>,
     /// Answered requests by age.
     order: VecDeque<(Millis, Vec<u8>)>,
+    trail: Arc<Trail>,
 }
 
 impl Head {
-    pub(super) fn new(table: Arc<Table>, mut answered: Vec<Answered>) -> Self {
+    pub(super) fn new(table: Arc<Table>, mut answered: Vec<Answered>, trail: Arc<Trail>) -> Self {
         answered.sort_by_key(|a| a.at);
         let order = answered.iter().map(|a| (a.at, a.id.clone())).collect();
         let answered = answered.into_iter().map(|a| (a.id.clone(), a)).collect();
-        Self { table, birth: None, answered, order }
+        Self { table, birth: None, answered, order, trail }
+    }
+
+    pub(super) fn trail(&self) -> &Arc<Trail> {
+        &self.trail
     }
 
     pub(super) fn table(&self) -> &Arc<Table> {
@@ -290,7 +299,8 @@ impl Engine {
         let seed = seed.iter().take(8).fold(0, |n, b| n << 8 | u64::from(*b));
         let birth = Birth { history: hex(&history), seed };
         let blank = Table::blank(call.organization.clone(), birth.history.as_str().into(), seed);
-        let head = Head { birth: Some(birth), ..Head::new(Arc::new(blank), Vec::new()) };
+        let trail = Arc::new(Trail::new(call.organization.clone(), 0, Tip::default()));
+        let head = Head { birth: Some(birth), ..Head::new(Arc::new(blank), Vec::new(), trail) };
         Ok(Arc::clone(&self.heads.entry(id.into()).or_insert_with(|| Arc::new(Mutex::new(head)))))
     }
 
@@ -352,6 +362,9 @@ impl Engine {
             return Err(WriteError::TooManyRequestIds);
         }
         let revision = after.revision();
+        // The randomness is forgotten: whoever knew it could try guesses at what was erased.
+        let deed = Deed::of(&head.table, &after, &writes, &self.clock.random()?);
+        let (entry, beside) = Entry::of_change(call, now, revision, deed);
         let credentials = super::credentials::entries(&head.table, &writes);
         let mut stored: Vec<_> = writes.iter().map(rows::of_write).collect();
         stored.extend(gone.iter().map(|id| rows::forget_answered(id)));
@@ -366,9 +379,12 @@ impl Engine {
             on_behalf_of: call.on_behalf_of.clone(),
         };
         let scope = call.organization.to_string();
-        let commit = Commit { scope, revision, log: rows::encode(&logged), rows: stored };
+        let commit = Commit { scope, revision, log: Some(rows::encode(&logged)), rows: stored, archive: Vec::new() };
         let (done, durable) = oneshot::channel();
-        self.committer.submit(commit, Durable { table: Some(Arc::clone(&after)), credentials, done })?;
+        head.trail.append(commit, entry, beside, |commit, tip| {
+            let (table, logged) = (Some(Arc::clone(&after)), Some((Arc::clone(&head.trail), tip)));
+            self.committer.submit(commit, Durable { table, credentials, logged, done })
+        })?;
         // INVARIANT 2: the next write builds on this one, under the same lock and in the committer's order.
         head.table = after;
         head.birth = None;

@@ -21,7 +21,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use tracing::Instrument;
 
 use crate::auth::{Gate, Refusal};
-use crate::service::{Caller, DOMAIN};
+use crate::service::{Caller, DOMAIN, Peer};
 use crate::telemetry::{self, Sampler, Trace};
 
 /// How long a call other than a decision may take until its answer begins.
@@ -65,6 +65,8 @@ pub(super) struct Door<D> {
     pub sampler: Sampler,
     pub decisions: D,
     pub rest: Routes,
+    /// Who is at the other end of the connection.
+    pub peer: Peer,
 }
 
 /// The answer to one call.
@@ -99,6 +101,7 @@ impl<D: Decisions> Door<D> {
         if caller.bearer.is_some() || !is_of::<D>(request.uri().path()) {
             caller.on_behalf_of = Gate::on_behalf_of(request.headers())?.map(Box::new);
         }
+        caller.peer = self.peer;
         Ok(caller)
     }
 

@@ -12,6 +12,8 @@ use std::{fs, os};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 
+use crate::service::Peer;
+
 use super::ServeError;
 
 /// Connections that wait to be accepted.
@@ -29,7 +31,7 @@ pub(super) enum Listener {
 
 /// An accepted connection that no runtime has yet.
 pub(super) enum Accepted {
-    Tcp(std::net::TcpStream),
+    Tcp(std::net::TcpStream, SocketAddr),
     Unix(os::unix::net::UnixStream),
 }
 
@@ -96,10 +98,10 @@ impl Listener {
     async fn try_accept(&self) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, peer) = listener.accept().await?;
                 // Replies are small and complete: waiting for more to send with them helps nobody.
                 stream.set_nodelay(true)?;
-                Ok(Accepted::Tcp(stream.into_std()?))
+                Ok(Accepted::Tcp(stream.into_std()?, peer))
             }
             Self::Unix(listener) => Ok(Accepted::Unix(listener.accept().await?.0.into_std()?)),
         }
@@ -143,9 +145,17 @@ fn is_socket(path: &Path) -> io::Result<bool> {
 }
 
 impl Accepted {
+    /// Who is at the other end.
+    pub(super) fn peer(&self) -> Peer {
+        match self {
+            Self::Tcp(_, peer) => Peer::Tcp(*peer),
+            Self::Unix(_) => Peer::Unix,
+        }
+    }
+
     pub(super) fn into_socket(self) -> io::Result<Socket> {
         match self {
-            Self::Tcp(stream) => TcpStream::from_std(stream).map(Socket::Tcp),
+            Self::Tcp(stream, _) => TcpStream::from_std(stream).map(Socket::Tcp),
             Self::Unix(stream) => UnixStream::from_std(stream).map(Socket::Unix),
         }
     }

@@ -28,6 +28,7 @@ use crate::auth::{self, FirstTokenError, Gate, ProvidedError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Access, Config, ConfigError, ServeArgs, Storage, is_loopback};
 use crate::engine::{Engine, OpenError};
+use crate::service::Peer;
 use crate::store::{MemoryStore, Options, PolicyStore, SledStore, StoreError};
 use crate::telemetry::{Sampler, Telemetry, TelemetryError};
 
@@ -184,7 +185,7 @@ pub async fn serve_with(
     let (listeners, bound) = bind(config)?;
     let services = services::assemble(engine)?;
     let gate = gate(&config.access, engine).await?;
-    let door = Door { gate, sampler, decisions, rest: services.rest };
+    let door = Door { gate, sampler, decisions, rest: services.rest, peer: Peer::Here };
     let count = config.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
     let workers = Arc::new(Workers::start(count, &door).map_err(ServeError::Threads)?);
     drop(door);
@@ -200,6 +201,7 @@ pub async fn serve_with(
         tokio::time::sleep(config.drain_delay).await;
     }
     accepting.shutdown().await;
+    engine.drain();
     if let Some(path) = &bound.unix {
         let _ = fs::remove_file(path);
     }

@@ -174,6 +174,7 @@ impl Drop for Leaving {
 }
 
 async fn connection<D: Decisions>(accepted: Accepted, door: Door<D>, phase: watch::Receiver<Phase>) {
+    let door = Door { peer: accepted.peer(), ..door };
     let socket = match accepted.into_socket() {
         Ok(socket) => socket,
         Err(error) => return tracing::debug!(%error, "a connection could not be taken over"),

@@ -3,17 +3,25 @@
 use std::sync::Arc;
 
 use prost::Message;
+use tokio::sync::Semaphore;
 use tonic::{Response, Status};
 
 use crate::core::change::Change;
 use crate::core::model::{Key, Row};
 use crate::core::table::Table;
-use crate::engine::{Engine, Outcome};
+use crate::engine::activity::{Ending, Note, Origin};
+use crate::engine::{Engine, Outcome, WriteError};
 
+use super::access::Authority;
+use super::logged;
 use super::mask::Patch;
 use super::refusal::Refusal;
 use super::report::Report;
 use super::request::{Read, Writing};
+use super::status::Failure;
+
+/// Streams that go on with what comes, at a time.
+pub const MAX_FOLLOWERS: usize = 1_000;
 
 /// The answer of a call.
 pub type Reply<R> = Result<Response<R>, Status>;
@@ -21,17 +29,19 @@ pub type Reply<R> = Result<Response<R>, Status>;
 pub type Planned = Result<Vec<Change>, Refusal>;
 
 /// Serves `OrganizationService`, `UserService`, `GroupService`, `RoleService`,
-/// `DataAccessService`, `RelationService` and `CredentialService`.
+/// `DataAccessService`, `RelationService`, `CredentialService` and `ActivityService`.
 #[derive(Clone)]
 pub struct Admin {
     pub(super) engine: Arc<Engine>,
+    /// Streams without an end of their own that may begin.
+    pub(super) followers: Arc<Semaphore>,
 }
 
 impl Admin {
     /// Serves what `engine` keeps.
     #[must_use]
     pub fn new(engine: Arc<Engine>) -> Self {
-        Self { engine }
+        Self { engine, followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)) }
     }
 
     /// Carries out a write and returns its reply, or the one that the same request had before.
@@ -52,8 +62,12 @@ impl Admin {
         reply: impl FnOnce(Report<'_>) -> R + Send + 'static,
     ) -> Result<(R, bool), Status> {
         let Writing { call, authority } = writing;
+        let (authority, organization, origin) = (Arc::new(authority), call.organization.clone(), Origin::from(&call));
         let reply = |outcome: &Outcome| reply(Report(outcome)).encode_to_vec();
-        let written = self.engine.write_guarded(call, authority, plan, reply).await?;
+        let written = match self.engine.write_guarded(call, Arc::clone(&authority), plan, reply).await {
+            Ok(written) => written,
+            Err(error) => return Err(self.refused(organization.as_str(), &authority, origin, error).await),
+        };
         let reply = R::decode(written.reply.as_slice());
         let reply = reply.map_err(|_| Refusal::Internal("a stored reply cannot be decoded"))?;
         Ok((reply, written.replayed))
@@ -62,8 +76,33 @@ impl Admin {
     /// The version that a read asks for, if the caller may read of it.
     pub(super) async fn table(&self, read: &Read) -> Result<Arc<Table>, Status> {
         let table = self.engine.table(&read.organization, read.at_least(), read.wait).await?;
-        read.authority.admit(&table, self.engine.now())?;
+        if let Err(refusal) = read.authority.admit(&table, self.engine.now()) {
+            return Err(self.unread(read, refusal).await);
+        }
         Ok(table)
+    }
+
+    /// Has it logged that a read was refused, and says so.
+    pub(super) async fn unread(&self, read: &Read, refusal: Refusal) -> Status {
+        let error = WriteError::Plan(refusal);
+        self.refused(&read.organization, &read.authority, read.origin.clone(), error).await
+    }
+
+    /// Has a refusal logged (rule 7.5), and says it.
+    async fn refused(
+        &self,
+        organization: &str,
+        authority: &Authority,
+        origin: Origin,
+        error: WriteError<Refusal>,
+    ) -> Status {
+        let Some(summary) = logged::summary(&error) else { return error.into() };
+        let failure = Failure::from(error);
+        let account = self.engine.with_table(organization, None, |table| authority.account(table)).ok().flatten();
+        let (reason, ending) = (failure.reason().to_owned(), Ending::Refused);
+        let note = Note { origin, ending, reason, summary, account, emergency_activation: None };
+        self.engine.refused(organization, note).await;
+        failure.into()
     }
 }
 

@@ -21,6 +21,7 @@
 #![allow(clippy::missing_errors_doc, reason = "what cannot be is a `Refusal`, and it says why")]
 
 mod access;
+mod activity;
 pub mod admin;
 mod convert;
 mod credential;
@@ -28,6 +29,7 @@ mod data_access;
 mod decision;
 mod fields;
 mod group;
+mod logged;
 mod mask;
 mod organization;
 mod paging;
@@ -44,6 +46,8 @@ mod tests;
 mod tokens;
 mod user;
 
+use std::fmt::{self, Display, Formatter};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::core::model::Millis;
@@ -68,6 +72,30 @@ pub struct Caller {
     pub bearer: Option<Arc<Bearer>>,
     /// On whose behalf.
     pub on_behalf_of: Option<Box<OnBehalfOf>>,
+    /// From where, for the activity log.
+    pub peer: Peer,
+}
+
+/// From where a call comes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Peer {
+    /// From within the process.
+    #[default]
+    Here,
+    /// Over the unix socket.
+    Unix,
+    /// Over the network.
+    Tcp(SocketAddr),
+}
+
+impl Display for Peer {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Here => Ok(()),
+            Self::Unix => f.write_str("unix"),
+            Self::Tcp(address) => address.fmt(f),
+        }
+    }
 }
 
 /// The user on whose behalf a call is made (rule 7.6), as the caller says.
@@ -83,13 +111,13 @@ impl Caller {
     /// A platform operator in its own name.
     #[must_use]
     pub fn operator(name: String) -> Self {
-        Self { name, bearer: None, on_behalf_of: None }
+        Self { name, bearer: None, on_behalf_of: None, peer: Peer::Here }
     }
 
     /// A service account in its own name.
     #[must_use]
     pub fn bearer(bearer: Arc<Bearer>) -> Self {
-        Self { name: bearer.principal.clone(), bearer: Some(bearer), on_behalf_of: None }
+        Self { name: bearer.principal.clone(), bearer: Some(bearer), on_behalf_of: None, peer: Peer::Here }
     }
 }
 

@@ -90,6 +90,18 @@ impl Page {
         })
     }
 
+    /// The place in a numbered list to go on from.
+    pub fn number(&self, history: &str) -> Result<Option<u64>, Refusal> {
+        let Some(bytes) = self.open(history)? else { return Ok(None) };
+        let number = bytes.try_into().map_err(|_| Refusal::PageToken)?;
+        Ok(Some(u64::from_be_bytes(number)))
+    }
+
+    /// The token for going on from a place in a numbered list.
+    pub fn from_number(&self, history: &str, next: Option<u64>) -> String {
+        next.map_or_else(String::new, |number| self.seal(history, &number.to_be_bytes()))
+    }
+
     /// The page of a whole list that is sorted by `name`, and the token of the next one.
     pub fn of_sorted<T>(
         &self,

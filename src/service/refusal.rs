@@ -6,6 +6,9 @@ use crate::core::handing::Held;
 use crate::core::id::Id;
 use crate::core::model::{Key, Status};
 use crate::engine::ReadError;
+use crate::store::StoreError;
+
+use super::admin::MAX_FOLLOWERS;
 
 /// One field of a request that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +131,15 @@ pub enum Refusal {
         /// The limit.
         limit: usize,
     },
+    /// More streams go on than may.
+    #[error("{MAX_FOLLOWERS} streams follow already")]
+    TooManyFollowers,
+    /// The server is about to stop.
+    #[error("the server is stopping")]
+    Stopping,
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// No randomness for a token.
     #[error(transparent)]
     Clock(#[from] ClockError),

@@ -34,9 +34,10 @@ pub fn entity(key: &Key) -> &'static str {
     }
 }
 
-fn id(table: &Table, key: &Key) -> String {
+/// The id of an entity, as people know it; the organization's is its own.
+pub fn id(organization: &Id, key: &Key) -> String {
     match key {
-        Key::Settings => table.id().to_string(),
+        Key::Settings => organization.to_string(),
         Key::Account(id) | Key::Object(id) | Key::Role(id) | Key::Group(id) | Key::Policy(id) | Key::Credential(id) => {
             id.to_string()
         }
@@ -110,7 +111,7 @@ impl<'a> Report<'a> {
             let same = matches!((&old, &new), (Some(old), Some(new)) if etag(old) == etag(new));
             let moves = Moves::between(old.as_ref(), new.as_ref());
             if !same {
-                listed.add(*effect, entity(key), || id(after, key), || key.describe());
+                listed.add(*effect, entity(key), || id(after.id(), key), || key.describe());
             }
             if !moves.is_empty() {
                 memberships.push((key, moves));
@@ -119,12 +120,12 @@ impl<'a> Report<'a> {
         for (key, moves) in memberships {
             let joined = moves.joined.iter().map(|g| (Effect::Created, g));
             for (effect, group) in joined.chain(moves.left.iter().map(|g| (Effect::Deleted, g))) {
-                let id = || format!("{} in `{group}`", member(key));
+                let id = || membership_id(key, group);
                 listed.add(effect, "membership", id, || format!("membership of {} in group `{group}`", key.describe()));
             }
         }
         for (key, effect) in last {
-            listed.add(*effect, entity(key), || id(after, key), || key.describe());
+            listed.add(*effect, entity(key), || id(after.id(), key), || key.describe());
         }
         (listed.changes, listed.counts)
     }
@@ -195,6 +196,11 @@ impl<'a> Report<'a> {
         };
         changed.into_iter().map(effect).collect()
     }
+}
+
+/// The id of the membership of what `key` identifies.
+pub fn membership_id(key: &Key, group: &Id) -> String {
+    format!("{} in `{group}`", member(key))
 }
 
 fn member(key: &Key) -> String {

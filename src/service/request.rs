@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use tonic::Request;
 
 use crate::core::id::Id;
+use crate::engine::activity::{Origin, named};
 use crate::engine::{AtLeast, Call, Create};
 
 use super::Caller;
@@ -63,6 +64,8 @@ pub struct Read {
     pub wait: std::time::Duration,
     /// What the caller may read.
     pub authority: Authority,
+    /// Who reads, for the activity log.
+    pub origin: Origin,
 }
 
 /// What a write needs besides its own fields.
@@ -109,16 +112,16 @@ pub fn writing<M: WriteRequest, T>(
     let converted = convert(&mut fields, message);
     let (organization, converted) = fields.finish(organization.zip(converted))?;
     let create = Create::Never;
-    let (caller, on_behalf_of) = names(caller);
+    let (caller, on_behalf_of, peer) = names(caller);
     let method = M::METHOD;
-    let call = Call { organization, caller, on_behalf_of, method, request_id, body, validate_only, create };
+    let call = Call { organization, caller, on_behalf_of, peer, method, request_id, body, validate_only, create };
     Ok((Writing { call, authority }, converted))
 }
 
-/// Who calls, and on whose behalf, for the log.
-pub fn names(caller: Caller) -> (String, Option<String>) {
-    let Caller { name, bearer: _, on_behalf_of } = caller;
-    (name, on_behalf_of.map(|user| user.user))
+/// Who calls, on whose behalf and from where, for the log.
+pub fn names(caller: Caller) -> (String, Option<String>, String) {
+    let Caller { name, bearer: _, on_behalf_of, peer } = caller;
+    (name, on_behalf_of.map(|user| user.user), peer.to_string())
 }
 
 fn entered<M>(request: Request<M>) -> Result<(Caller, M), Refusal> {
@@ -155,7 +158,10 @@ pub fn reading<M: ReadRequest, T>(
     fields.parse::<Id>("organization", &organization);
     let min_revision = message.take_min_revision();
     let converted = convert(&mut fields, message);
-    Ok((Read { organization, min_revision, wait, authority }, fields.finish(converted)?))
+    let (caller, on_behalf_of, peer) = names(caller);
+    let caller = named(&caller);
+    let origin = Origin { caller, on_behalf_of, peer, method: M::METHOD.to_owned(), request_id: String::new() };
+    Ok((Read { organization, min_revision, wait, authority, origin }, fields.finish(converted)?))
 }
 
 macro_rules! writes {
@@ -310,6 +316,10 @@ reads! {
         ListPoliciesRequest "ListPolicies" at |m| Touched::Object(m.object.clone()),;
     "RelationService":
         ListRelationsRequest "ListRelations" at |m| Touched::Object(m.object.clone()),;
+    "ActivityService":
+        ListActivityRequest "ListActivity" at |m| narrowed(m.filter.as_ref()),
+        StreamActivityRequest "StreamActivity" at |m| narrowed(m.filter.as_ref()),
+        VerifyActivityRequest "VerifyActivity",;
     "CredentialService":
         GetServiceAccountRequest "GetServiceAccount" at |m| Touched::Service(m.service_account.clone()),
         ListServiceAccountsRequest "ListServiceAccounts" at |m| Touched::Account(m.account.clone()),
@@ -320,6 +330,10 @@ reads! {
 /// A text of a message that may be missing.
 fn of<M>(message: Option<&M>, text: fn(&M) -> &String) -> String {
     message.map(text).cloned().unwrap_or_default()
+}
+
+fn narrowed(filter: Option<&ActivityFilter>) -> Touched {
+    Touched::Account(of(filter, |filter| &filter.account))
 }
 
 fn newcomer(user: Option<&User>) -> Touched {
@@ -339,4 +353,5 @@ lists! {
     ListCatalogPermissionsRequest ListUsersRequest ListUserGroupsRequest ListGroupsRequest
     ListMembersRequest ListRolesRequest ListAssignmentsRequest ListGrantsRequest
     ListPoliciesRequest ListRelationsRequest ListServiceAccountsRequest ListCredentialsRequest
+    ListActivityRequest
 }

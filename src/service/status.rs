@@ -48,6 +48,11 @@ impl Failure {
         Self { code, reason, message, fields, state, resource: None, retry: code == Code::Unavailable }
     }
 
+    /// Its stable name.
+    pub fn reason(&self) -> &'static str {
+        self.reason
+    }
+
     fn fields(reason: &'static str, fields: Vec<FieldViolation>) -> Self {
         let message = match fields.as_slice() {
             [] => "the request is malformed".to_owned(),
@@ -165,6 +170,9 @@ impl From<Refusal> for Failure {
             }
             Refusal::Stream(_) => Self::field("INVALID_STREAM", "", message),
             Refusal::TooMuch { .. } => Self::new(Code::ResourceExhausted, "REQUEST_TOO_LARGE", message),
+            Refusal::TooManyFollowers => Self::new(Code::ResourceExhausted, "TOO_MANY_STREAMS", message).retry(),
+            Refusal::Stopping => Self::new(Code::Unavailable, "STOPPING", message),
+            Refusal::Store(error) => error.into(),
             Refusal::Clock(error) => Self::internal(&error),
             Refusal::Internal(cause) => Self::internal(&cause),
         }

@@ -1,12 +1,13 @@
 //! The committer over a store whose writes wait, fail and panic when told.
 
+use std::ops::Range;
 use std::sync::mpsc::channel;
 
-use super::super::{LogVisitor, MemoryStore, RowVisitor};
+use super::super::{ArchiveVisitor, LogVisitor, MemoryStore, RowVisitor};
 use super::*;
 
 fn commit(revision: u64) -> Commit {
-    Commit { scope: "o".to_owned(), revision, log: vec![1], rows: Vec::new() }
+    Commit { scope: "o".to_owned(), revision, log: Some(vec![1]), rows: Vec::new(), archive: Vec::new() }
 }
 
 /// A memory store whose writes wait for a permit each, and fail when told so.
@@ -25,6 +26,9 @@ impl PolicyStore for Gated {
     }
     fn log(&self, s: &str, from: u64, visit: &mut LogVisitor<'_>) -> Result<(), StoreError> {
         self.inner.log(s, from, visit)
+    }
+    fn archive(&self, s: &str, keys: Range<&[u8]>, visit: &mut ArchiveVisitor<'_>) -> Result<(), StoreError> {
+        self.inner.archive(s, keys, visit)
     }
     fn room_for(&self, bytes: u64) -> Result<(), StoreError> {
         self.inner.room_for(bytes)
@@ -82,7 +86,7 @@ fn too_many_bytes_are_busy_unless_nothing_else_waits() {
     let (permit, store) = gated();
     let options = CommitterOptions { queue_bytes: 10, ..CommitterOptions::default() };
     let committer = Committer::spawn(store.clone(), options, |_| {}, |e| panic!("{e}")).unwrap();
-    let large = |revision| Commit { log: vec![0; 20], ..commit(revision) };
+    let large = |revision| Commit { log: Some(vec![0; 20]), ..commit(revision) };
     committer.submit(large(1), ()).unwrap();
     assert!(matches!(committer.submit(large(2), ()), Err(StoreError::Busy)));
     permit.send(true).unwrap();

@@ -20,8 +20,8 @@ pub(super) fn gone(key: impl Into<Vec<u8>>) -> RowWrite {
 }
 
 pub(super) fn commit(scope: &str, revision: u64, rows: Vec<RowWrite>) -> Commit {
-    let log = format!("{scope}@{revision}").into_bytes();
-    Commit { scope: scope.to_owned(), revision, log, rows }
+    let log = Some(format!("{scope}@{revision}").into_bytes());
+    Commit { scope: scope.to_owned(), revision, log, rows, archive: Vec::new() }
 }
 
 pub(super) fn rows_of(store: &dyn PolicyStore, scope: &str) -> (u64, Vec<(Vec<u8>, Vec<u8>)>) {
@@ -252,6 +252,10 @@ macro_rules! contract {
             contract_sizes::values_of_all_sizes_come_back
             contract_sizes::an_overwritten_large_value_leaves_no_part
             contract_sizes::a_commit_may_have_thousands_of_rows
+            contract_archive::archived_rows_are_apart_from_rows_and_log
+            contract_archive::a_commit_without_a_delta_makes_no_revision
+            contract_archive::archives_are_read_by_range_and_stopped
+            contract_archive::archived_rows_have_the_limits_of_rows
         }
     };
 }

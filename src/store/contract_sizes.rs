@@ -10,18 +10,18 @@ pub(super) fn values_of_all_sizes_come_back(backend: &dyn Backend) {
     let rows: Vec<RowWrite> =
         sizes.iter().enumerate().map(|(n, &size)| row([u8::try_from(n).unwrap()], filler(n, size))).collect();
     let store = backend.open();
-    let all = Commit { log: filler(99, 3 << 20), ..commit("o", 1, rows.clone()) };
+    let all = Commit { log: Some(filler(99, 3 << 20)), ..commit("o", 1, rows.clone()) };
     store.write(&[all.clone()]).unwrap();
     // The same again, each in a commit of its own: the small way where the first went the large one.
     for (revision, row) in (1..).zip(&rows) {
         let delta = row.value.clone().unwrap();
-        store.write(&[Commit { log: delta, ..commit("p", revision, vec![row.clone()]) }]).unwrap();
+        store.write(&[Commit { log: Some(delta), ..commit("p", revision, vec![row.clone()]) }]).unwrap();
     }
     now_and_reopened(backend, store, &|store| {
         let expected: Vec<_> = rows.iter().map(|r| (r.key.clone(), r.value.clone().unwrap())).collect();
         assert!(rows_of(store, "o").1 == expected);
         assert!(rows_of(store, "p").1 == expected);
-        assert!(log_of(store, "o", 1) == [(1, all.log.clone())]);
+        assert!(log_of(store, "o", 1) == [(1, all.log.clone().unwrap())]);
         assert!(log_of(store, "p", 0).into_iter().map(|(_, delta)| delta).eq(expected.iter().map(|r| r.1.clone())));
     });
 }

@@ -1,6 +1,6 @@
 //! Commits of any size, whole or not at all, on a tree whose batches are atomic up to 64 operations.
 //!
-//! A *small* commit (head, delta and rows within 64 operations) is part of one batch; several may
+//! A *small* commit (head, delta and rows, archived ones too, within 64 operations) is part of one batch; several may
 //! share it. A *large* one is a redo log:
 //!
 //! 1. its row writes, encoded, as redo parts, and its delta, in as many batches as it takes; sync;
@@ -24,7 +24,7 @@
 use std::collections::BTreeMap;
 
 use super::keys::{self, ScopeKeys};
-use super::parts::{self, RedoReader, RedoWriter};
+use super::parts::{self, RedoReader, RedoWriter, Shelf};
 use super::{Commit, RowWrite, StoreError};
 
 /// The most operations in one atomic batch: sled is out of memory with batches of thousands.
@@ -130,8 +130,8 @@ impl<'t, T: Tree> Batch<'t, T> {
     }
 
     /// Writes a row whose steps need not share a batch.
-    fn row(&mut self, keys: &ScopeKeys, row: &RowWrite) -> Result<(), StoreError> {
-        let base = keys.row(&row.key);
+    fn row(&mut self, keys: &ScopeKeys, shelf: Shelf, row: &RowWrite) -> Result<(), StoreError> {
+        let base = base_of(keys, shelf, &row.key);
         let old = self.stored_parts(&base)?;
         parts::row_steps(&base, old, row.value.as_deref(), &mut |key, value| self.put(key, value))
     }
@@ -143,6 +143,20 @@ fn parts_of(first: Option<&[u8]>) -> Result<u16, StoreError> {
         return Err(StoreError::Damaged("a value without the number of its parts"));
     };
     Ok(count)
+}
+
+/// The rows that a commit writes, in order.
+fn rows_of(commit: &Commit) -> impl Iterator<Item = (Shelf, &RowWrite)> {
+    let rows = commit.rows.iter().map(|row| (Shelf::State, row));
+    rows.chain(commit.archive.iter().map(|row| (Shelf::Archive, row)))
+}
+
+/// Where a row lies, without the part.
+fn base_of(keys: &ScopeKeys, shelf: Shelf, key: &[u8]) -> Vec<u8> {
+    match shelf {
+        Shelf::State => keys.row(key),
+        Shelf::Archive => keys.archived(key),
+    }
 }
 
 /// Writes commits that were checked, in order; all are on disk on return.
@@ -160,16 +174,16 @@ pub(super) fn write<T: Tree>(tree: &T, commits: &[Commit]) -> Result<(), StoreEr
 
 /// The operations of a commit that fits in one batch.
 fn small<T: Tree>(batch: &Batch<'_, T>, keys: &ScopeKeys, commit: &Commit) -> Result<Option<Ops>, StoreError> {
-    let log_parts = parts::count(commit.log.len());
-    if usize::from(log_parts) + commit.rows.len() >= MAX_BATCH_OPS {
+    let log_parts = commit.log.as_ref().map_or(0, |log| parts::count(log.len()));
+    if usize::from(log_parts) + commit.rows.len() + commit.archive.len() >= MAX_BATCH_OPS {
         return Ok(None);
     }
     let mut ops = Ops::new();
-    for row in &commit.rows {
+    for (shelf, row) in rows_of(commit) {
         if row.value.as_ref().is_some_and(|value| value.len() > parts::PART_BYTES * MAX_BATCH_OPS) {
             return Ok(None);
         }
-        let base = keys.row(&row.key);
+        let base = base_of(keys, shelf, &row.key);
         let old = match ops.get(&keys::with_part(&base, 0)) {
             Some(waiting) => parts_of(waiting.as_deref())?,
             None => batch.stored_parts(&base)?,
@@ -179,20 +193,22 @@ fn small<T: Tree>(batch: &Batch<'_, T>, keys: &ScopeKeys, commit: &Commit) -> Re
             Ok(())
         })?;
     }
-    let base = keys.log(commit.revision);
-    for number in 0..log_parts {
-        ops.insert(keys::with_part(&base, number), Some(parts::part(&commit.log, number)));
+    if let Some(log) = &commit.log {
+        let base = keys.log(commit.revision);
+        for number in 0..log_parts {
+            ops.insert(keys::with_part(&base, number), Some(parts::part(log, number)));
+        }
+        let head = Head { revision: commit.revision, pending: 0 };
+        ops.insert(keys.head(), Some(head.encode()));
     }
-    let head = Head { revision: commit.revision, pending: 0 };
-    ops.insert(keys.head(), Some(head.encode()));
     Ok((ops.len() <= MAX_BATCH_OPS).then_some(ops))
 }
 
 fn large<T: Tree>(batch: &mut Batch<'_, T>, keys: &ScopeKeys, commit: &Commit) -> Result<(), StoreError> {
     let mut pending = 0;
     let mut writer = RedoWriter::default();
-    for row in &commit.rows {
-        writer.row(row, &mut |part| {
+    for (shelf, row) in rows_of(commit) {
+        writer.row(shelf, row, &mut |part| {
             pending += 1;
             batch.put(keys.redo(pending - 1), Some(part))
         })?;
@@ -201,16 +217,18 @@ fn large<T: Tree>(batch: &mut Batch<'_, T>, keys: &ScopeKeys, commit: &Commit) -
         pending += 1;
         batch.put(keys.redo(pending - 1), Some(part))?;
     }
-    let base = keys.log(commit.revision);
-    for number in 0..parts::count(commit.log.len()) {
-        batch.put(keys::with_part(&base, number), Some(parts::part(&commit.log, number)))?;
+    if let Some(log) = &commit.log {
+        let base = keys.log(commit.revision);
+        for number in 0..parts::count(log.len()) {
+            batch.put(keys::with_part(&base, number), Some(parts::part(log, number)))?;
+        }
     }
     batch.sync()?;
     let head = Head { revision: commit.revision, pending };
     batch.put(keys.head(), Some(head.encode()))?;
     batch.sync()?;
-    for row in &commit.rows {
-        batch.row(keys, row)?;
+    for (shelf, row) in rows_of(commit) {
+        batch.row(keys, shelf, row)?;
     }
     settle(batch, keys, head)
 }
@@ -267,7 +285,7 @@ fn heal_scope<T: Tree>(batch: &mut Batch<'_, T>, keys: &ScopeKeys) -> Result<u64
             let Some(part) = batch.tree.get(&keys.redo(number))? else {
                 return Err(StoreError::Damaged("a redo log that lacks a part"));
             };
-            reader.part(&part, &mut |row| batch.row(keys, &row))?;
+            reader.part(&part, &mut |shelf, row| batch.row(keys, shelf, &row))?;
         }
         reader.finish()?;
         settle(batch, keys, head)?;

@@ -5,6 +5,7 @@
 //! [length of scope: u8][scope][L][revision: u64 BE][part: u16 BE]   delta
 //! [length of scope: u8][scope][R][row key, escaped][part: u16 BE]   row
 //! [length of scope: u8][scope][X][part: u32 BE]                     redo of a large commit
+//! [length of scope: u8][scope][A][row key, escaped][part: u16 BE]   archived row
 //! ff "format"                                                       the version of all this
 //! ```
 //!
@@ -18,6 +19,7 @@ use super::{MAX_SCOPE_BYTES, StoreError, limit};
 /// The key of the format version.
 pub(super) const FORMAT: &[u8] = b"\xffformat";
 
+const ARCHIVE: u8 = b'A';
 const HEAD: u8 = b'H';
 const LOG: u8 = b'L';
 const ROW: u8 = b'R';
@@ -71,7 +73,21 @@ impl ScopeKeys {
 
     /// A row, without the part.
     pub(super) fn row(&self, key: &[u8]) -> Vec<u8> {
-        let mut out = self.kind(ROW, key.len() + 8);
+        self.escaped(ROW, key)
+    }
+
+    /// The prefix of all archived rows; after it stand the id (the escaped key) and the part.
+    pub(super) fn archive(&self) -> Vec<u8> {
+        self.kind(ARCHIVE, 0)
+    }
+
+    /// An archived row, without the part.
+    pub(super) fn archived(&self, key: &[u8]) -> Vec<u8> {
+        self.escaped(ARCHIVE, key)
+    }
+
+    fn escaped(&self, kind: u8, key: &[u8]) -> Vec<u8> {
+        let mut out = self.kind(kind, key.len() + 8);
         for &byte in key {
             out.push(byte);
             if byte == 0 {
@@ -179,7 +195,7 @@ mod tests {
         let names = ["", "a", "aH", "a\0", "a\u{1}", "\u{1}a", "aRb"];
         for name in names {
             let own = ScopeKeys::of(name).unwrap();
-            let all = [own.head(), own.log(u64::MAX), own.row(b"\xff\xff"), own.redo(u32::MAX)];
+            let all = [own.head(), own.log(u64::MAX), own.row(b"\xff\xff"), own.archived(b"\xff"), own.redo(u32::MAX)];
             for key in &all {
                 assert_eq!(scope_of(key), Some(name));
                 assert!(*key < own.end());

@@ -7,6 +7,7 @@
 //! revision missing? Then the next child goes on where that one died. It shows nothing about the
 //! loss of power: the kernel keeps the page cache of a dead process.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::contract::{commit, log_of, row, rows_of};
+use super::contract_archive::{ALL, archive_of};
 use super::*;
 
 const DIRECTORY: &str = "DOORWARD_TEST_KILLED_STORE";
@@ -24,10 +26,18 @@ fn head_of(store: &dyn PolicyStore, scope: &str) -> u64 {
     store.scopes().unwrap().iter().find(|known| known.0 == scope).map_or(0, |known| known.1)
 }
 
-/// Row `n` holds the number of the last revision that wrote it; a small commit writes three rows.
+/// Row `n` holds the number of the last revision that wrote it; a small commit writes three rows, and
+/// archives one of its own.
 fn small(revision: u64) -> Commit {
     let value = revision.to_be_bytes();
-    commit("small", revision, (0..3).map(|n| row([n], value)).collect())
+    let archive = vec![row(value, value)];
+    Commit { archive, ..commit("small", revision, (0..3).map(|n| row([n], value)).collect()) }
+}
+
+/// Makes no revision, and archives one row after that of its revision.
+fn beside(revision: u64) -> Commit {
+    let key = [&revision.to_be_bytes()[..], b"beside"].concat();
+    Commit { log: None, archive: vec![row(key, "")], ..commit("small", revision, vec![]) }
 }
 
 /// Every row holds the revision: two revisions in one state mean a commit in part.
@@ -65,6 +75,7 @@ fn child_that_writes_until_it_is_killed() {
     for turn in 0_u64.. {
         next_small += 1;
         submit(small(next_small), "small");
+        submit(beside(next_small), "small");
         if turn % 100 == 50 {
             next_large += 1;
             submit(large(next_large), "large");
@@ -89,6 +100,14 @@ fn a_killed_process_loses_nothing_it_called_durable_and_leaves_nothing_in_part()
             let log = log_of(&store, scope, 0);
             assert!(log.iter().map(|entry| entry.0).eq(1..=head));
         }
+        let archive = archive_of(&store, "small", ALL);
+        let head = head_of(&store, "small");
+        let keys: BTreeSet<&[u8]> = archive.iter().map(|row| row.0.as_slice()).collect();
+        let without = (1..=head).filter(|revision| !keys.contains(&revision.to_be_bytes()[..])).count();
+        assert_eq!(without, 0, "round {round}: every revision has archived its row");
+        // The kill may part a revision from what follows it: at the end of each round, at most.
+        let alone = usize::try_from(head).unwrap() * 2 - archive.len();
+        assert!(alone <= usize::try_from(round).unwrap() + 1, "round {round}: {alone} rows beside are missing");
     }
     let store = SledStore::open(dir.path(), Options::default()).unwrap();
     assert!(head_of(&store, "small") > ROUNDS && head_of(&store, "large") > 0);

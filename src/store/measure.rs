@@ -110,7 +110,7 @@ fn disk_after_churn() {
                 .map(|_| {
                     revision += 1;
                     Commit {
-                        log: vec![1],
+                        log: Some(vec![1]),
                         ..commit("o", revision, vec![row(random.u64(0..10_000).to_be_bytes(), filler(0, 300))])
                     }
                 })

@@ -1,15 +1,17 @@
 //! The store that forgets: for tests, and so obviously right that the other is compared with it.
 
 use std::collections::BTreeMap;
+use std::ops::{Bound, Range};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Commit, LogVisitor, PolicyStore, RowVisitor, StoreError, check};
+use super::{ArchiveVisitor, Commit, LogVisitor, PolicyStore, RowVisitor, RowWrite, StoreError, check};
 
 #[derive(Default)]
 struct Scope {
     head: u64,
     rows: BTreeMap<Vec<u8>, Vec<u8>>,
     log: BTreeMap<u64, Vec<u8>>,
+    archive: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 /// Keeps everything in memory and nothing longer than itself. Visitors run under its lock: they
@@ -60,6 +62,20 @@ impl PolicyStore for MemoryStore {
         Ok(())
     }
 
+    fn archive(&self, scope: &str, keys: Range<&[u8]>, visit: &mut ArchiveVisitor<'_>) -> Result<(), StoreError> {
+        let scopes = self.locked();
+        let Some(scope) = scopes.get(scope) else {
+            return Ok(());
+        };
+        let from = scope.archive.range::<[u8], _>((Bound::Included(keys.start), Bound::Unbounded));
+        for (key, value) in from.take_while(|(key, _)| key.as_slice() < keys.end) {
+            if !visit(key, value)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn room_for(&self, _bytes: u64) -> Result<(), StoreError> {
         Ok(())
     }
@@ -70,14 +86,21 @@ impl PolicyStore for MemoryStore {
         for commit in commits {
             let scope = scopes.entry(commit.scope.clone()).or_default();
             scope.head = commit.revision;
-            scope.log.insert(commit.revision, commit.log.clone());
-            for row in &commit.rows {
-                match &row.value {
-                    Some(value) => scope.rows.insert(row.key.clone(), value.clone()),
-                    None => scope.rows.remove(&row.key),
-                };
+            if let Some(log) = &commit.log {
+                scope.log.insert(commit.revision, log.clone());
             }
+            put(&mut scope.rows, &commit.rows);
+            put(&mut scope.archive, &commit.archive);
         }
         Ok(())
+    }
+}
+
+fn put(into: &mut BTreeMap<Vec<u8>, Vec<u8>>, rows: &[RowWrite]) {
+    for row in rows {
+        match &row.value {
+            Some(value) => into.insert(row.key.clone(), value.clone()),
+            None => into.remove(&row.key),
+        };
     }
 }

@@ -1,9 +1,10 @@
 //! Where what was decided to be true is kept: opaque rows, a log of changes, and one order of writes.
 //!
 //! A *scope* is an organization, or `""` for what belongs to the server (tokens). Each scope has a
-//! head revision, a set of rows (the state at the head) and a log (one delta for each revision).
-//! A [`Commit`] moves one scope from revision `n` to `n + 1`: it is either wholly there after a
-//! crash or not at all, whatever its size. The store knows nothing of what rows mean.
+//! head revision, a set of rows (the state at the head), a log (one delta for each revision) and an
+//! archive: rows that start-up does not read (the activity log). A [`Commit`] moves one scope from
+//! revision `n` to `n + 1`, or leaves it at `n` where it has no delta: it is either wholly there
+//! after a crash or not at all, whatever its size. The store knows nothing of what rows mean.
 //!
 //! ```text
 //! engine ── submit ──> Committer (one thread) ── write(&[Commit]) ──> SledStore | MemoryStore
@@ -26,11 +27,14 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 
 pub mod committer;
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod contract_archive;
 #[cfg(test)]
 mod contract_sizes;
 mod disk;
@@ -74,20 +78,25 @@ pub struct RowWrite {
 pub struct Commit {
     /// The organization, or `""` for the server's own rows; at most [`MAX_SCOPE_BYTES`].
     pub scope: String,
-    /// The scope's new head: exactly its head plus one. A scope begins at 0, so its first is 1.
+    /// The scope's new head: exactly its head plus one; without a delta its head, which must not be
+    /// 0. A scope begins at 0, so its first is 1.
     pub revision: u64,
-    /// The delta, replayable, kept under this revision; at most [`MAX_LOG_BYTES`].
-    pub log: Vec<u8>,
+    /// The delta, replayable, kept under this revision; at most [`MAX_LOG_BYTES`]. None: no revision
+    /// is made, only rows are written.
+    pub log: Option<Vec<u8>>,
     /// The state rows that change. Hundreds of thousands are fine.
     pub rows: Vec<RowWrite>,
+    /// The archived rows that change; their keys are apart from those of `rows`.
+    pub archive: Vec<RowWrite>,
 }
 
 impl Commit {
     /// The bytes of payload that this commit carries (keys, values and delta).
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let rows = self.rows.iter();
-        rows.fold(self.log.len(), |sum, row| sum + row.key.len() + row.value.as_ref().map_or(0, Vec::len))
+        let rows = self.rows.iter().chain(&self.archive);
+        let log = self.log.as_ref().map_or(0, Vec::len);
+        rows.fold(log, |sum, row| sum + row.key.len() + row.value.as_ref().map_or(0, Vec::len))
     }
 }
 
@@ -171,6 +180,8 @@ pub enum StoreError {
 pub type RowVisitor<'v> = dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError> + 'v;
 /// Called with each revision and its delta; `false` ends the walk, an error too.
 pub type LogVisitor<'v> = dyn FnMut(u64, &[u8]) -> Result<bool, StoreError> + 'v;
+/// Called with each archived key and its whole value; `false` ends the walk, an error too.
+pub type ArchiveVisitor<'v> = dyn FnMut(&[u8], &[u8]) -> Result<bool, StoreError> + 'v;
 
 /// Keeps scopes, their rows and their logs. See the module for what is promised.
 pub trait PolicyStore: Send + Sync + 'static {
@@ -194,6 +205,14 @@ pub trait PolicyStore: Send + Sync + 'static {
     /// # Errors
     /// The visitor's own, `Database` or `Damaged`.
     fn log(&self, scope: &str, from_revision: u64, visit: &mut LogVisitor<'_>) -> Result<(), StoreError>;
+
+    /// Visits the archived rows whose keys are from `keys.start` to before `keys.end`, in byte order. May
+    /// run beside `write`, of which it may see a part: a reader that cares ends before what it does not
+    /// know to be durable.
+    ///
+    /// # Errors
+    /// The visitor's own, `Database` or `Damaged`.
+    fn archive(&self, scope: &str, keys: Range<&[u8]>, visit: &mut ArchiveVisitor<'_>) -> Result<(), StoreError>;
 
     /// Whether there is room for `bytes` of payload above the free-disk watermark. Cheap: the disk
     /// is asked at most every 100 ms.
@@ -232,13 +251,17 @@ fn check(commits: &[Commit], head_of: impl Fn(&str) -> u64) -> Result<BTreeMap<&
     let mut heads = BTreeMap::new();
     for commit in commits {
         limit("scope", commit.scope.len(), MAX_SCOPE_BYTES)?;
-        limit("delta", commit.log.len(), MAX_LOG_BYTES)?;
-        for row in &commit.rows {
+        limit("delta", commit.log.as_ref().map_or(0, Vec::len), MAX_LOG_BYTES)?;
+        for row in commit.rows.iter().chain(&commit.archive) {
             limit("key", row.key.len(), MAX_KEY_BYTES)?;
             limit("value", row.value.as_ref().map_or(0, Vec::len), MAX_VALUE_BYTES)?;
         }
         let head = heads.entry(commit.scope.as_str()).or_insert_with(|| head_of(&commit.scope));
-        if head.checked_add(1) != Some(commit.revision) {
+        let next = match commit.log {
+            Some(_) => head.checked_add(1),
+            None => Some(*head).filter(|head| *head > 0),
+        };
+        if next != Some(commit.revision) {
             return Err(StoreError::Revision { scope: commit.scope.clone(), head: *head, found: commit.revision });
         }
         *head = commit.revision;

@@ -111,8 +111,28 @@ pub(super) fn row_steps(
     Ok(())
 }
 
+/// Where a row belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shelf {
+    /// Among those that are loaded.
+    State,
+    /// Among those that are not.
+    Archive,
+}
+
+impl Shelf {
+    /// What its writes begin with in a redo log: deleted, set.
+    fn tags(self) -> (u8, u8) {
+        match self {
+            Self::State => (0, 1),
+            Self::Archive => (2, 3),
+        }
+    }
+}
+
 /// Writes row writes as one stream of bytes, cut into parts: `[key length: u32][key][0]` deletes,
-/// `[key length: u32][key][1][value length: u32][value]` sets; numbers are little-endian.
+/// `[key length: u32][key][1][value length: u32][value]` sets, with 2 and 3 an archived row; numbers are
+/// little-endian.
 #[derive(Default)]
 pub(super) struct RedoWriter {
     buffer: Vec<u8>,
@@ -122,16 +142,18 @@ impl RedoWriter {
     /// Adds one row; hands each part that is full to `out`.
     pub(super) fn row(
         &mut self,
+        shelf: Shelf,
         row: &RowWrite,
         out: &mut dyn FnMut(Vec<u8>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        let (deleted, set) = shelf.tags();
         let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
         self.put(&length(&row.key), out)?;
         self.put(&row.key, out)?;
         let Some(value) = &row.value else {
-            return self.put(&[0], out);
+            return self.put(&[deleted], out);
         };
-        self.put(&[1], out)?;
+        self.put(&[set], out)?;
         self.put(&length(value), out)?;
         self.put(value, out)
     }
@@ -170,12 +192,12 @@ impl RedoReader {
     pub(super) fn part(
         &mut self,
         part: &[u8],
-        row: &mut dyn FnMut(RowWrite) -> Result<(), StoreError>,
+        row: &mut dyn FnMut(Shelf, RowWrite) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         self.buffer.extend_from_slice(part);
         let mut rest = self.buffer.as_slice();
-        while let Some((write, tail)) = decode(rest) {
-            row(write)?;
+        while let Some((shelf, write, tail)) = decode(rest) {
+            row(shelf, write)?;
             rest = tail;
         }
         let done = self.buffer.len() - rest.len();
@@ -192,7 +214,7 @@ impl RedoReader {
     }
 }
 
-fn decode(bytes: &[u8]) -> Option<(RowWrite, &[u8])> {
+fn decode(bytes: &[u8]) -> Option<(Shelf, RowWrite, &[u8])> {
     fn counted(bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
         let (length, rest) = bytes.split_first_chunk::<4>()?;
         let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
@@ -200,12 +222,13 @@ fn decode(bytes: &[u8]) -> Option<(RowWrite, &[u8])> {
         Some((body.to_vec(), rest))
     }
     let (key, rest) = counted(bytes)?;
-    let (&set, rest) = rest.split_first()?;
-    if set == 0 {
-        return Some((RowWrite { key, value: None }, rest));
+    let (&tag, rest) = rest.split_first()?;
+    let shelf = if tag < 2 { Shelf::State } else { Shelf::Archive };
+    if tag == shelf.tags().0 {
+        return Some((shelf, RowWrite { key, value: None }, rest));
     }
     let (value, rest) = counted(rest)?;
-    Some((RowWrite { key, value: Some(value) }, rest))
+    Some((shelf, RowWrite { key, value: Some(value) }, rest))
 }
 
 #[cfg(test)]
@@ -215,27 +238,25 @@ mod tests {
     #[test]
     fn a_redo_log_gives_its_rows_back_however_they_fall_on_parts() {
         let lengths = [0, 1, 5, PART_BYTES - 14, PART_BYTES, 3 * PART_BYTES + 7, 2];
-        let rows: Vec<RowWrite> = lengths
-            .iter()
-            .enumerate()
-            .map(|(n, &length)| RowWrite {
-                key: vec![b'k'; n],
-                value: (n != 2).then(|| vec![u8::try_from(n).unwrap(); length]),
-            })
-            .collect();
+        let row = |(n, &length): (usize, &usize)| {
+            let shelf = if n % 3 == 0 { Shelf::Archive } else { Shelf::State };
+            let value = (n != 2 && n != 3).then(|| vec![u8::try_from(n).unwrap(); length]);
+            (shelf, RowWrite { key: vec![b'k'; n], value })
+        };
+        let rows: Vec<(Shelf, RowWrite)> = lengths.iter().enumerate().map(row).collect();
         let (mut parts, mut writer) = (Vec::new(), RedoWriter::default());
-        for row in &rows {
+        for (shelf, row) in &rows {
             let mut out = |part| {
                 parts.push(part);
                 Ok(())
             };
-            writer.row(row, &mut out).unwrap();
+            writer.row(*shelf, row, &mut out).unwrap();
         }
         parts.extend(writer.last());
         let (mut back, mut reader) = (Vec::new(), RedoReader::default());
         for part in &parts {
-            let mut take = |row| {
-                back.push(row);
+            let mut take = |shelf, row| {
+                back.push((shelf, row));
                 Ok(())
             };
             reader.part(part, &mut take).unwrap();

@@ -27,6 +27,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -36,7 +37,7 @@ use super::disk::{self, FreeSpace};
 use super::journal::{self, Ops, Tree, TreeVisitor};
 use super::keys::{self, ScopeKeys};
 use super::parts::Joiner;
-use super::{Commit, LogVisitor, PolicyStore, RowVisitor, StoreError, check};
+use super::{ArchiveVisitor, Commit, LogVisitor, PolicyStore, RowVisitor, StoreError, check};
 
 /// The version of keys and values; see `keys` and `parts`.
 const FORMAT: u32 = 1;
@@ -262,6 +263,26 @@ impl PolicyStore for SledStore {
             expected += 1;
             Ok(visit(revision, delta)? && revision < head)
         })
+    }
+
+    fn archive(&self, scope: &str, keys: Range<&[u8]>, visit: &mut ArchiveVisitor<'_>) -> Result<(), StoreError> {
+        let scope = ScopeKeys::of(scope)?;
+        let (prefix, end) = (scope.archive(), scope.archived(keys.end));
+        let (mut joiner, mut row_key, mut goes_on) = (Joiner::default(), Vec::new(), true);
+        self.disk.scan(&scope.archived(keys.start), &mut |key, stored| {
+            let Some(rest) = key.strip_prefix(prefix.as_slice()).filter(|_| key < end.as_slice()) else {
+                return Ok(false);
+            };
+            let Some((id, part)) = keys::id_and_part(rest) else {
+                return Err(BAD_KEY);
+            };
+            if let Some(value) = joiner.push(id, part, stored)? {
+                keys::unescape(id, &mut row_key).ok_or(BAD_KEY)?;
+                goes_on = visit(&row_key, value)?;
+            }
+            Ok(goes_on)
+        })?;
+        joiner.finish()
     }
 
     fn room_for(&self, bytes: u64) -> Result<(), StoreError> {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::contract::{commit, filler, gone, log_of, row, rows_of};
+use super::contract_archive::{ALL, archive_of};
 use super::journal::{Ops, Tree};
 use super::keys::ScopeKeys;
 use super::*;
@@ -43,7 +44,8 @@ fn large(revision: u64) -> Commit {
         .map(|n| row(n.to_be_bytes(), filler(seed, if n % 50 == 0 { 40_000 / seed } else { 4000 })))
         .collect();
     rows.extend((0_u16..300).filter(|n| u64::from(n % 7) == revision % 7).map(|n| gone(n.to_be_bytes())));
-    Commit { log: filler(seed, 1_600_000), ..commit("o", revision, rows) }
+    let archive = (0_u8..100).map(|n| row([n], filler(seed, if n % 30 == 0 { 40_000 / seed } else { 900 }))).collect();
+    Commit { log: Some(filler(seed, 1_600_000)), archive, ..commit("o", revision, rows) }
 }
 
 #[test]
@@ -110,10 +112,11 @@ fn below_the_watermark_nothing_is_taken_and_reads_go_on() {
 #[test]
 fn a_large_commit_is_whole_or_absent_wherever_it_is_cut() {
     let dir = tempfile::tempdir().unwrap();
-    let sure = |store: &SledStore, head: u64, expected: &[(Vec<u8>, Vec<u8>)]| {
+    let sure = |store: &SledStore, head: u64, expected: &MemoryStore| {
         let (found, rows) = rows_of(store, "o");
         assert_eq!(found, head);
-        assert!(rows == expected);
+        assert!(rows == rows_of(expected, "o").1);
+        assert!(archive_of(store, "o", ALL) == archive_of(expected, "o", ALL));
         assert_eq!(log_of(store, "o", 0).len() as u64, head);
         let keys = ScopeKeys::of("o").unwrap();
         let count = |prefix: &[u8], from: &[u8]| {
@@ -131,13 +134,13 @@ fn a_large_commit_is_whole_or_absent_wherever_it_is_cut() {
     let state = |through: u64| {
         let memory = MemoryStore::new();
         memory.write(&(1..=through).map(large).collect::<Vec<_>>()).unwrap();
-        rows_of(&memory, "o").1
+        memory
     };
     let store = open(dir.path());
     store.write(&[large(1)]).unwrap();
     drop(store);
     let copy = tempfile::tempdir().unwrap();
-    let (mut absent, mut whole) = (0, 0);
+    let (mut absent, mut entire) = (0, 0);
     for batches in 0.. {
         let path = copy.path().join(batches.to_string());
         copy_dir(dir.path(), &path);
@@ -155,7 +158,7 @@ fn a_large_commit_is_whole_or_absent_wherever_it_is_cut() {
         if head == 1 {
             absent += 1
         } else {
-            whole += 1
+            entire += 1
         }
         store.write(&[large(head + 1)]).unwrap();
         sure(&store, head + 1, &state(head + 1));
@@ -164,7 +167,7 @@ fn a_large_commit_is_whole_or_absent_wherever_it_is_cut() {
             break;
         }
     }
-    assert!(absent > 3 && whole > 6, "cut {absent} times before and {whole} after the commit point");
+    assert!(absent > 3 && entire > 6, "cut {absent} times before and {entire} after the commit point");
 }
 
 #[test]
@@ -197,7 +200,7 @@ fn no_page_goes_into_a_file_that_is_never_synced() {
     };
     for revision in 1..=4 {
         let rows = (0..600).map(|n| row(key(n, MAX_KEY_BYTES), filler(n, 60_000))).collect();
-        store.write(&[Commit { log: filler(3, 3 << 20), ..commit("o", revision, rows) }]).unwrap();
+        store.write(&[Commit { log: Some(filler(3, 3 << 20)), ..commit("o", revision, rows) }]).unwrap();
         assert_eq!(blobs.read_dir().unwrap().count(), 0);
     }
 }

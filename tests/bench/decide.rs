@@ -255,6 +255,7 @@ async fn write(engine: &Arc<Engine>, id: &str, change: Change) {
         organization: Id::parse(id).unwrap(),
         caller: "bench".to_owned(),
         on_behalf_of: None,
+        peer: String::new(),
         method: "bench",
         request_id: String::new(),
         body: [0; 32],

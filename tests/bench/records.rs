@@ -182,6 +182,7 @@ fn over_grpc(rows: Vec<Row>, records: &[(String, Attributes)]) {
         organization: "bench".parse().unwrap(),
         caller: "bench".to_owned(),
         on_behalf_of: None,
+        peer: String::new(),
         method: "bench",
         request_id: String::new(),
         body: [0; 32],

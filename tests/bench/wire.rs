@@ -150,6 +150,7 @@ async fn engine(known: &Known) -> (Arc<Engine>, AuthorizeResponse) {
         organization: Id::parse(&known.id).unwrap(),
         caller: "bench".to_owned(),
         on_behalf_of: None,
+        peer: String::new(),
         method: "bench",
         request_id: String::new(),
         body: [0; 32],

@@ -296,6 +296,9 @@ fn samples(organization: &str) -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     dry!("CredentialService/ActivateServiceAccount" ActivateServiceAccountRequest { service_account: "robot" });
     dry!("CredentialService/CreateCredential" CreateCredentialRequest { service_account: "robot" });
     read!("CredentialService/ListCredentials" ListCredentialsRequest { service_account: "robot" });
+    read!("ActivityService/ListActivity" ListActivityRequest {});
+    read!("ActivityService/StreamActivity" StreamActivityRequest {});
+    read!("ActivityService/VerifyActivity" VerifyActivityRequest {});
     let may = |m: pb::AuthorizeRequest| pb::AuthorizeRequest {
         principal: "user:ana".into(),
         permission: "tasks.read".into(),

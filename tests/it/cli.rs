@@ -227,3 +227,84 @@ fn filter_cases_are_asked_and_one_that_differs_is_explained() {
     assert_eq!(files.run(&["apply", "--server", &address, "acme.yaml"]).0, 0);
     check(&["test", "--server", &address, "cases.yaml"]);
 }
+
+#[test]
+fn activity_lists_what_was_done_and_verifies_that_nothing_is_missing() {
+    let files = Files::new();
+    let (_serving, address) = Serving::start(&files);
+    let at = ["--server", &address];
+    assert_eq!(files.run(&[&["apply"][..], &at, &["acme.yaml"]].concat()).0, 0);
+    files.write("acme.yaml", &ORGANIZATION.replace("'user:ana']", "'user:ana', 'user:bo']"));
+    assert_eq!(files.run(&[&["apply"][..], &at, &["acme.yaml"]].concat()).0, 0);
+    let (status, out, error) = files.run(&[&["activity", "list"][..], &at, &["acme"]].concat());
+    assert_eq!((status, error.as_str()), (0, ""));
+    let lines: Vec<&str> = out.lines().collect();
+    let [second, first] = lines.as_slice() else { panic!("{out}") };
+    assert!(first.starts_with("1 ") && first.ends_with("create the organization and 14 more"), "{first}");
+    assert!(second.contains(" applied platform:dev 127.0.0.1:"), "{second}");
+    assert!(second.ends_with(" OrganizationService/ApplyOrganization add user `bo` to group `risk`"), "{second}");
+    let membership = [&["activity", "list"][..], &at, &["--entity", "membership", "--limit", "1", "acme"]].concat();
+    assert_eq!(files.run(&membership).1.lines().count(), 1);
+    let refused = [&["activity", "list"][..], &at, &["--outcome", "refused", "acme"]].concat();
+    assert_eq!(files.run(&refused), (0, String::new(), String::new()));
+    let (status, out, _) = files.run(&[&["activity", "verify"][..], &at, &["acme"]].concat());
+    assert!(status == 0 && out.starts_with("acme: 2 entries, intact; the last hash is "), "{out}");
+    assert_eq!(files.run(&[&["activity", "verify"][..], &at, &["nowhere"]].concat()).0, 2);
+    assert_eq!(files.run(&["activity", "verify", "--data", "nowhere", "acme"]).0, 2);
+}
+
+#[test]
+fn activity_verifies_a_data_directory_offline_and_names_the_first_bad_entry() {
+    use doorward::clock::SystemClock;
+    use doorward::core::change::Change;
+    use doorward::engine::{Call, Create, Engine};
+    use doorward::store::{Commit, Options, PolicyStore, RowWrite, SledStore};
+    let files = Files::new();
+    let store = files.path("data").join("store");
+    std::fs::create_dir(files.path("data")).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    {
+        let opened = std::sync::Arc::new(SledStore::open(&store, Options::default()).unwrap());
+        let engine = Engine::open(opened, std::sync::Arc::new(SystemClock), |error| panic!("{error}")).unwrap();
+        let engine = std::sync::Arc::new(engine);
+        let known = doorward::cli::file::Known::of;
+        let file = doorward::cli::file::OrganizationFile::parse(ORGANIZATION, "acme.yaml", known).unwrap();
+        let call = Call {
+            organization: "acme".parse().unwrap(),
+            caller: "test".into(),
+            on_behalf_of: None,
+            peer: String::new(),
+            method: "Test",
+            request_id: String::new(),
+            body: [0; 32],
+            validate_only: false,
+            create: Create::IfMissing,
+        };
+        let replace = Change::Replace { rows: file.rows, deactivate_missing: false };
+        let changes = [vec![replace]].into_iter().chain(["ana", "bo", "ext"].map(|user| {
+            let members = vec![format!("user:{user}").parse().unwrap()];
+            vec![
+                Change::RemoveMembers { group: "risk".parse().unwrap(), members: members.clone() },
+                Change::AddMembers { group: "risk".parse().unwrap(), members },
+            ]
+        }));
+        for changes in changes {
+            let plan = move |_: &_| Ok::<_, ()>(changes);
+            runtime.block_on(engine.write(call.clone(), plan, |_| Vec::new())).unwrap();
+        }
+        engine.stop();
+    }
+    drop(runtime);
+    let verify = || files.run(&["activity", "verify", "--data", "data", "acme"]);
+    let (status, out, error) = verify();
+    assert!(status == 0 && out.starts_with("acme: 3 entries, intact"), "{out}{error}");
+    assert_eq!(files.run(&["activity", "verify", "--data", "data", "other"]).0, 2);
+    {
+        let opened = SledStore::open(&store, Options::default()).unwrap();
+        let archive = vec![RowWrite { key: [&[0][..], &2_u64.to_be_bytes()].concat(), value: None }];
+        let (scope, rows) = ("acme".to_owned(), Vec::new());
+        opened.write(&[Commit { scope, revision: 3, log: None, rows, archive }]).unwrap();
+    }
+    let (status, out, _) = verify();
+    assert_eq!((status, out.as_str()), (1, "acme: broken at entry 2: entry 2 is missing\n"));
+}

@@ -51,6 +51,7 @@ fn call(request_id: &str) -> Call {
         organization: "acme".parse().unwrap(),
         caller: "test".into(),
         on_behalf_of: None,
+        peer: String::new(),
         method: "Test",
         request_id: request_id.into(),
         body: [7; 32],

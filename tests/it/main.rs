@@ -8,6 +8,9 @@
     reason = "a test or a bench may fail loudly"
 )]
 
+mod activity;
+mod activity_chain;
+mod activity_reading;
 mod arrows;
 mod callers;
 mod cli;

@@ -52,7 +52,8 @@ fn only_a_sampled_call_makes_a_span() {
     let services = services::assemble(&engine).unwrap();
     let sampler = Sampler::from_variables(&|_| None).unwrap();
     let decisions = services::decisions(&engine);
-    let door = Door { gate: Gate::open_to_all(engine), sampler, decisions, rest: services.rest };
+    let (gate, peer) = (Gate::open_to_all(engine), crate::service::Peer::Here);
+    let door = Door { gate, sampler, decisions, rest: services.rest, peer };
 
     let counting = Counting::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

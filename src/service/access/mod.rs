@@ -16,10 +16,12 @@ mod table;
 mod touched;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::core::change::Effect;
 use crate::core::decision::{Context, Question, Reason, Resource, Walk, decide};
 use crate::core::handing::lacks;
+use crate::core::id::Id;
 use crate::core::model::{Key, Millis, Row};
 use crate::core::presets::INVITING;
 use crate::core::table::Table;
@@ -38,6 +40,8 @@ pub struct Authority {
     subject: Option<Subject>,
     needs: Needs,
     touched: Touched,
+    /// Whether the caller is trusted to speak for whom it speaks.
+    trusted: bool,
 }
 
 /// Whose permissions decide.
@@ -53,14 +57,21 @@ impl Caller {
     /// whom it speaks.
     #[inline]
     pub(super) fn enter(&self, organization: &str) -> Result<(), Refusal> {
-        let Some(bearer) = &self.bearer else { return Ok(()) };
-        if bearer.organization.as_str() != organization {
-            return Err(Refusal::OtherOrganization);
+        self.approach(organization)?;
+        if self.is_trusted() { Ok(()) } else { Err(Refusal::NotTrusted) }
+    }
+
+    #[inline]
+    fn approach(&self, organization: &str) -> Result<(), Refusal> {
+        match &self.bearer {
+            Some(bearer) if bearer.organization.as_str() != organization => Err(Refusal::OtherOrganization),
+            _ => Ok(()),
         }
-        if self.on_behalf_of.is_some() && !bearer.acts_for_users {
-            return Err(Refusal::NotTrusted);
-        }
-        Ok(())
+    }
+
+    #[inline]
+    fn is_trusted(&self) -> bool {
+        self.on_behalf_of.is_none() || self.bearer.as_ref().is_none_or(|bearer| bearer.acts_for_users)
     }
 
     /// Whether this is a platform operator in its own name.
@@ -85,29 +96,34 @@ impl Caller {
     /// behalf it is asked may act (rules 4.2 and 4.3).
     pub(super) fn asking(&self) -> Option<Authority> {
         let on_behalf = self.bearer.is_some() && self.on_behalf_of.is_some();
-        on_behalf.then(|| Authority { subject: self.subject(), needs: Needs::Member, touched: Touched::Organization })
+        let touched = Touched::Organization;
+        on_behalf.then(|| Authority {
+            subject: self.subject(),
+            needs: Needs::Member,
+            touched,
+            trusted: self.is_trusted(),
+        })
     }
 }
 
 impl Authority {
-    /// The authority of a call. What it touches is only asked for if it matters.
+    /// The authority of a call. What it touches is only asked for if it matters. All else that speaks
+    /// against the call is said by [`Authority::admit`], where it can be logged.
     ///
     /// # Errors
-    /// It is of another organization, or for operators only.
+    /// It is of another organization.
     pub fn new(
         caller: &Caller,
         organization: &str,
         method: &'static str,
         touched: impl FnOnce() -> Touched,
     ) -> Result<Self, Refusal> {
-        caller.enter(organization)?;
+        caller.approach(organization)?;
+        let trusted = caller.is_trusted();
         let Some(subject) = caller.subject() else {
-            return Ok(Self { subject: None, needs: Needs::Operator, touched: Touched::Organization });
+            return Ok(Self { subject: None, needs: Needs::Operator, touched: Touched::Organization, trusted });
         };
-        match table::needs(method) {
-            Needs::Operator => Err(Refusal::OperatorOnly),
-            needs => Ok(Self { subject: Some(subject), needs, touched: touched() }),
-        }
+        Ok(Self { subject: Some(subject), needs: table::needs(method), touched: touched(), trusted })
     }
 
     /// Whether the call may be made, as far as its request says.
@@ -116,6 +132,9 @@ impl Authority {
     /// Why not.
     pub fn admit(&self, table: &Table, now: Millis) -> Result<(), Refusal> {
         let Some(subject) = &self.subject else { return Ok(()) };
+        if !self.trusted {
+            return Err(Refusal::NotTrusted);
+        }
         match self.needs {
             Needs::Operator => Err(Refusal::OperatorOnly),
             Needs::Member => subject.acts(table, now),
@@ -132,6 +151,38 @@ impl Authority {
                 places.iter().try_for_each(|place| subject.ask(table, now, permissions, place, self.touched.invitee()))
             }
         }
+    }
+
+    /// Of which accounts the caller may read what is kept by account (rule 7.5); none: of all, and of
+    /// what is of the organization as a whole.
+    ///
+    /// # Errors
+    /// Of none.
+    pub fn accounts(&self, table: &Table, now: Millis) -> Result<Option<BTreeSet<Id>>, Refusal> {
+        let refusal = match (self.admit(table, now), &self.touched) {
+            (Ok(()), Touched::Account(account)) if self.subject.is_some() && !account.is_empty() => {
+                return Ok(Some(Id::parse(account).into_iter().collect()));
+            }
+            (Ok(()), _) => return Ok(None),
+            (Err(refusal), Touched::Account(account)) if account.is_empty() => refusal,
+            (Err(refusal), _) => return Err(refusal),
+        };
+        let (Some(subject), Needs::Any(permissions)) = (&self.subject, self.needs) else { return Err(refusal) };
+        if !matches!(refusal, Refusal::NotAllowed { reason: Reason::NoPermission, .. }) {
+            return Err(refusal);
+        }
+        let mut accounts: BTreeSet<Id> =
+            table.list_accounts(None, usize::MAX).items.into_iter().map(|account| account.id).collect();
+        accounts.retain(|account| subject.ask(table, now, permissions, &Place::account(account), "").is_ok());
+        if accounts.is_empty() { Err(refusal) } else { Ok(Some(accounts)) }
+    }
+
+    /// The account that a call is about, as far as its request says; none for the organization.
+    pub fn account(&self, table: &Table) -> Option<Id> {
+        let places = self.touched.places(table);
+        let [place] = places.as_slice() else { return None };
+        let account = Id::parse(&place.account).ok()?;
+        table.row(&Key::Account(account.clone())).map(|_| account)
     }
 
     /// Whether what the call changes may be changed.
@@ -170,13 +221,13 @@ impl Authority {
     }
 }
 
-impl Guard<Refusal> for Authority {
+impl Guard<Refusal> for Arc<Authority> {
     fn admit(&self, table: &Table, now: Millis) -> Result<(), Refusal> {
-        self.admit(table, now)
+        Authority::admit(self, table, now)
     }
 
     fn review(&self, outcome: &Outcome, now: Millis) -> Result<(), Refusal> {
-        self.review(outcome, now)
+        Authority::review(self, outcome, now)
     }
 }
 

@@ -55,7 +55,8 @@ pub struct Place {
 }
 
 impl Place {
-    fn account(id: impl ToString) -> Self {
+    /// An account.
+    pub fn account(id: impl ToString) -> Self {
         Self { account: id.to_string(), ..Self::default() }
     }
 

@@ -1,6 +1,7 @@
 //! Between messages and the core's types, syntax only: what is well-formed but cannot be is for the
 //! core to refuse.
 
+pub mod activity;
 pub mod credential;
 pub mod data_access;
 pub mod group;

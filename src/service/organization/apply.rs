@@ -149,9 +149,9 @@ impl Staging {
         let (organization, folded) = fields.finish(organization.zip(folded))?;
         let create = if create_if_missing { Create::IfMissing } else { Create::Never };
         let body = digest.finalize().into();
-        let (caller, on_behalf_of) = names(caller);
+        let (caller, on_behalf_of, peer) = names(caller);
         let method = METHOD;
-        let call = Call { organization, caller, on_behalf_of, method, request_id, body, validate_only, create };
+        let call = Call { organization, caller, on_behalf_of, peer, method, request_id, body, validate_only, create };
         let job = Job { folded, expected_revision, deactivate_missing: deactivate_missing_users };
         Ok((Writing { call, authority }, job))
     }

@@ -1,0 +1,289 @@
+//! Reading the log, a bounded part at a time; and erasing a person.
+//!
+//! All of this reads the store and blocks: call it beside the runtime.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::core::activity::{self, Changed, Hash, Kept, Person};
+use crate::core::id::{Id, OpaqueId};
+use crate::store::{PolicyStore, RowWrite, StoreError};
+
+use super::{BESIDE, Ending, Entry, Note, Origin, Tip, beside_key, entry_key, of_user, parts, sequence_of};
+use crate::engine::{Engine, lock};
+
+/// Entries that one call looks at, at most (and a few more, to the end of a chunk).
+pub const MAX_SCANNED: u64 = 5_000;
+/// Bytes of entries that one call looks at.
+const MAX_SCANNED_BYTES: usize = 16 << 20;
+/// Bytes of entries on a page; the first may have more.
+const MAX_PAGE_BYTES: usize = 1 << 20;
+/// Entries read from the store at a time.
+const CHUNK: u64 = 256;
+
+/// An entry that was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// The entry.
+    pub entry: Entry,
+    /// The hash of the one before.
+    pub previous: Hash,
+    /// Its own.
+    pub hash: Hash,
+    /// Who is sealed in it, by [`activity::Seal::number`]. Not those that were erased.
+    pub persons: HashMap<u16, Person>,
+}
+
+/// In which order a page is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Latest first.
+    Backward,
+    /// In order.
+    Forward,
+}
+
+/// A part of a log.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// The place to begin at, inclusive.
+    pub from: u64,
+    /// In which order.
+    pub direction: Direction,
+    /// Entries, at most.
+    pub size: usize,
+}
+
+/// Entries, and where to go on.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// Those that were asked for.
+    pub entries: Vec<Found>,
+    /// The next place to look at; none at the end of the log.
+    pub next: Option<u64>,
+    /// Forward: the place up to which was looked.
+    pub through: u64,
+}
+
+/// Why a person is not erased.
+#[derive(Debug, thiserror::Error)]
+pub enum EraseError {
+    /// There is no such organization.
+    #[error("unknown organization `{0}`")]
+    UnknownOrganization(Id),
+    /// The store failed, or takes no writes.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Engine {
+    /// Tells of the end of an organization's log, as far as it is on disk; none if there is no such
+    /// organization.
+    #[must_use]
+    pub fn activity_end(&self, organization: &str) -> Option<watch::Receiver<Tip>> {
+        Some(self.trail(organization)?.durable.subscribe())
+    }
+
+    /// A page of an organization's log, of entries that `wanted` accepts. Entries that cannot be read are
+    /// passed over: [`super::Verifier`] names them.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn activity(
+        &self,
+        organization: &Id,
+        asked: Asked,
+        wanted: &dyn Fn(&Entry) -> bool,
+    ) -> Result<Page, StoreError> {
+        let Some(trail) = self.trail(organization.as_str()) else { return Ok(Page::default()) };
+        let end = trail.durable.borrow().sequence;
+        let mut reader = Reader { store: &*self.store, scope: organization.as_str(), wanted, looked: 0, bytes: 0 };
+        match asked.direction {
+            Direction::Backward => reader.backward(asked.from.min(end), asked.size),
+            Direction::Forward => reader.forward(asked.from.max(1), end, asked.size),
+        }
+    }
+
+    /// Erases what is personal of a user from the log of an organization, and logs that. Returns of how
+    /// many entries. The chain stays what it was: it holds seals only. It does not erase the user's row,
+    /// nor the deltas of past revisions.
+    ///
+    /// # Errors
+    /// See [`EraseError`].
+    pub async fn erase_person(
+        self: &Arc<Self>,
+        organization: &Id,
+        user: &OpaqueId,
+        origin: Origin,
+    ) -> Result<u64, EraseError> {
+        let trail = self.trail(organization.as_str());
+        let trail = trail.ok_or_else(|| EraseError::UnknownOrganization(organization.clone()))?;
+        let submitted = lock(&trail.end).tip.sequence;
+        let mut durable = trail.durable.subscribe();
+        durable.wait_for(|tip| tip.sequence >= submitted).await.map_err(|_| StoreError::Stopped)?;
+        let (engine, user, log) = (Arc::clone(self), user.clone(), Arc::clone(&trail));
+        let erase = move || {
+            let mut keys: Vec<Vec<u8>> = Vec::new();
+            let (from, mut to) = (of_user(&user), of_user(&user));
+            to.pop();
+            to.push(1);
+            engine.store.archive(log.organization.as_str(), &from..&to, &mut |key, _| {
+                keys.push(key.to_vec());
+                Ok(true)
+            })?;
+            // A key ends with sequence and number.
+            let mut entries: Vec<&[u8]> = keys.iter().filter_map(|key| key.get(..key.len().checked_sub(2)?)).collect();
+            entries.dedup();
+            let count = entries.len() as u64;
+            let note = Note {
+                origin,
+                ending: Ending::Recorded,
+                reason: String::new(),
+                summary: format!("erase what is personal of user `{user}` from {count} entries"),
+                account: None,
+                emergency_activation: None,
+            };
+            let gone = keys.iter().map(|key| RowWrite { key: key.clone(), value: None }).collect();
+            engine.append(&log, note, gone).map(|durable| (count, durable))
+        };
+        let erased = tokio::task::spawn_blocking(erase).await.map_err(|_| StoreError::Stopped)?;
+        let (count, durable) = erased?;
+        durable.await.map_err(|_| StoreError::Stopped)?;
+        Ok(count)
+    }
+}
+
+struct Reader<'a> {
+    store: &'a dyn PolicyStore,
+    scope: &'a str,
+    wanted: &'a dyn Fn(&Entry) -> bool,
+    looked: u64,
+    bytes: usize,
+}
+
+/// Entries of a chunk, in order, with the bytes that each has.
+type Chunk = VecDeque<(Found, usize)>;
+
+impl Reader<'_> {
+    fn tired(&self) -> bool {
+        self.looked >= MAX_SCANNED || self.bytes >= MAX_SCANNED_BYTES
+    }
+
+    fn backward(&mut self, from: u64, size: usize) -> Result<Page, StoreError> {
+        let (mut page, mut room, mut next) = (Page::default(), MAX_PAGE_BYTES, from);
+        while next > 0 && page.entries.len() < size && !self.tired() {
+            let first = next.saturating_sub(CHUNK - 1).max(1);
+            let (mut kept, mut held, mut cut) = (Chunk::new(), 0, None);
+            let most = size - page.entries.len();
+            let alone = page.entries.is_empty();
+            self.chunk(first, next, &mut |found, bytes| {
+                held = bytes.saturating_add(held);
+                kept.push_back((found, bytes));
+                // The latest are wanted: the oldest make room.
+                while kept.len() > most || (held > room && (kept.len() > 1 || !alone)) {
+                    let Some((gone, bytes)) = kept.pop_front() else { break };
+                    held -= bytes;
+                    cut = Some(gone.entry.sequence);
+                }
+                true
+            })?;
+            room = room.saturating_sub(held);
+            page.entries.extend(kept.into_iter().rev().map(|(found, _)| found));
+            if let Some(cut) = cut {
+                next = cut;
+                break;
+            }
+            next = first - 1;
+        }
+        page.next = (next > 0).then_some(next);
+        self.fill(page)
+    }
+
+    fn forward(&mut self, from: u64, end: u64, size: usize) -> Result<Page, StoreError> {
+        let (mut page, mut held, mut next) = (Page::default(), 0, from);
+        while next <= end && page.entries.len() < size && held < MAX_PAGE_BYTES && !self.tired() {
+            let last = end.min(next.saturating_add(CHUNK - 1));
+            let mut cut = None;
+            self.chunk(next, last, &mut |found, bytes| {
+                held = bytes.saturating_add(held);
+                let sequence = found.entry.sequence;
+                page.entries.push(found);
+                let goes_on = page.entries.len() < size && held < MAX_PAGE_BYTES;
+                cut = (!goes_on).then_some(sequence);
+                goes_on
+            })?;
+            next = cut.unwrap_or(last) + 1;
+        }
+        page.next = (next <= end).then_some(next);
+        page.through = next - 1;
+        self.fill(page)
+    }
+
+    /// Hands over the wanted entries of a range, in order; `take` says whether to go on.
+    fn chunk(&mut self, first: u64, last: u64, take: &mut dyn FnMut(Found, usize) -> bool) -> Result<(), StoreError> {
+        let (from, to) = (entry_key(first), entry_key(last.saturating_add(1)));
+        self.store.archive(self.scope, &from..&to, &mut |key, value| {
+            self.looked += 1;
+            self.bytes += value.len();
+            let Some((previous, hash, body)) = parts(value) else { return Ok(true) };
+            let Ok(mut entry) = minicbor::decode::<Entry>(body) else { return Ok(true) };
+            // Pages are cut by where entries lie, whatever they say of themselves.
+            let Some(sequence) = sequence_of(key) else { return Ok(true) };
+            entry.sequence = sequence;
+            if !(self.wanted)(&entry) {
+                return Ok(true);
+            }
+            let found = Found { entry, previous: *previous, hash: *hash, persons: HashMap::new() };
+            let beside = usize::try_from(found.entry.beside_bytes).unwrap_or(usize::MAX);
+            Ok(take(found, value.len().saturating_add(beside)))
+        })
+    }
+
+    /// Adds the persons that lie beside the entries.
+    fn fill(&self, mut page: Page) -> Result<Page, StoreError> {
+        for found in &mut page.entries {
+            for (user, seal) in seals(&found.entry.changes) {
+                if found.persons.contains_key(&seal.number) {
+                    continue;
+                }
+                let value = beside(self.store, self.scope, user, found.entry.sequence, seal.number)?;
+                // One that was altered is not shown.
+                if let Some(person) = value.and_then(|value| activity::open(seal, &value).ok()) {
+                    found.persons.insert(seal.number, person);
+                }
+            }
+        }
+        Ok(page)
+    }
+}
+
+/// Who is sealed in these.
+pub(super) fn seals(changes: &[Changed]) -> impl Iterator<Item = (&OpaqueId, &activity::Seal)> {
+    changes.iter().flat_map(|changed| changed.before.iter().chain(&changed.after)).filter_map(|kept| match kept {
+        Kept::User(shell, seal) => Some((&shell.id, seal)),
+        Kept::Row(_) => None,
+    })
+}
+
+/// What lies beside an entry, unless it was erased.
+pub(super) fn beside(
+    store: &dyn PolicyStore,
+    scope: &str,
+    user: &OpaqueId,
+    sequence: u64,
+    number: u16,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let from = beside_key(user, sequence, number);
+    let mut to = from.clone();
+    to.push(0);
+    let mut found = None;
+    store.archive(scope, &from..&to, &mut |_, value| {
+        found = Some(value.to_vec());
+        Ok(false)
+    })?;
+    Ok(found)
+}
+
+const _: () = assert!(BESIDE == 1, "entries come first, so that their ranges end before what lies beside them");

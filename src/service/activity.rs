@@ -1,0 +1,202 @@
+//! `ActivityService`: the activity log (rule 7.5). Not done yet: reports on who can do what.
+//!
+//! The log lies in the store, so all of it is read beside the runtime, a bounded part at a time. Who reads
+//! is asked again before each part of a stream: what a reader loses ends the stream with the next entry.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::codegen::BoxStream;
+use tonic::{Request, Response, Status};
+
+use crate::core::activity::Hash;
+use crate::core::id::Id;
+use crate::core::table::Table;
+use crate::engine::activity::{Asked, Direction, Page as Part, Tip, Verifier};
+
+use super::admin::{Admin, Reply};
+use super::convert::activity::{Filter, filter, to_entry};
+use super::paging::Page;
+use super::proto::activity_service_server::ActivityService;
+use super::proto::*;
+use super::refusal::Refusal;
+use super::report::revision_of;
+use super::request::{Read, caller, reading};
+
+/// Messages that wait for the client.
+const AHEAD: usize = 2;
+/// Entries in one message of a stream.
+const BATCH: usize = 100;
+
+#[tonic::async_trait]
+impl ActivityService for Admin {
+    async fn list_activity(&self, request: Request<ListActivityRequest>) -> Reply<ListActivityResponse> {
+        let (read, (page, filter)) = reading(request, |f, mut m| {
+            let page = Page::take(f, "ListActivity", &mut m);
+            let ListActivityRequest { organization: _, filter, min_revision: _, page_size: _, page_token: _ } = m;
+            page.zip(self::filter(f, filter))
+        })?;
+        let (table, readable) = self.readable(&read).await?;
+        let from = page.number(table.history())?.unwrap_or(u64::MAX);
+        let asked = Asked { from, direction: Direction::Backward, size: page.size };
+        let part = self.part(&table, asked, filter, readable).await?;
+        let next_page_token = page.from_number(table.history(), part.next);
+        Ok(Response::new(ListActivityResponse {
+            entries: messages(&table, part),
+            revision: Some(revision_of(&table)),
+            next_page_token,
+        }))
+    }
+
+    async fn stream_activity(
+        &self,
+        request: Request<StreamActivityRequest>,
+    ) -> Result<Response<BoxStream<StreamActivityResponse>>, Status> {
+        let bearer = caller(&request)?.bearer.clone();
+        let (read, (filter, after, follow)) = reading(request, |f, m| {
+            let StreamActivityRequest { organization: _, filter, after_sequence, follow, min_revision: _ } = m;
+            Some((self::filter(f, filter)?, after_sequence, follow))
+        })?;
+        self.readable(&read).await?;
+        let permit = Arc::clone(&self.followers).try_acquire_owned().map_err(|_| Refusal::TooManyFollowers)?;
+        let (sender, receiver) = mpsc::channel(AHEAD);
+        let stream = Stream { admin: self.clone(), read, filter, follow, bearer, _permit: permit };
+        tokio::spawn(async move {
+            if let Err(status) = stream.send(after, &sender).await {
+                // Whoever went away does not hear of it.
+                let _ = sender.send(Err(status)).await;
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+
+    async fn verify_activity(&self, request: Request<VerifyActivityRequest>) -> Reply<VerifyActivityResponse> {
+        let (read, (after, expected)) = reading(request, |f, m| {
+            let VerifyActivityRequest { organization: _, after_sequence, expected_hash, min_revision: _ } = m;
+            let expected = match (expected_hash.is_empty(), Hash::try_from(expected_hash)) {
+                (true, _) => None,
+                (false, Ok(hash)) => Some(hash),
+                (false, Err(_)) => {
+                    f.refuse("expected_hash", "has not 32 bytes");
+                    return None;
+                }
+            };
+            Some((after_sequence, expected))
+        })?;
+        let table = self.table(&read).await?;
+        let mut verifier = Verifier::new(&read.organization, self.end(&read.organization)?, after, expected);
+        loop {
+            let store = Arc::clone(self.engine.store());
+            let step = move || verifier.step(&*store).map(|more| (verifier, more));
+            let stepped = tokio::task::spawn_blocking(step).await.map_err(|_| Refusal::Internal("verifying failed"))?;
+            let more;
+            (verifier, more) = stepped.map_err(Refusal::from)?;
+            if !more {
+                break;
+            }
+        }
+        let Tip { sequence, hash } = verifier.tip();
+        let (first_broken_sequence, problem) =
+            verifier.broken.map_or_else(Default::default, |broken| (broken.sequence, broken.problem));
+        Ok(Response::new(VerifyActivityResponse {
+            intact: first_broken_sequence == 0,
+            first_broken_sequence,
+            problem,
+            entries_verified: verifier.verified,
+            last_sequence: sequence,
+            last_hash: hash.to_vec(),
+            revision: Some(revision_of(&table)),
+        }))
+    }
+}
+
+fn messages(table: &Table, part: Part) -> Vec<ActivityEntry> {
+    part.entries.into_iter().map(|found| to_entry(table.id(), table.history(), found)).collect()
+}
+
+impl Admin {
+    /// The version that a read asks for, and of which accounts the caller may read; none for all.
+    async fn readable(&self, read: &Read) -> Result<(Arc<Table>, Option<BTreeSet<Id>>), Status> {
+        let table = self.engine.table(&read.organization, read.at_least(), read.wait).await?;
+        match read.authority.accounts(&table, self.engine.now()) {
+            Ok(accounts) => Ok((table, accounts)),
+            Err(refusal) => Err(self.unread(read, refusal).await),
+        }
+    }
+
+    async fn part(
+        &self,
+        table: &Table,
+        asked: Asked,
+        filter: Filter,
+        readable: Option<BTreeSet<Id>>,
+    ) -> Result<Part, Refusal> {
+        let (engine, organization) = (Arc::clone(&self.engine), table.id().clone());
+        let read = move || {
+            let wanted = |entry: &_| filter.admits(&organization, readable.as_ref(), entry);
+            engine.activity(&organization, asked, &wanted)
+        };
+        let part = tokio::task::spawn_blocking(read).await.map_err(|_| Refusal::Internal("reading the log failed"))?;
+        Ok(part?)
+    }
+
+    fn end(&self, organization: &str) -> Result<Tip, Refusal> {
+        let end = self.engine.activity_end(organization);
+        let end = end.ok_or(Refusal::Internal("an organization without an activity log"))?;
+        Ok(*end.borrow())
+    }
+}
+
+/// A stream of entries, in order.
+struct Stream {
+    admin: Admin,
+    read: Read,
+    filter: Filter,
+    follow: bool,
+    bearer: Option<Arc<crate::engine::Bearer>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+type Sender = mpsc::Sender<Result<StreamActivityResponse, Status>>;
+
+impl Stream {
+    async fn send(self, after: u64, sender: &Sender) -> Result<(), Status> {
+        let Self { admin, read, filter, follow, bearer, _permit } = self;
+        let mut end = admin.engine.activity_end(&read.organization).ok_or(Refusal::Stopping)?;
+        let mut draining = admin.engine.draining();
+        let mut next = after.saturating_add(1);
+        loop {
+            let (last, stops) = (end.borrow_and_update().sequence, *draining.borrow_and_update());
+            if follow && stops {
+                return Err(Refusal::Stopping.into());
+            }
+            let table = admin.engine.table(&read.organization, None, Duration::ZERO).await?;
+            if let Some(bearer) = &bearer {
+                admin.engine.still_in(bearer).map_err(|_| Refusal::NoCaller)?;
+            }
+            let readable = read.authority.accounts(&table, admin.engine.now())?;
+            let asked = Asked { from: next, direction: Direction::Forward, size: BATCH };
+            let part = admin.part(&table, asked, filter.clone(), readable).await?;
+            let (more, through_sequence) = (part.next.is_some(), part.through);
+            next = through_sequence + 1;
+            let entries = messages(&table, part);
+            if sender.send(Ok(StreamActivityResponse { entries, through_sequence })).await.is_err() {
+                return Ok(());
+            }
+            if more || next <= last {
+                continue;
+            }
+            if !follow {
+                return Ok(());
+            }
+            tokio::select! {
+                () = sender.closed() => return Ok(()),
+                changed = end.changed() => changed.map_err(|_| Refusal::Stopping)?,
+                changed = draining.changed() => changed.map_err(|_| Refusal::Stopping)?,
+            }
+        }
+    }
+}
