@@ -17,7 +17,7 @@ use super::id::{IdError, OpaqueId};
 use super::model::{InvitePolicy, Millis, Status, UserKind};
 use super::presets::ORGANIZATION_ADMIN;
 use super::table::{
-    AT_ORGANIZATION, ObjectSlot, PermissionRef, PermissionSlot, PrincipalFound, Private, Table, at_account, at_object,
+    AT_ORGANIZATION, ObjectSlot, PermissionRef, PermissionSlot, PrincipalFound, Table, at_account, at_object,
     edges_at,
 };
 use super::visible::{Known, Sight};
@@ -334,11 +334,7 @@ impl<'a> Walk<'a> {
                 return Err(Reason::ReauthenticationRequired);
             }
         }
-        let listed = match self.object.map(|(_, slot)| &slot.private) {
-            None | Some(Private::No) => true,
-            Some(Private::Account(account)) => principal.account == *account,
-            Some(Private::User(id)) => principal.kind.is_some() && found.id == &**id,
-        };
+        let listed = self.object.is_none_or(|(_, slot)| slot.open.to(found));
         if listed { Ok(()) } else { Err(Reason::ElementNotListed) }
     }
 

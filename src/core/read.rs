@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::id::{Id, OpaqueId};
 use super::model::{
-    Assignment, Credential, Grant, Group, Key, Member, Object, Related, Role, Row, ServiceAccount, Settings, Status,
-    Target, User, UserKind, Visibility,
+    Assignment, Credential, Grant, Group, Key, Member, Object, Related, Role, Row, SafelistElement, ServiceAccount, Settings,
+    Status,    Target, User, UserKind, Visibility,
 };
 use super::packed::Far;
 use super::pages::{Pages, Position};
@@ -141,6 +141,9 @@ impl Table {
                 Some(Row::Related(Related { relation, member, object, record }))
             }
             Key::Policy(id) => Some(Row::Policy(self.policy_slot(id)?.row.clone())),
+            Key::SafelistElement(id) => {
+                self.safelist.contains(id).then(|| Row::SafelistElement(SafelistElement { element: id.clone() }))
+            }
             Key::Credential(id) => Some(Row::Credential(Credential::clone(self.credential(id.as_str())?))),
         }
     }
@@ -331,6 +334,7 @@ impl Table {
             .chain(services)
             .chain(self.edge_rows())
             .chain(self.policies().map(|p| Row::Policy(p.row.clone())))
+            .chain(self.safelist.iter().map(|id| Row::SafelistElement(SafelistElement { element: id.clone() })))
             .chain(self.credentials.values().map(|c| Row::Credential(Credential::clone(c))))
     }
 

@@ -30,6 +30,7 @@ pub fn entity(key: &Key) -> &'static str {
         Key::Grant(..) => "grant",
         Key::Related(..) => "relation",
         Key::Policy(_) => "policy",
+        Key::SafelistElement(_) => "safelist_element",
         Key::Credential(_) => "credential",
     }
 }
@@ -37,9 +38,13 @@ pub fn entity(key: &Key) -> &'static str {
 fn id(table: &Table, key: &Key) -> String {
     match key {
         Key::Settings => table.id().to_string(),
-        Key::Account(id) | Key::Object(id) | Key::Role(id) | Key::Group(id) | Key::Policy(id) | Key::Credential(id) => {
-            id.to_string()
-        }
+        Key::Account(id)
+        | Key::Object(id)
+        | Key::Role(id)
+        | Key::Group(id)
+        | Key::Policy(id)
+        | Key::SafelistElement(id)
+        | Key::Credential(id) => id.to_string(),
         Key::Permission(name) => name.to_string(),
         Key::User(id) | Key::Service(id) => id.to_string(),
         Key::Assignment(role, member, target) => format!("`{role}` to `{member}` at {target}"),
@@ -52,7 +57,12 @@ fn id(table: &Table, key: &Key) -> String {
 
 /// How many of `sorted` come before memberships in the order of the fields of `Row`.
 pub fn before_memberships<T>(sorted: &[T], key: impl Fn(&T) -> &Key) -> usize {
-    sorted.partition_point(|item| !matches!(key(item), Key::Policy(_) | Key::Related(..) | Key::Credential(_)))
+    sorted.partition_point(|item| {
+        !matches!(
+            key(item),
+            Key::Policy(_) | Key::Related(..) | Key::SafelistElement(_) | Key::Credential(_)
+        )
+    })
 }
 
 /// A revision of the engine.
