@@ -16,11 +16,12 @@ use std::sync::Arc;
 use imbl::OrdSet;
 use imbl::ordset::DiffItem;
 
+use super::decision::{Problems, Question, Reason, Resource, Walk, decide};
 use super::draft::Draft;
 use super::fault::{Fault, Violation};
 use super::id::Id;
 use super::limits;
-use super::model::{Key, Object, ObjectKind, PrivateTo, SafelistElement};
+use super::model::{Key, Millis, Object, ObjectKind, PrivateTo, SafelistElement};
 use super::table::{Open, PrincipalFound, Table};
 
 /// A super-organization at one revision (rule 1.1). Immutable.
@@ -194,6 +195,13 @@ impl Table {
     }
 }
 
+impl Walk<'_> {
+    /// What closes the object to somebody, for people.
+    pub(super) fn closed(&self) -> Option<String> {
+        self.object.and_then(|(_, slot)| self.table.closed_by(&slot.row))
+    }
+}
+
 impl Draft {
     pub(super) fn put_safelist_element(&mut self, key: &Key, row: &SafelistElement) {
         let number = self.object(&row.element);
@@ -224,4 +232,50 @@ impl Draft {
             self.next.open_again(number);
         }
     }
+}
+
+/// Which of some elements a principal can see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Their positions in what was asked, ascending.
+    pub positions: Vec<usize>,
+    /// Why none can be seen, whichever it is; otherwise `Allowed`.
+    pub reason: Reason,
+}
+
+/// Which of `elements` the principal of a question can see (rules 4.1 to 4.4), and with a permission may do
+/// that with; the question's object is not looked at. An element that the organization does not have is
+/// judged by the lists alone.
+///
+/// # Errors
+/// Rule 4.1: everything that is wrong with the question.
+pub fn elements(table: &Table, question: &Question<'_>, elements: &[Id], now: Millis) -> Result<Seen, Problems> {
+    let resource = Resource { object: "", record: None, ..question.resource };
+    let question = Question { resource, ..*question };
+    let permission = match question.permission {
+        "" => None,
+        name => {
+            decide(table, &question, now)?;
+            table.permission(name)
+        }
+    };
+    let nowhere = Walk::begin(table, &question, now)?;
+    if let Some(reason) = nowhere.refused() {
+        return Ok(Seen { positions: Vec::new(), reason });
+    }
+    let admits = |walk: &Walk<'_>| match (walk.refused(), permission) {
+        (Some(_), _) => false,
+        (None, None) => true,
+        (None, Some(permission)) => walk.ask(permission) == Reason::Allowed,
+    };
+    let sees = |id: &Id| {
+        if table.object_row(id).is_none_or(|row| row.kind != ObjectKind::Element) {
+            return table.lists_admit(id) && admits(&nowhere);
+        }
+        let there = Question { resource: Resource { object: id.as_str(), ..resource }, ..question };
+        // INVARIANT 3: it is the walk of a decision on that element.
+        Walk::begin(table, &there, now).is_ok_and(|walk| admits(&walk))
+    };
+    let positions = elements.iter().enumerate().filter_map(|(at, id)| sees(id).then_some(at)).collect();
+    Ok(Seen { positions, reason: Reason::Allowed })
 }

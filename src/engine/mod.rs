@@ -8,8 +8,10 @@
 //!
 //! **A decision.** One published version, no lock, no await (an unreached least revision aside).
 
+mod answers;
 mod credentials;
 mod rows;
+mod supers;
 mod token;
 mod tokens;
 mod write;
@@ -30,6 +32,7 @@ use crate::store::{Committer, CommitterOptions, PolicyStore, StoreError};
 
 pub use credentials::{Bearer, Shut};
 pub use rows::{Birth, Logged};
+pub use supers::{SuperContent, SuperOutcome};
 pub use token::{Malformed, Token};
 pub use tokens::{TokenHash, TokenRow};
 pub use write::{Call, Create, Guard, Outcome, WriteError, Written};
@@ -47,16 +50,20 @@ pub struct Engine {
     committer: Committer<Durable>,
     /// Every organization that is or may be about to be.
     heads: DashMap<Box<str>, Arc<Mutex<Head>>>,
+    super_heads: supers::Heads,
+    supers: Arc<supers::Published>,
     tokens: tokens::Tokens,
     credentials: Arc<credentials::Credentials>,
 }
 
 /// What the committer hands back once it is on disk.
 struct Durable {
-    /// None for the server's own rows.
+    /// None for what is no organization's.
     table: Option<Arc<Table>>,
     /// Tokens that it brings or ends.
     credentials: Vec<credentials::Entry>,
+    /// A super-organization that it changes.
+    over: Option<supers::State>,
     done: oneshot::Sender<()>,
 }
 
@@ -84,6 +91,9 @@ pub enum ReadError {
     /// Rule 4.1.
     #[error("unknown organization `{0}`")]
     UnknownOrganization(String),
+    /// As rule 4.1, for super-organizations.
+    #[error("unknown super-organization `{0}`")]
+    UnknownSuperOrganization(String),
     /// The least revision belongs to another history: the organization was restored or recreated.
     #[error("the least revision belongs to another history of this organization")]
     OtherHistory,
@@ -141,22 +151,31 @@ impl Engine {
         let heads = DashMap::new();
         let credentials = Arc::new(credentials::Credentials::default());
         let mut tokens = tokens::Loaded::default();
-        for (scope, _) in store.scopes()? {
+        let (super_heads, supers) = (supers::Heads::default(), Arc::new(supers::Published::default()));
+        let scopes = store.scopes()?;
+        // Before their organizations, which take account of them.
+        for (scope, _) in scopes.iter().filter(|(scope, _)| supers::is_scope(scope)) {
+            let (id, head, state) = supers::load(&*store, scope)?;
+            super_heads.insert(&id, head);
+            supers.publish(state);
+        }
+        for (scope, _) in scopes.into_iter().filter(|(scope, _)| !supers::is_scope(scope)) {
             if scope.is_empty() {
                 tokens = tokens::load(&*store)?;
                 continue;
             }
-            let head = load(&*store, &scope)?;
-            credentials.apply(credentials::all(head.table()));
-            snapshots.publish([Arc::clone(head.table())]);
-            heads.insert(scope.into(), Arc::new(Mutex::new(head)));
+            let (table, answered) = load(&*store, &scope)?;
+            let table = super_heads.join(table);
+            credentials.apply(credentials::all(&table));
+            snapshots.publish([Arc::clone(&table)]);
+            heads.insert(scope.into(), Arc::new(Mutex::new(Head::new(table, answered))));
         }
         snapshots.sweep();
-        let publisher = Arc::clone(&snapshots);
-        let index = Arc::clone(&credentials);
-        let on_durable = move |batch: Vec<Durable>| publish(&publisher, &index, batch);
+        let (publisher, index, over) = (Arc::clone(&snapshots), Arc::clone(&credentials), Arc::clone(&supers));
+        let on_durable = move |batch: Vec<Durable>| publish(&publisher, &index, &over, batch);
         let committer = Committer::spawn(Arc::clone(&store), CommitterOptions::default(), on_durable, on_fatal)?;
-        Ok(Self { store, clock, snapshots, committer, heads, tokens: tokens::Tokens::new(tokens), credentials })
+        let tokens = tokens::Tokens::new(tokens);
+        Ok(Self { store, clock, snapshots, committer, heads, super_heads, supers, tokens, credentials })
     }
 
     /// The clock that decisions use.
@@ -324,13 +343,24 @@ fn check_history(table: &Table, at_least: AtLeast<'_>) -> Result<(), ReadError> 
     if known { Ok(()) } else { Err(ReadError::OtherHistory) }
 }
 
-/// Publishes the last version of each organization in the batch, then acknowledges everyone.
-fn publish(snapshots: &Snapshots, index: &credentials::Credentials, batch: Vec<Durable>) {
+/// Publishes the last version of each organization in the batch, and every organization of a
+/// super-organization in it, then acknowledges everyone.
+fn publish(
+    snapshots: &Snapshots,
+    index: &credentials::Credentials,
+    supers: &supers::Published,
+    batch: Vec<Durable>,
+) {
     let mut last: Vec<Arc<Table>> = Vec::new();
     let mut waiting = Vec::with_capacity(batch.len());
     let mut entries = Vec::new();
-    for Durable { table, credentials, done } in batch {
+    let mut changed: Vec<Id> = Vec::new();
+    for Durable { table, credentials, over, done } in batch {
         entries.extend(credentials);
+        if let Some(state) = over {
+            changed.push(state.id.clone());
+            supers.publish(state);
+        }
         if let Some(table) = table {
             last.retain(|t| t.id() != table.id());
             last.push(table);
@@ -339,7 +369,17 @@ fn publish(snapshots: &Snapshots, index: &credentials::Credentials, batch: Vec<D
     }
     // INVARIANT 1: what comes out of the committer is on disk; only now may anyone see or hear of it.
     index.apply(entries);
-    snapshots.publish(last);
+    if !changed.is_empty() {
+        let concerned = |table: &Arc<Table>| {
+            let changed = table.super_organization().is_some_and(|id| changed.contains(id));
+            changed && last.iter().all(|t| t.id() != table.id())
+        };
+        let others: Vec<Arc<Table>> = snapshots.all().into_iter().filter(concerned).collect();
+        last.extend(others);
+    }
+    // INVARIANT 5: each takes account of one revision of its super-organization, and all of the same one
+    // before anybody hears of it.
+    snapshots.publish(last.into_iter().map(|table| supers.dress(table)));
     for done in waiting {
         // Whoever gave up waiting does not hear of it.
         let _ = done.send(());
@@ -347,7 +387,7 @@ fn publish(snapshots: &Snapshots, index: &credentials::Credentials, batch: Vec<D
     snapshots.sweep();
 }
 
-fn load(store: &dyn PolicyStore, scope: &str) -> Result<Head, OpenError> {
+fn load(store: &dyn PolicyStore, scope: &str) -> Result<(Arc<Table>, Vec<rows::Answered>), OpenError> {
     let damaged = |problem: String| OpenError::Damaged { organization: scope.to_owned(), problem };
     let mut birth: Option<Birth> = None;
     let mut contents: Vec<Row> = Vec::new();
@@ -367,7 +407,7 @@ fn load(store: &dyn PolicyStore, scope: &str) -> Result<Head, OpenError> {
             let first = violations.first().map_or_else(String::new, |v| format!("{}: {}", v.key.describe(), v.fault));
             damaged(first)
         })?;
-    Ok(Head::new(Arc::new(table), answered))
+    Ok((Arc::new(table), answered))
 }
 
 /// A lock that survives a panic elsewhere: what it guards is replaced whole, never left half done.

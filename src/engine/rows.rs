@@ -119,6 +119,11 @@ pub fn of_birth(birth: &Birth) -> RowWrite {
     RowWrite { key: vec![BIRTH], value: Some(encode(birth)) }
 }
 
+/// The write that ends what [`of_birth`] began.
+pub fn no_birth() -> RowWrite {
+    RowWrite { key: vec![BIRTH], value: None }
+}
+
 /// The store's row for an answered request.
 pub fn of_answered(answered: &Answered) -> RowWrite {
     RowWrite { key: request_key(&answered.id), value: Some(encode(answered)) }

@@ -84,7 +84,7 @@ impl Engine {
             let log = Vec::new();
             let commit = Commit { scope: String::new(), revision: *head + 1, log, rows: vec![write] };
             let (done, durable) = oneshot::channel();
-            self.committer.submit(commit, Durable { table: None, credentials: Vec::new(), done })?;
+            self.committer.submit(commit, Durable { table: None, credentials: Vec::new(), over: None, done })?;
             *head += 1;
             durable
         };

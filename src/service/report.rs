@@ -96,6 +96,11 @@ impl<'a> Report<'a> {
         &self.0.after
     }
 
+    /// The version that it was made from.
+    pub fn before(self) -> &'a Table {
+        &self.0.before
+    }
+
     /// The revision to report.
     #[allow(clippy::unnecessary_wraps, reason = "messages are optional fields")]
     pub fn revision(self) -> Option<proto::Revision> {

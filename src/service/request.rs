@@ -265,6 +265,11 @@ writes! {
         BatchReportRelationsRequest "BatchReportRelations"
             at |m| Touched::Objects(m.reports.iter().map(|r| reported(Some(r))).collect()),
         ForgetRecordRequest "ForgetRecord" at |m| Touched::Object(m.object.clone()),;
+    "ElementListService":
+        UpdateSafelistRequest "UpdateSafelist",
+        AddSafelistElementsRequest "AddSafelistElements",
+        RemoveSafelistElementRequest "RemoveSafelistElement",
+        ClearSafelistRequest "ClearSafelist",;
     "CredentialService":
         CreateServiceAccountRequest "CreateServiceAccount"
             at |m| Touched::Newcomer { account: of(m.service_account.as_ref(), |s| &s.account), email: String::new() },
@@ -310,6 +315,8 @@ reads! {
         ListPoliciesRequest "ListPolicies" at |m| Touched::Object(m.object.clone()),;
     "RelationService":
         ListRelationsRequest "ListRelations" at |m| Touched::Object(m.object.clone()),;
+    "ElementListService":
+        GetSafelistRequest "GetSafelist",;
     "CredentialService":
         GetServiceAccountRequest "GetServiceAccount" at |m| Touched::Service(m.service_account.clone()),
         ListServiceAccountsRequest "ListServiceAccounts" at |m| Touched::Account(m.account.clone()),
@@ -339,4 +346,5 @@ lists! {
     ListCatalogPermissionsRequest ListUsersRequest ListUserGroupsRequest ListGroupsRequest
     ListMembersRequest ListRolesRequest ListAssignmentsRequest ListGrantsRequest
     ListPoliciesRequest ListRelationsRequest ListServiceAccountsRequest ListCredentialsRequest
+    ListSuperOrganizationsRequest
 }

@@ -39,10 +39,7 @@ impl<'a> Proof<'_, 'a> {
                 "the user has to authenticate again: when it last did is too long ago, in the future or not given"
                     .to_owned()
             }
-            _ => {
-                let closed = self.walk.object.and_then(|(_, slot)| self.walk.table.closed_by(&slot.row));
-                closed.unwrap_or_else(|| "the element is not listed".to_owned())
-            }
+            _ => self.walk.closed().unwrap_or_else(|| "the element is not listed".to_owned()),
         }
     }
 
