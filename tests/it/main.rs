@@ -11,6 +11,7 @@
 mod arrows;
 mod callers;
 mod cli;
+mod element_lists;
 mod engine;
 mod explain;
 mod explain_properties;

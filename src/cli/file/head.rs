@@ -71,12 +71,6 @@ impl Reader {
     /// What is left over once everything else was read.
     pub(super) fn last(&mut self, mut head: Fields<'_, '_>) {
         if !head.knows(FIRST_OF_ALL) {
-            if head.knows("super_organization") {
-                self.out.clear();
-                let message = "a super-organization file is not supported by this version";
-                self.out.add(head.at, Path::ROOT, message);
-                return;
-            }
             head.missing(FIRST_OF_ALL, &mut self.out);
         }
         self.objects(&mut head);

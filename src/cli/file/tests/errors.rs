@@ -307,7 +307,7 @@ fn a_file_needs_an_organization() {
         ),
         (
             "super_organization: globex\nelement_denylist: [x]",
-            "acme.yaml:1:1: a super-organization file is not supported by this version",
+            "acme.yaml:1:1: `organization` is missing\nacme.yaml:2:1: element_denylist: unknown key",
         ),
     ] {
         assert_eq!(problems(text), expected, "{text}");
