@@ -143,7 +143,13 @@ fn tables(paths: &[PathBuf]) -> Result<HashMap<String, Table>, CliError> {
             Content::Super(file) => {
                 let SuperOrganizationFile { super_organization: id, display_name, element_denylist } = file;
                 let denylist = element_denylist.into_iter().collect();
-                let over = SuperOrganization { id: id.clone(), history: "offline".into(), revision: 1, display_name, denylist };
+                let over = SuperOrganization {
+                    id: id.clone(),
+                    history: "offline".into(),
+                    revision: 1,
+                    display_name,
+                    denylist,
+                };
                 over.check().map_err(|fault| CliError::Usage(format!("super-organization `{id}`: {fault}")))?;
                 if supers.insert(id.clone(), Arc::new(over)).is_some() {
                     return Err(twice("super-organization", &id));

@@ -58,7 +58,9 @@ async fn named(connection: Connection, file: &SuperOrganizationFile, how: How) -
             Ok(false)
         }
         Err(status) => Err(refused(&status)),
-        Ok(reply) if reply.get_ref().super_organization.as_ref().is_some_and(|s| s.display_name == wanted.display_name) => {
+        Ok(reply)
+            if reply.get_ref().super_organization.as_ref().is_some_and(|s| s.display_name == wanted.display_name) =>
+        {
             Ok(true)
         }
         Ok(_) => {

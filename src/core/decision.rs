@@ -17,8 +17,7 @@ use super::id::{IdError, OpaqueId};
 use super::model::{InvitePolicy, Millis, Status, UserKind};
 use super::presets::ORGANIZATION_ADMIN;
 use super::table::{
-    AT_ORGANIZATION, ObjectSlot, PermissionRef, PermissionSlot, PrincipalFound, Table, at_account, at_object,
-    edges_at,
+    AT_ORGANIZATION, ObjectSlot, PermissionRef, PermissionSlot, PrincipalFound, Table, at_account, at_object, edges_at,
 };
 use super::visible::{Known, Sight};
 

@@ -15,8 +15,8 @@ use super::packed;
 use super::pages::{Edit, EditRow, Pages};
 use super::presets::INVITING;
 use super::table::{
-    AccountSlot, ByRuleRoles, DomainSlot, GroupSlot, ObjectSlot, Open, PermissionRef, PermissionSlot, Principal, SYSTEM_GROUPS,
-    Source,
+    AccountSlot, ByRuleRoles, DomainSlot, GroupSlot, ObjectSlot, Open, PermissionRef, PermissionSlot, Principal,
+    SYSTEM_GROUPS, Source,
 };
 
 impl Draft {

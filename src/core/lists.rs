@@ -62,11 +62,8 @@ impl SuperOrganization {
     /// The first element that is both on the denylist and on a safelist (rule 7.2), seen from the
     /// shorter list.
     fn shares_with<'a>(&'a self, safelist: &'a OrdSet<Id>) -> Option<&'a Id> {
-        let (short, long) = if self.denylist.len() < safelist.len() {
-            (&self.denylist, safelist)
-        } else {
-            (safelist, &self.denylist)
-        };
+        let (short, long) =
+            if self.denylist.len() < safelist.len() { (&self.denylist, safelist) } else { (safelist, &self.denylist) };
         short.iter().find(|id| long.contains(*id))
     }
 

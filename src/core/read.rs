@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::id::{Id, OpaqueId};
 use super::model::{
-    Assignment, Credential, Grant, Group, Key, Member, Object, Related, Role, Row, SafelistElement, ServiceAccount, Settings,
-    Status,    Target, User, UserKind, Visibility,
+    Assignment, Credential, Grant, Group, Key, Member, Object, Related, Role, Row, SafelistElement, ServiceAccount,
+    Settings, Status, Target, User, UserKind, Visibility,
 };
 use super::packed::Far;
 use super::pages::{Pages, Position};
@@ -465,6 +465,26 @@ impl Table {
         }
         let counted = self.domains.iter().filter_map(|f| Some((f.id.to_owned(), *counts.get(&f.value)?)));
         counted.collect()
+    }
+
+    /// The role that rule 3.6 gives a user, and where; none if there is no such user or the rule steps back.
+    #[must_use]
+    pub fn by_rule(&self, user: &OpaqueId) -> Option<(Id, Target)> {
+        let found = self.users.find(user.as_str())?;
+        let (bundle, target) = self.given_by_rule(&found)?;
+        match &self.bundle(bundle)?.source {
+            Source::Role { row, .. } => Some((row.id.clone(), target)),
+            Source::Grant(_) => None,
+        }
+    }
+
+    /// The bundle that rule 3.6 gives a principal, and where.
+    pub(super) fn given_by_rule(&self, found: &PrincipalFound<'_>) -> Option<(u32, Target)> {
+        let rule = self.by_rule.filter(|_| found.value.kind.is_some() && !found.value.by_hand)?;
+        if found.value.account == self.default_account {
+            return Some((rule.default_account, Target::Organization));
+        }
+        Some((rule.other_account, Target::Account(self.account_of(found)?.clone())))
     }
 
     /// The account that a principal belongs to.

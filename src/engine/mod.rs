@@ -345,12 +345,7 @@ fn check_history(table: &Table, at_least: AtLeast<'_>) -> Result<(), ReadError> 
 
 /// Publishes the last version of each organization in the batch, and every organization of a
 /// super-organization in it, then acknowledges everyone.
-fn publish(
-    snapshots: &Snapshots,
-    index: &credentials::Credentials,
-    supers: &supers::Published,
-    batch: Vec<Durable>,
-) {
+fn publish(snapshots: &Snapshots, index: &credentials::Credentials, supers: &supers::Published, batch: Vec<Durable>) {
     let mut last: Vec<Arc<Table>> = Vec::new();
     let mut waiting = Vec::with_capacity(batch.len());
     let mut entries = Vec::new();

@@ -207,7 +207,10 @@ async fn m4_4_a_denylist_holds_in_every_organization_once_it_is_acknowledged() {
     let object = rows(&json!({"organization": "a", "objects": [{"id": "later", "kind": "element"}]}));
     let later: Vec<Row> = object.into_iter().filter(|row| matches!(row, Row::Object(_))).collect();
     write(&engine, "a", later.iter().cloned().map(Change::Create).collect()).await.unwrap();
-    assert_eq!((asks(&engine, "a", "later"), asks(&engine, "a", "x")), (Reason::ElementNotListed, Reason::ElementNotListed));
+    assert_eq!(
+        (asks(&engine, "a", "later"), asks(&engine, "a", "x")),
+        (Reason::ElementNotListed, Reason::ElementNotListed)
+    );
     deny(&engine, "globex", &[]).await.unwrap();
     assert_eq!((asks(&engine, "a", "later"), see("x")), (Reason::Allowed, [true, true, false, true]));
 }
@@ -274,7 +277,7 @@ async fn m7_2_lists_survive_a_restart_with_what_they_exclude() {
     assert_eq!(deny(&engine, "gone", &[]).await.unwrap(), 3);
     let again = engine.super_organization("gone", None, Duration::ZERO).await.unwrap();
     assert_eq!((again.revision, again.denylist.len()), (3, 0));
-    let other = AtLeast { history: &history, number: 1 };
+    let other = AtLeast { history: "else", number: 1 };
     let read = engine.super_organization("gone", Some(other), Duration::ZERO).await;
     assert_eq!(read, Err(ReadError::OtherHistory));
     let soon = AtLeast { history: "", number: 4 };
@@ -286,7 +289,8 @@ async fn m7_2_lists_survive_a_restart_with_what_they_exclude() {
 async fn a_repeated_write_of_a_super_organization_gets_the_first_reply() {
     let engine = open(Arc::new(MemoryStore::new()));
     let create = || Call { request_id: "one".into(), create: Create::Always, ..call("globex") };
-    let content = || Ok::<_, ()>(Some(SuperContent { display_name: "Globex".into(), denylist: [id("x")].into_iter().collect() }));
+    let content =
+        || Ok::<_, ()>(Some(SuperContent { display_name: "Globex".into(), denylist: [id("x")].into_iter().collect() }));
     let reply = |o: &SuperOutcome| o.revision.number.to_string().into_bytes();
     let dry = Call { validate_only: true, ..create() };
     assert_eq!(engine.write_super(dry, move |_| content(), reply).await.unwrap().reply, b"0");

@@ -16,6 +16,7 @@ mod engine;
 mod explain;
 mod explain_properties;
 mod generate;
+mod integration;
 mod model;
 mod oracle;
 mod oracle_selftest;

@@ -99,7 +99,7 @@ pub struct Oracle {
     accounts: BTreeSet<String>,
     objects: BTreeMap<String, Object>,
     safelist: BTreeSet<String>,
-    denylist: BTreeSet<String>, // the super-organization's
+    denylist: BTreeSet<String>,              // the super-organization's
     principals: BTreeMap<String, Principal>, // by `user:ID` or `service:ID`
     groups: BTreeMap<String, Group>,
     email_domains: BTreeSet<String>,

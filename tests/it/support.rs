@@ -53,7 +53,10 @@ pub fn applied(table: &Table, changes: Vec<Change>) -> Table {
 
 /// The organization that a file describes, in one change.
 pub fn table(file: &Json) -> Table {
-    applied(&blank(1).under(over(file, 1).as_ref()), vec![Change::Replace { rows: rows(file), deactivate_missing: false }])
+    applied(
+        &blank(1).under(over(file, 1).as_ref()),
+        vec![Change::Replace { rows: rows(file), deactivate_missing: false }],
+    )
 }
 
 /// What is sent with a question, as the library takes it.

@@ -52,13 +52,13 @@ pub fn elements(f: &mut Fields, elements: &[String], least: usize, once: bool) -
     parsed.map(|_| list)
 }
 
-/// A new super-organization.
-pub fn super_organization(f: &mut Fields, message: proto::SuperOrganization) -> Option<SuperContent> {
-    let proto::SuperOrganization { id, display_name, etag: _ } = message;
-    f.parse::<Id>("id", &id).map(|_| SuperContent { display_name, denylist: OrdSet::new() })
+/// A new super-organization; its id is the caller's to check.
+pub fn super_organization(message: proto::SuperOrganization) -> SuperContent {
+    let proto::SuperOrganization { id: _, display_name, etag: _ } = message;
+    SuperContent { display_name, denylist: OrdSet::new() }
 }
 
-/// An update of a super-organization: its new name, if it is to have one.
+/// An update of a super-organization: its new name, if it is to have one. Its id is the caller's to check.
 pub fn super_organization_patch(
     f: &mut Fields,
     message: Option<proto::SuperOrganization>,
@@ -69,10 +69,10 @@ pub fn super_organization_patch(
     for path in others {
         f.refuse("update_mask", format_args!("`{path}` cannot be changed"));
     }
-    f.message("super_organization", message, |f, message| {
-        let proto::SuperOrganization { id, display_name, etag: _ } = message;
+    f.message("super_organization", message, |_, message| {
+        let proto::SuperOrganization { id: _, display_name, etag: _ } = message;
         let wanted = !known.is_empty() || (paths.is_empty() && !display_name.is_empty());
-        f.parse::<Id>("id", &id).map(|_| wanted.then_some(display_name))
+        Some(wanted.then_some(display_name))
     })
 }
 

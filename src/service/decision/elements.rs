@@ -3,14 +3,15 @@
 use crate::core::id::Id;
 use crate::core::limits::MAX_LISTED;
 use crate::core::lists::{Seen, elements};
-use crate::core::table::Table;
 use crate::core::model::Millis;
+use crate::core::table::Table;
 use crate::engine::ReadError;
 
 use super::super::fields::Fields;
 use super::super::proto::{ListElementsRequest, ListElementsResponse, Resource};
 use super::super::report::revision_of;
 use super::super::status::Failure;
+use super::filter::moved;
 use super::question::{self, Asked};
 use super::to_reason;
 
@@ -35,12 +36,11 @@ pub fn answer(table: &Table, message: &ListElementsRequest, now: Millis) -> Resu
     let resource = Resource { account: account.clone(), ..Resource::default() };
     let asked = Asked::new(&mut fields, principal, permission, Some(&resource), context.as_ref());
     let seen = elements(table, &asked.question, parsed.as_deref().unwrap_or(&[]), now);
+    let seen = seen.map_err(|problems| ReadError::Problems(problems.iter().map(moved).collect()));
     if !fields.is_empty() {
-        let error = seen.err().map(ReadError::Problems);
-        return Err(question::malformed(fields, error, &asked.question));
+        return Err(question::malformed(fields, seen.err(), &asked.question));
     }
-    let Seen { positions, reason } =
-        seen.map_err(|problems| question::failure(ReadError::Problems(problems), &asked.question))?;
+    let Seen { positions, reason } = seen.map_err(|error| question::failure(error, &asked.question))?;
     let elements = positions.into_iter().filter_map(|at| ids.get(at).cloned()).collect();
     let (reason, revision) = (to_reason(reason).into(), Some(revision_of(table)));
     Ok(ListElementsResponse { elements, reason, revision, staleness: None })

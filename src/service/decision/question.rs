@@ -137,9 +137,7 @@ pub fn malformed(mut fields: Fields, error: Option<ReadError>, question: &Questi
             }
             syntax(question)
         }
-        Some(
-            ReadError::UnknownSuperOrganization(_) | ReadError::OtherHistory | ReadError::NotReached { .. },
-        )
+        Some(ReadError::UnknownSuperOrganization(_) | ReadError::OtherHistory | ReadError::NotReached { .. })
         | None => Vec::new(),
     };
     for Problem { field, kind } in problems {

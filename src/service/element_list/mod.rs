@@ -133,9 +133,8 @@ impl ElementListService for Admin {
                 m;
             f.parse::<Id>("element", &element).zip(self::etag(f, etag))
         })?;
-        let plan = move |over: Option<&SuperOrganization>| {
-            plans::denylist(over, etag, |list| plans::without(list, element))
-        };
+        let plan =
+            move |over: Option<&SuperOrganization>| plans::denylist(over, etag, |list| plans::without(list, element));
         self.write_super(call, plan, |o| RemoveDenylistElementResponse {
             denylist: denylist(o),
             revision: supers::revision(o),

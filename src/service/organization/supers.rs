@@ -21,12 +21,13 @@ impl Admin {
     ) -> Reply<CreateSuperOrganizationResponse> {
         let (call, new) = writing(request, Create::Always, |f, m| {
             let CreateSuperOrganizationRequest { super_organization, request_id: _, validate_only: _ } = m;
-            f.message("super_organization", super_organization, convert::super_organization)
+            f.message("super_organization", super_organization, |_, m| Some(convert::super_organization(m)))
         })?;
-        self.write_super(call, |_| Ok(Some(new)), |o| CreateSuperOrganizationResponse {
-            super_organization: after(o),
-            revision: revision(o),
-        })
+        self.write_super(
+            call,
+            |_| Ok(Some(new)),
+            |o| CreateSuperOrganizationResponse { super_organization: after(o), revision: revision(o) },
+        )
         .await
     }
 
