@@ -135,7 +135,8 @@ fn tables(paths: &[PathBuf]) -> Result<HashMap<String, Table>, CliError> {
     let twice = |what: &str, id: &Id| CliError::Usage(format!("{what} `{id}` is given twice"));
     for path in paths {
         match content(path)? {
-            Content::Organization(file, table) => {
+            Content::Organization(read) => {
+                let (file, table) = *read;
                 if tables.insert(file.organization.to_string(), table).is_some() {
                     return Err(twice("organization", &file.organization));
                 }
@@ -159,7 +160,7 @@ fn tables(paths: &[PathBuf]) -> Result<HashMap<String, Table>, CliError> {
     }
     for (id, table) in &mut tables {
         if let Some(over) = table.super_organization().and_then(|id| supers.get(id)) {
-            let conflict = |v: Violation| CliError::Usage(format!("organization `{id}`: {}", v.fault));
+            let conflict = |v: Box<Violation>| CliError::Usage(format!("organization `{id}`: {}", v.fault));
             over.admits(table.safelist()).map_err(conflict)?;
             *table = table.under(Some(over));
         }

@@ -145,7 +145,7 @@ fn read(path: &Path) -> Result<String, CliError> {
 /// A file of content.
 enum Content {
     /// An organization, and the table that it makes.
-    Organization(OrganizationFile, Table),
+    Organization(Box<(OrganizationFile, Table)>),
     /// A super-organization.
     Super(SuperOrganizationFile),
 }
@@ -157,8 +157,7 @@ fn content(path: &Path) -> Result<Content, CliError> {
     if SuperOrganizationFile::is(&text) {
         return Ok(Content::Super(SuperOrganizationFile::parse(&text, &name)?));
     }
-    let (file, table) = organization(&text, name)?;
-    Ok(Content::Organization(file, table))
+    Ok(Content::Organization(Box::new(organization(&text, name)?)))
 }
 
 fn organization(text: &str, name: String) -> Result<(OrganizationFile, Table), CliError> {

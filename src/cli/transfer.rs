@@ -106,7 +106,7 @@ pub async fn send(
 pub async fn apply(args: ApplyArgs) -> Result<bool, CliError> {
     let how = How { dry_run: args.dry_run, deactivate_missing: args.deactivate_missing, must_exist: args.must_exist };
     let file = match content(&args.file)? {
-        Content::Organization(file, _) => file,
+        Content::Organization(read) => read.0,
         Content::Super(file) => return supers::apply(&args.server, &file, how).await,
     };
     let reply = send(&args.server, &file, how).await?;

@@ -181,7 +181,7 @@ impl Draft {
                 let records = Pages::new(u64::from(number) ^ self.next.users.seed());
                 let (holdings, policies, shares) = Default::default();
                 // INVARIANT 4: closed until `flatten` says to whom it is open.
-                ObjectSlot { row, open: Open::ToNobody, holdings, records, policies, shares }
+                ObjectSlot { row, open: Open::Nobody, holdings, records, policies, shares }
             }
         };
         self.dirty.opened.insert(number);

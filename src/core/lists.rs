@@ -71,11 +71,11 @@ impl SuperOrganization {
     ///
     /// # Errors
     /// An element is denied.
-    pub fn admits(&self, safelist: &OrdSet<Id>) -> Result<(), Violation> {
+    pub fn admits(&self, safelist: &OrdSet<Id>) -> Result<(), Box<Violation>> {
         let Some(element) = self.shares_with(safelist) else { return Ok(()) };
         let list = format!("denylist of super-organization `{}`", self.id);
         let fault = Fault::Listed { element: element.to_string(), list };
-        Err(Violation { key: Key::SafelistElement(element.clone()), field: "", fault })
+        Err(Box::new(Violation { key: Key::SafelistElement(element.clone()), field: "", fault }))
     }
 
     /// Rule 7.2, for who writes the denylist.
@@ -94,10 +94,10 @@ impl Open {
     #[inline]
     pub(super) fn to(&self, found: &PrincipalFound<'_>) -> bool {
         match self {
-            Self::ToAll => true,
-            Self::ToAccount(account) => found.value.account == *account,
-            Self::ToUser(id) => found.value.kind.is_some() && found.id == &**id,
-            Self::ToNobody => false,
+            Self::All => true,
+            Self::Account(account) => found.value.account == *account,
+            Self::User(id) => found.value.kind.is_some() && found.id == &**id,
+            Self::Nobody => false,
         }
     }
 }
@@ -131,14 +131,14 @@ impl Table {
     /// Rule 4.4, of the object's own row and both lists.
     fn opens(&self, row: &Object) -> Open {
         if row.kind == ObjectKind::Element && !self.lists_admit(&row.id) {
-            return Open::ToNobody;
+            return Open::Nobody;
         }
         match &row.private_to {
-            None => Open::ToAll,
-            Some(PrivateTo::User(id)) => Open::ToUser(id.as_str().into()),
+            None => Open::All,
+            Some(PrivateTo::User(id)) => Open::User(id.as_str().into()),
             // INVARIANT 4: an account that is not there opens nothing.
             Some(PrivateTo::Account(id)) => {
-                self.accounts.find(id.as_str()).map_or(Open::ToNobody, |f| Open::ToAccount(f.value))
+                self.accounts.find(id.as_str()).map_or(Open::Nobody, |f| Open::Account(f.value))
             }
         }
     }

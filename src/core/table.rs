@@ -179,13 +179,13 @@ pub(super) fn relation_of(bundle: u32) -> Option<Relation> {
 /// Who can come near an object at all (rule 4.4), by number where it can be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Open {
-    ToAll,
+    All,
     /// Private to an account.
-    ToAccount(u32),
+    Account(u32),
     /// Private to a user.
-    ToUser(Box<str>),
+    User(Box<str>),
     /// On the denylist, or not on a safelist that lists others.
-    ToNobody,
+    Nobody,
 }
 
 /// A group and its place in the nesting.

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
 
 use crate::clock::{ClockError, hex};
-use crate::core::Fault;
 use crate::core::change::{self, Applied, Change, ChangeError, Effect};
 use crate::core::id::Id;
 use crate::core::model::{Key, Millis};
 use crate::core::table::Table;
+use crate::core::{Fault, Violation};
 use crate::store::{Commit, StoreError};
 
 use super::answers::{Answers, MAX_REQUEST_IDS, request_id};
@@ -152,6 +152,10 @@ impl Head {
     }
 }
 
+/// What the blocking part of a write came to, the organization's newest revision, and those of its
+/// super-organizations that it saw.
+type Attempt<E> = (Result<Step, WriteError<E>>, u64, Vec<(Id, u64)>);
+
 /// What the blocking part of a write came to.
 pub(super) enum Step {
     /// Submitted; the reply may go out when the committer says so.
@@ -241,7 +245,7 @@ impl Engine {
         guard: &impl Guard<E>,
         plan: impl FnOnce(&Table) -> Result<Vec<Change>, E>,
         reply: impl FnOnce(&Outcome) -> Vec<u8>,
-    ) -> (Result<Step, WriteError<E>>, u64, Vec<(Id, u64)>) {
+    ) -> Attempt<E> {
         let id = call.organization.as_str();
         loop {
             let found = match self.head(call) {
@@ -310,7 +314,7 @@ impl Engine {
         }
         let changes = plan(&before).map_err(WriteError::Plan)?;
         let Applied { table, writes, effects } = change::apply(&before, changes)?;
-        let refused = |violation| WriteError::Change(ChangeError::Violations(vec![violation]));
+        let refused = |violation: Box<Violation>| WriteError::Change(ChangeError::Violations(vec![*violation]));
         let concerned = self.super_heads.concerned(&before, &table, &effects).map_err(refused)?;
         // Until it is submitted, nobody else writes what it was checked against.
         let mut locked = supers::lock_all(&concerned);

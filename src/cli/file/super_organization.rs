@@ -1,5 +1,7 @@
 //! The file of a super-organization: what it is called, and its denylist.
 
+use std::fmt::Write as _;
+
 use crate::core::id::Id;
 
 use super::error::{At, Broken, FileErrors, Path, Problems};
@@ -48,7 +50,8 @@ impl SuperOrganizationFile {
     pub fn write(&self) -> String {
         let mut out = format!("{KEY}: {}\n", text_text(self.super_organization.as_str()));
         if !self.display_name.is_empty() {
-            out.push_str(&format!("display_name: {}\n", text_text(&self.display_name)));
+            // Writing to a string does not fail.
+            let _ = writeln!(out, "display_name: {}", text_text(&self.display_name));
         }
         section(&mut out, "element_denylist", self.element_denylist.iter().map(|id| text_text(id.as_str())));
         out

@@ -117,7 +117,7 @@ impl Heads {
         before: &Table,
         after: &Table,
         effects: &[(Key, Effect)],
-    ) -> Result<Concerned, Violation> {
+    ) -> Result<Concerned, Box<Violation>> {
         if !effects.iter().any(|(key, _)| matches!(key, Key::Settings | Key::SafelistElement(_))) {
             return Ok(Vec::new());
         }
@@ -148,7 +148,7 @@ pub(super) fn admit(
     before: &Table,
     after: Table,
     seen: &mut Vec<(Id, u64)>,
-) -> Result<Table, Violation> {
+) -> Result<Table, Box<Violation>> {
     seen.extend(locked.iter().map(|(id, head)| ((*id).clone(), head.revision)));
     let Some(id) = after.super_organization() else {
         return Ok(if after.over().is_some() { after.under(None) } else { after });
@@ -173,12 +173,12 @@ pub(super) fn tell(locked: &mut Locked<'_>, after: &Table) {
 }
 
 /// An organization of an older store may name what does not exist, and keep its name.
-fn missing(id: &Id, was_before: bool) -> Result<(), Violation> {
+fn missing(id: &Id, was_before: bool) -> Result<(), Box<Violation>> {
     if was_before {
         return Ok(());
     }
     let fault = Fault::Unknown { what: "super-organization", id: id.to_string() };
-    Err(Violation { key: Key::Settings, field: "super_organization", fault })
+    Err(Box::new(Violation { key: Key::Settings, field: "super_organization", fault }))
 }
 
 fn same(a: Option<&Arc<SuperOrganization>>, b: Option<&Arc<SuperOrganization>>) -> bool {

@@ -16,6 +16,7 @@ use super::question::{self, Asked};
 use super::to_reason;
 
 /// The answer, at one version.
+#[allow(clippy::result_large_err, reason = "an error is made once for a call that fails")]
 pub fn answer(table: &Table, message: &ListElementsRequest, now: Millis) -> Result<ListElementsResponse, Failure> {
     let ListElementsRequest {
         organization: _,
