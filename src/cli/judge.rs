@@ -2,11 +2,15 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::clock::{Clock, SystemClock};
+use crate::core::Violation;
 use crate::core::decision::{self, Context, Reason, Record, Resource, Walk};
 use crate::core::explain::explain;
 use crate::core::filter::{Wrong, filter};
+use crate::core::id::Id;
+use crate::core::lists::SuperOrganization;
 use crate::core::model::Millis;
 use crate::core::table::Table;
 use crate::engine::ReadError;
@@ -14,9 +18,9 @@ use crate::service::proto;
 use crate::service::proto::decision_service_client::DecisionServiceClient;
 use crate::service::{explanation, to_timestamp, to_value};
 
-use super::file::{CaseContext, CaseRecord, Question};
+use super::file::{CaseContext, CaseRecord, Question, SuperOrganizationFile};
 use super::remote::{Connection, ServerArgs, code_name};
-use super::{CliError, organization};
+use super::{CliError, Content, content};
 
 /// Paths of each kind in an explanation.
 pub const PATHS: u8 = 20;
@@ -50,13 +54,7 @@ impl Judge {
         if server.server.is_some() {
             return Ok(Self::Server(Box::new(DecisionServiceClient::new(server.connect().await?))));
         }
-        let mut tables = HashMap::new();
-        for path in organizations {
-            let (file, table) = organization(path)?;
-            if tables.insert(file.organization.to_string(), table).is_some() {
-                return Err(CliError::Usage(format!("organization `{}` is given twice", file.organization)));
-            }
-        }
+        let tables = tables(organizations)?;
         if tables.is_empty() {
             return Err(CliError::Usage("give organizations with `--org`, or a server with `--server`".to_owned()));
         }
@@ -128,6 +126,46 @@ impl Judge {
             }
         }
     }
+}
+
+/// The organizations of these files, each taking account of its super-organization if the file of that is
+/// among them.
+fn tables(paths: &[PathBuf]) -> Result<HashMap<String, Table>, CliError> {
+    let (mut tables, mut supers) = (HashMap::new(), HashMap::new());
+    let twice = |what: &str, id: &Id| CliError::Usage(format!("{what} `{id}` is given twice"));
+    for path in paths {
+        match content(path)? {
+            Content::Organization(read) => {
+                let (file, table) = *read;
+                if tables.insert(file.organization.to_string(), table).is_some() {
+                    return Err(twice("organization", &file.organization));
+                }
+            }
+            Content::Super(file) => {
+                let SuperOrganizationFile { super_organization: id, display_name, element_denylist } = file;
+                let denylist = element_denylist.into_iter().collect();
+                let over = SuperOrganization {
+                    id: id.clone(),
+                    history: "offline".into(),
+                    revision: 1,
+                    display_name,
+                    denylist,
+                };
+                over.check().map_err(|fault| CliError::Usage(format!("super-organization `{id}`: {fault}")))?;
+                if supers.insert(id.clone(), Arc::new(over)).is_some() {
+                    return Err(twice("super-organization", &id));
+                }
+            }
+        }
+    }
+    for (id, table) in &mut tables {
+        if let Some(over) = table.super_organization().and_then(|id| supers.get(id)) {
+            let conflict = |v: Box<Violation>| CliError::Usage(format!("organization `{id}`: {}", v.fault));
+            over.admits(table.safelist()).map_err(conflict)?;
+            *table = table.under(Some(over));
+        }
+    }
+    Ok(tables)
 }
 
 fn no_clock() -> CliError {

@@ -10,6 +10,7 @@ mod demo;
 pub mod file;
 mod judge;
 mod remote;
+mod supers;
 mod transfer;
 mod tree;
 
@@ -23,7 +24,7 @@ use crate::core::change::{Change, ChangeError, apply};
 use crate::core::table::Table;
 use crate::server;
 
-use file::{FileError, FileErrors, Known, OrganizationFile};
+use file::{FileError, FileErrors, Known, OrganizationFile, SuperOrganizationFile};
 
 /// A policy decision point: may this principal do this here, and which of these records may she see?
 #[derive(Debug, Parser)]
@@ -39,7 +40,8 @@ enum Command {
     Serve(ServeArgs),
     /// Make a running server's organization equal to a file, in one revision.
     Apply(transfer::ApplyArgs),
-    /// Write a running server's organization as a file that applies to nothing changed.
+    /// Write a running server's organization, or super-organization, as a file that applies to nothing
+    /// changed.
     Export(transfer::ExportArgs),
     /// Ask the cases of decision-test files, offline or of a running server.
     Test(cases::TestArgs),
@@ -144,11 +146,26 @@ fn read(path: &Path) -> Result<String, CliError> {
     std::fs::read_to_string(path).map_err(|source| CliError::Io { path: path.to_owned(), source })
 }
 
-/// Reads an organization file and makes sure that it makes an organization, so that every error
-/// points into the file before a server hears of it.
-fn organization(path: &Path) -> Result<(OrganizationFile, Table), CliError> {
-    let name = path.display().to_string();
-    let file = OrganizationFile::parse(&read(path)?, &name, Known::of)?;
+/// A file of content.
+enum Content {
+    /// An organization, and the table that it makes.
+    Organization(Box<(OrganizationFile, Table)>),
+    /// A super-organization.
+    Super(SuperOrganizationFile),
+}
+
+/// Reads a file and makes sure that it makes an organization, if that is what it is of, so that every
+/// error points into the file before a server hears of it.
+fn content(path: &Path) -> Result<Content, CliError> {
+    let (name, text) = (path.display().to_string(), read(path)?);
+    if SuperOrganizationFile::is(&text) {
+        return Ok(Content::Super(SuperOrganizationFile::parse(&text, &name)?));
+    }
+    Ok(Content::Organization(Box::new(organization(&text, name)?)))
+}
+
+fn organization(text: &str, name: String) -> Result<(OrganizationFile, Table), CliError> {
+    let file = OrganizationFile::parse(text, &name, Known::of)?;
     let blank = Table::blank(file.organization.clone(), "offline".into(), 0);
     let rows = file.rows.clone();
     match apply(&blank, vec![Change::Replace { rows, deactivate_missing: false }]) {

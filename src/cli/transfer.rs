@@ -15,7 +15,7 @@ use crate::service::{messages, rows};
 
 use super::file::OrganizationFile;
 use super::remote::{ServerArgs, refused};
-use super::{CliError, file, organization};
+use super::{CliError, Content, content, file, supers};
 
 /// Rows in one message: with ids and names of usual length well under the server's limit.
 const ROWS_PER_MESSAGE: usize = 500;
@@ -37,7 +37,7 @@ pub struct ApplyArgs {
     /// Do not create the organization if the server has none of that name.
     #[arg(long)]
     must_exist: bool,
-    /// The organization file.
+    /// The file of an organization, or of a super-organization.
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
@@ -50,7 +50,10 @@ pub struct ExportArgs {
     /// Where to write; standard output if not given.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// The organization's id.
+    /// Export a super-organization.
+    #[arg(long = "super")]
+    over: bool,
+    /// Its id.
     organization: crate::core::id::Id,
 }
 
@@ -101,8 +104,11 @@ pub async fn send(
 
 /// Applies a file, and says what changed.
 pub async fn apply(args: ApplyArgs) -> Result<bool, CliError> {
-    let (file, _) = organization(&args.file)?;
     let how = How { dry_run: args.dry_run, deactivate_missing: args.deactivate_missing, must_exist: args.must_exist };
+    let file = match content(&args.file)? {
+        Content::Organization(read) => read.0,
+        Content::Super(file) => return supers::apply(&args.server, &file, how).await,
+    };
     let reply = send(&args.server, &file, how).await?;
     let shown = reply.changes.len() as u64;
     for change in &reply.changes {
@@ -143,6 +149,10 @@ fn progress(rows: u64) -> ProgressBar {
 
 /// Exports an organization.
 pub async fn export(args: ExportArgs) -> Result<bool, CliError> {
+    if args.over {
+        let text = supers::export(&args.server, &args.organization).await?;
+        return written(args.output, &text);
+    }
     let connection = args.server.connect().await?;
     let mut client = OrganizationServiceClient::new(connection).max_decoding_message_size(MAX_REPLY_BYTES);
     let request = ExportOrganizationRequest { organization: args.organization.to_string(), min_revision: None };
@@ -155,7 +165,11 @@ pub async fn export(args: ExportArgs) -> Result<bool, CliError> {
         |status| CliError::Refused(format!("the server sent what makes no organization: {}", refused(&status)));
     let rows = rows(&args.organization, sent).map_err(senseless)?;
     let text = file::write(&args.organization, &rows);
-    match args.output {
+    written(args.output, &text)
+}
+
+fn written(output: Option<PathBuf>, text: &str) -> Result<bool, CliError> {
+    match output {
         None => print!("{text}"),
         Some(path) => std::fs::write(&path, text).map_err(|source| CliError::Io { path, source })?,
     }

@@ -348,6 +348,7 @@ fn account_of(row: &Row, before: &Table, after: &Table) -> Option<Id> {
         | Row::Role(_)
         | Row::Group(_)
         | Row::Related(_)
+        | Row::SafelistElement(_)
         | Row::Policy(_) => None,
     }
 }

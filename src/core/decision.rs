@@ -17,8 +17,8 @@ use super::id::{IdError, OpaqueId};
 use super::model::{InvitePolicy, Millis, Status, UserKind};
 use super::presets::ORGANIZATION_ADMIN;
 use super::table::{
-    AT_ORGANIZATION, Edge, NOWHERE, ObjectSlot, PermissionRef, PermissionSlot, PrincipalFound, Private, Table,
-    any_edge_at, at_account, at_object,
+    AT_ORGANIZATION, Edge, NOWHERE, ObjectSlot, PermissionRef, PermissionSlot, PrincipalFound, Table, any_edge_at,
+    at_account, at_object,
 };
 use super::visible::{Known, Sight};
 
@@ -515,11 +515,7 @@ fn admit(
             return Err(Reason::ReauthenticationRequired);
         }
     }
-    let listed = match object.map(|slot| &slot.private) {
-        None | Some(Private::No) => true,
-        Some(Private::Account(account)) => principal.account == *account,
-        Some(Private::User(id)) => principal.kind.is_some() && found.id == &**id,
-    };
+    let listed = object.is_none_or(|slot| slot.open.to(found));
     if listed { Ok(()) } else { Err(Reason::ElementNotListed) }
 }
 

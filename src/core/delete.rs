@@ -28,13 +28,37 @@ impl Draft {
                 doomed.insert(key);
             }
         }
+        let unlisted = |key: &Key| match key {
+            Key::Object(id) if self.next.safelist().contains(id) => Some(Key::SafelistElement(id.clone())),
+            _ => None,
+        };
+        // Rule 7.2: only who asks for it empties the safelist.
+        let asked = doomed.iter().filter(|k| matches!(k, Key::SafelistElement(_))).count();
+        let entries: BTreeSet<Key> = doomed.iter().filter_map(unlisted).filter(|k| !doomed.contains(k)).collect();
+        if !entries.is_empty() && asked + entries.len() == self.next.safelist().len() {
+            for key in &entries {
+                if let Key::SafelistElement(id) = key {
+                    self.violation(Key::Object(id.clone()), "", Fault::LastListed);
+                }
+            }
+            return;
+        }
+        doomed.extend(entries);
         for policy in self.next.policies() {
             if doomed.contains(&Key::Object(policy.row.object.clone())) {
                 doomed.insert(Key::Policy(policy.row.id.clone()));
             }
         }
         let alone = |k: &Key| {
-            matches!(k, Key::Assignment(..) | Key::Grant(..) | Key::Related(..) | Key::Policy(_) | Key::Credential(_))
+            matches!(
+                k,
+                Key::Assignment(..)
+                    | Key::Grant(..)
+                    | Key::Related(..)
+                    | Key::Policy(_)
+                    | Key::SafelistElement(_)
+                    | Key::Credential(_)
+            )
         };
         if !doomed.iter().all(alone) {
             let edges: Vec<Key> =
@@ -321,6 +345,7 @@ impl Draft {
                 self.delete_edge(key);
             }
             Key::Policy(id) => self.take_policy(id),
+            Key::SafelistElement(id) => self.take_safelist_element(id),
             Key::Credential(id) => self.take_credential(id),
         }
     }

@@ -70,6 +70,10 @@ pub(super) struct Dirty {
     pub(super) conditions: BTreeSet<u32>,
     /// Objects whose relations' roles may be others.
     pub(super) shares: bool,
+    /// Objects that may be open to others than before (rule 4.4).
+    pub(super) opened: BTreeSet<u32>,
+    /// The safelist came to list something, or nothing: every element is to be looked at.
+    pub(super) safelist: bool,
     /// Relations that groups came to have.
     pub(super) related: Vec<(Key, Relation, u32)>,
 }
@@ -162,6 +166,7 @@ impl Draft {
             }
             Row::Related(row) => self.put_related(&key, row),
             Row::Policy(row) => self.put_policy(&key, row),
+            Row::SafelistElement(row) => self.put_safelist_element(&key, &row),
             Row::Credential(row) => self.put_credential(&key, row),
         }
         self.touched.insert(key);

@@ -15,7 +15,7 @@ use super::packed;
 use super::pages::{Edit, EditRow, Pages};
 use super::presets::INVITING;
 use super::table::{
-    AccountSlot, ByRuleRoles, DomainSlot, GroupSlot, ObjectSlot, PermissionRef, PermissionSlot, Principal, Private,
+    AccountSlot, ByRuleRoles, DomainSlot, GroupSlot, ObjectSlot, Open, PermissionRef, PermissionSlot, Principal,
     SYSTEM_GROUPS, Source,
 };
 
@@ -147,19 +147,17 @@ impl Draft {
         if row.private_to.is_some() && row.kind != ObjectKind::Element {
             self.violation(key.clone(), "private_to", Fault::Misplaced("only an element can be private"));
         }
-        let private = match &row.private_to {
-            None => Some(Private::No),
+        match &row.private_to {
+            None => {}
             Some(PrivateTo::Account(id)) => {
                 let account = self.account(id);
-                self.note(key, "private_to", account).map(Private::Account)
+                if self.note(key, "private_to", account).is_none() {
+                    return;
+                }
             }
-            Some(PrivateTo::User(id)) => {
-                // Users are loaded after objects, so this one is looked for when all are there.
-                self.dirty.private.push((key.clone(), id.clone()));
-                Some(Private::User(id.as_str().into()))
-            }
-        };
-        let Some(private) = private else { return };
+            // Users are loaded after objects, so this one is looked for when all are there.
+            Some(PrivateTo::User(id)) => self.dirty.private.push((key.clone(), id.clone())),
+        }
         let number = match self.object(&row.id) {
             Ok(number) => number,
             Err(_) => {
@@ -177,14 +175,16 @@ impl Draft {
                 if old.row.fields != row.fields {
                     self.dirty.conditions.insert(number);
                 }
-                ObjectSlot { row, private, ..ObjectSlot::clone(old) }
+                ObjectSlot { row, ..ObjectSlot::clone(old) }
             }
             None => {
                 let records = Pages::new(u64::from(number) ^ self.next.users.seed());
                 let (holdings, policies, shares) = Default::default();
-                ObjectSlot { row, private, holdings, records, policies, shares }
+                // INVARIANT 4: closed until `flatten` says to whom it is open.
+                ObjectSlot { row, open: Open::Nobody, holdings, records, policies, shares }
             }
         };
+        self.dirty.opened.insert(number);
         self.next.object_slots.set(number as usize, Some(Arc::new(slot)));
     }
 

@@ -95,6 +95,17 @@ pub enum Fault {
     /// Rule 6.2: a condition that is there already would be wrong by what is declared now.
     #[error("its condition would be wrong: {0}")]
     ConditionBroken(Mistake),
+    /// Rule 7.2: what is on one list cannot be on the other.
+    #[error("element `{element}` is on the {list}")]
+    Listed {
+        /// The element.
+        element: String,
+        /// The other list, and whose it is.
+        list: String,
+    },
+    /// Rule 7.2: an empty safelist opens all elements.
+    #[error("it is the last on the safelist; without it all elements would be open: clear the safelist to have that")]
+    LastListed,
     /// Rule 2.9: a group that is not to be used so.
     #[error("group `{group}` is not {flag}, so it cannot come to have the relation `{relation}`")]
     NotUsable {
@@ -129,6 +140,8 @@ impl Fault {
             Self::Duplicate(_) => "DUPLICATE",
             Self::Condition(_) => "CONDITION",
             Self::ConditionBroken(_) => "CONDITION_BROKEN",
+            Self::Listed { .. } => "ELEMENT_LISTED",
+            Self::LastListed => "LAST_LISTED",
             Self::NotUsable { .. } => "GROUP_NOT_USABLE",
         }
     }
@@ -152,6 +165,8 @@ impl Fault {
             | Self::BuiltIn(_)
             | Self::DefaultAccounts(_)
             | Self::InUse(_)
+            | Self::Listed { .. }
+            | Self::LastListed
             | Self::NotUsable { .. }
             | Self::ConditionBroken(_)
             | Self::NeverRemoved(_) => false,

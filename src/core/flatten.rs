@@ -253,6 +253,7 @@ impl Draft {
         }
         self.flatten_policies();
         self.flatten_shares();
+        self.flatten_lists();
         self.prune_shapes();
     }
 

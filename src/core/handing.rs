@@ -345,15 +345,8 @@ impl Table {
                 self.contents(&edge, &target, to);
             }
         }
-        if let (Some(rule), Some(_), false) = (&self.by_rule, found.value.kind, found.value.by_hand) {
-            let (bundle, target) = if found.value.account == self.default_account {
-                (rule.default_account, Some(Target::Organization))
-            } else {
-                (rule.other_account, self.account_of(found).map(|id| Target::Account(id.clone())))
-            };
-            if let Some(target) = target {
-                self.contents(&Edge::new(0, bundle, Period::default(), false), &target, to);
-            }
+        if let Some((bundle, target)) = self.given_by_rule(found) {
+            self.contents(&Edge::new(0, bundle, Period::default(), false), &target, to);
         }
     }
 

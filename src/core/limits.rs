@@ -18,6 +18,8 @@ pub const MAX_POLICIES: usize = 1_000;
 pub const MAX_POLICY_MEMBERS: usize = 1_000;
 /// Credentials of one service account, those included that ended.
 pub const MAX_CREDENTIALS: usize = 100;
+/// Elements on a safelist or a denylist.
+pub const MAX_LISTED: usize = 10_000;
 /// E-mail domains of an organization, of a dynamic group or of the invite policy.
 pub const MAX_DOMAINS: usize = 1_000;
 /// Declared fields of an object, declared user attributes, or attributes of one principal.

@@ -9,6 +9,7 @@
 //! read               a version as rows again
 //! change             what callers want changed, resolved against a version
 //! decision, visible  the rules of ACCESS-MODEL.md sections 4 to 6: one walk over a version
+//! lists              element lists: the safelist, and the super-organization with its denylist
 //! filter             the same walk, asked of many records
 //! explain            what that walk said, and its proof
 //! condition          the language of data-access policies
@@ -37,6 +38,7 @@ pub mod filter;
 pub mod handing;
 pub mod id;
 pub mod limits;
+pub mod lists;
 pub mod model;
 pub mod pages;
 pub mod presets;

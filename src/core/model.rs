@@ -658,6 +658,14 @@ pub struct Related {
     pub record: OpaqueId,
 }
 
+/// An entry of the organization's safelist (rule 7.2).
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct SafelistElement {
+    /// An element of the organization.
+    #[n(0)]
+    pub element: Id,
+}
+
 /// A token by which a service account authenticates (rule 2.5). Of the token itself only its hash
 /// is kept. One that ended stays, so that it can be told when and by what.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -742,6 +750,9 @@ pub enum Row {
     /// A service account's credential.
     #[n(12)]
     Credential(#[n(0)] Credential),
+    /// An entry of the safelist.
+    #[n(14)]
+    SafelistElement(#[n(0)] SafelistElement),
 }
 
 /// Identifies a [`Row`]. The order of the variants is the order in which rows are loaded: what a
@@ -784,6 +795,9 @@ pub enum Key {
     /// Relation, member, object, record.
     #[n(10)]
     Related(#[n(0)] Relation, #[n(1)] Member, #[n(2)] Id, #[n(3)] OpaqueId),
+    /// An entry of the safelist.
+    #[n(14)]
+    SafelistElement(#[n(0)] Id),
     /// A credential.
     #[n(12)]
     Credential(#[n(0)] Id),
@@ -806,6 +820,7 @@ impl Row {
             Self::Grant(g) => Key::Grant(g.permission.clone(), g.member.clone(), g.target.clone()),
             Self::Related(r) => Key::Related(r.relation, r.member.clone(), r.object.clone(), r.record.clone()),
             Self::Policy(p) => Key::Policy(p.id.clone()),
+            Self::SafelistElement(s) => Key::SafelistElement(s.element.clone()),
             Self::Credential(c) => Key::Credential(c.id.clone()),
         }
     }
@@ -848,6 +863,7 @@ impl Row {
             | Self::Assignment(_)
             | Self::Grant(_)
             | Self::Related(_)
+            | Self::SafelistElement(_)
             | Self::Credential(_) => {}
         }
         self
@@ -946,6 +962,7 @@ impl Key {
                 format!("relation `{relation}` of `{member}` to record `{record}` of object `{object}`")
             }
             Self::Policy(id) => format!("data-access policy `{id}`"),
+            Self::SafelistElement(id) => format!("safelist entry `{id}`"),
             Self::Credential(id) => format!("credential `{id}`"),
         }
     }

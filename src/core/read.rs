@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::id::{Id, OpaqueId};
 use super::model::{
-    Assignment, Credential, Grant, Group, Key, Member, Object, Related, Role, Row, ServiceAccount, Settings, Status,
-    Target, User, UserKind, Visibility,
+    Assignment, Credential, Grant, Group, Key, Member, Object, Related, Role, Row, SafelistElement, ServiceAccount,
+    Settings, Status, Target, User, UserKind, Visibility,
 };
 use super::packed::Far;
 use super::pages::{Fixed, Pages, Position};
@@ -141,6 +141,9 @@ impl Table {
                 Some(Row::Related(Related { relation, member, object, record }))
             }
             Key::Policy(id) => Some(Row::Policy(self.policy_slot(id)?.row.clone())),
+            Key::SafelistElement(id) => {
+                self.safelist.contains(id).then(|| Row::SafelistElement(SafelistElement { element: id.clone() }))
+            }
             Key::Credential(id) => Some(Row::Credential(Credential::clone(self.credential(id.as_str())?))),
         }
     }
@@ -331,6 +334,7 @@ impl Table {
             .chain(services)
             .chain(self.edge_rows())
             .chain(self.policies().map(|p| Row::Policy(p.row.clone())))
+            .chain(self.safelist.iter().map(|id| Row::SafelistElement(SafelistElement { element: id.clone() })))
             .chain(self.credentials.values().map(|c| Row::Credential(Credential::clone(c))))
     }
 
@@ -461,6 +465,26 @@ impl Table {
         }
         let counted = self.domains.iter().filter_map(|f| Some((f.id.to_owned(), *counts.get(&f.value)?)));
         counted.collect()
+    }
+
+    /// The role that rule 3.6 gives a user, and where; none if there is no such user or the rule steps back.
+    #[must_use]
+    pub fn by_rule(&self, user: &OpaqueId) -> Option<(Id, Target)> {
+        let found = self.users.find(user.as_str())?;
+        let (bundle, target) = self.given_by_rule(&found)?;
+        match &self.bundle(bundle)?.source {
+            Source::Role { row, .. } => Some((row.id.clone(), target)),
+            Source::Grant(_) => None,
+        }
+    }
+
+    /// The bundle that rule 3.6 gives a principal, and where.
+    pub(super) fn given_by_rule(&self, found: &PrincipalFound<'_>) -> Option<(u32, Target)> {
+        let rule = self.by_rule.filter(|_| found.value.kind.is_some() && !found.value.by_hand)?;
+        if found.value.account == self.default_account {
+            return Some((rule.default_account, Target::Organization));
+        }
+        Some((rule.other_account, Target::Account(self.account_of(found)?.clone())))
     }
 
     /// The account that a principal belongs to.

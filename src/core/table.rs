@@ -18,12 +18,13 @@
 
 use std::sync::Arc;
 
-use imbl::{OrdMap, Vector};
+use imbl::{OrdMap, OrdSet, Vector};
 
 use super::condition::Typed;
 use super::id::Pattern;
 use super::id::{Id, PermissionName};
 use super::limits;
+use super::lists::SuperOrganization;
 use super::model::{
     Account, Credential, Group, GroupKind, Level, Object, Period, Permission, Policy, Relation, Role, Settings, Status,
     UserKind,
@@ -89,6 +90,10 @@ pub struct Table {
     pub(super) credentials: OrdMap<Box<str>, Arc<Credential>>,
     /// By service account: the ids of its credentials, oldest first.
     pub(super) credentials_of: OrdMap<Box<str>, Arc<[Id]>>,
+    /// Empty: the lists of the organization close nothing (rule 4.4).
+    pub(super) safelist: OrdSet<Id>,
+    /// The super-organization whose denylist [`ObjectSlot::open`] takes account of.
+    pub(super) over: Option<Arc<SuperOrganization>>,
 }
 
 /// What a permission's name or alias leads to.
@@ -154,7 +159,8 @@ pub struct AccountSlot {
 pub struct ObjectSlot {
     /// As in the file.
     pub row: Object,
-    pub(super) private: Private,
+    /// Rule 4.4: put together of the object's row and of both lists.
+    pub(super) open: Open,
     pub(super) holdings: Arc<Holdings>,
     /// By record id: near are [`Edge`]s by member number, far the same members' ids in CBOR.
     pub(super) records: Pages<()>,
@@ -198,12 +204,16 @@ pub(super) fn relation_of(bundle: u32) -> Option<Relation> {
     Relation::ALL.get(bundle.checked_sub(RELATIONS)? as usize).copied()
 }
 
-/// To whom an object is private, by number where it can be.
+/// Who can come near an object at all (rule 4.4), by number where it can be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Private {
-    No,
+pub(super) enum Open {
+    All,
+    /// Private to an account.
     Account(u32),
+    /// Private to a user.
     User(Box<str>),
+    /// On the denylist, or not on a safelist that lists others.
+    Nobody,
 }
 
 /// A group and its place in the nesting.
@@ -619,6 +629,8 @@ impl Table {
             inviting: None,
             credentials: OrdMap::new(),
             credentials_of: OrdMap::new(),
+            safelist: OrdSet::new(),
+            over: None,
         }
     }
 

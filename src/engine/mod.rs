@@ -9,8 +9,10 @@
 //! **A decision.** One published version, no lock, no await (an unreached least revision aside).
 
 pub mod activity;
+mod answers;
 mod credentials;
 mod rows;
+mod supers;
 mod token;
 mod tokens;
 mod write;
@@ -31,6 +33,7 @@ use crate::store::{Committer, CommitterOptions, PolicyStore, StoreError};
 
 pub use credentials::{Bearer, Shut};
 pub use rows::{Birth, Logged};
+pub use supers::{SuperContent, SuperOutcome};
 pub use token::{Malformed, Token};
 pub use tokens::{TokenHash, TokenRow};
 pub use write::{Call, Create, Guard, Outcome, WriteError, Written};
@@ -49,6 +52,8 @@ pub struct Engine {
     committer: Committer<Durable>,
     /// Every organization that is or may be about to be.
     heads: DashMap<Box<str>, Arc<Mutex<Head>>>,
+    super_heads: supers::Heads,
+    supers: Arc<supers::Published>,
     tokens: tokens::Tokens,
     credentials: Arc<credentials::Credentials>,
     /// The activity logs of the organizations that are published.
@@ -61,12 +66,14 @@ type Trails = DashMap<Box<str>, Arc<Trail>>;
 
 /// What the committer hands back once it is on disk.
 struct Durable {
-    /// None for the server's own rows.
+    /// None for what is no organization's.
     table: Option<Arc<Table>>,
     /// Tokens that it brings or ends.
     credentials: Vec<credentials::Entry>,
     /// How far the activity log is with it.
     logged: Option<(Arc<Trail>, Tip)>,
+    /// A super-organization that it changes.
+    over: Option<supers::State>,
     done: oneshot::Sender<()>,
 }
 
@@ -94,6 +101,9 @@ pub enum ReadError {
     /// Rule 4.1.
     #[error("unknown organization `{0}`")]
     UnknownOrganization(String),
+    /// As rule 4.1, for super-organizations.
+    #[error("unknown super-organization `{0}`")]
+    UnknownSuperOrganization(String),
     /// The least revision belongs to another history: the organization was restored or recreated.
     #[error("the least revision belongs to another history of this organization")]
     OtherHistory,
@@ -152,25 +162,47 @@ impl Engine {
         let trails = Arc::new(Trails::new());
         let credentials = Arc::new(credentials::Credentials::default());
         let mut tokens = tokens::Loaded::default();
-        for (scope, _) in store.scopes()? {
+        let (super_heads, supers) = (supers::Heads::default(), Arc::new(supers::Published::default()));
+        let scopes = store.scopes()?;
+        // Before their organizations, which take account of them.
+        for (scope, _) in scopes.iter().filter(|(scope, _)| supers::is_scope(scope)) {
+            let (id, head, state) = supers::load(&*store, scope)?;
+            super_heads.insert(&id, head);
+            supers.publish(state);
+        }
+        for (scope, _) in scopes.into_iter().filter(|(scope, _)| !supers::is_scope(scope)) {
             if scope.is_empty() {
                 tokens = tokens::load(&*store)?;
                 continue;
             }
             let head = load(&*store, &scope)?;
+            let table = super_heads.join(Arc::clone(head.table()));
+            let head = head.under(table);
             credentials.apply(credentials::all(head.table()));
             trails.insert(scope.as_str().into(), Arc::clone(head.trail()));
             snapshots.publish([Arc::clone(head.table())]);
             heads.insert(scope.into(), Arc::new(Mutex::new(head)));
         }
         snapshots.sweep();
-        let publisher = Arc::clone(&snapshots);
+        let (publisher, over) = (Arc::clone(&snapshots), Arc::clone(&supers));
         let (index, logs) = (Arc::clone(&credentials), Arc::clone(&trails));
-        let on_durable = move |batch: Vec<Durable>| publish(&publisher, &index, &logs, batch);
+        let on_durable = move |batch: Vec<Durable>| publish(&publisher, &index, &logs, &over, batch);
         let committer = Committer::spawn(Arc::clone(&store), CommitterOptions::default(), on_durable, on_fatal)?;
         let (draining, _) = watch::channel(false);
         let tokens = tokens::Tokens::new(tokens);
-        Ok(Self { store, clock, snapshots, committer, heads, tokens, credentials, trails, draining })
+        Ok(Self {
+            store,
+            clock,
+            snapshots,
+            committer,
+            heads,
+            super_heads,
+            supers,
+            tokens,
+            credentials,
+            trails,
+            draining,
+        })
     }
 
     /// The clock that decisions use.
@@ -357,12 +389,20 @@ fn check_history(table: &Table, at_least: AtLeast<'_>) -> Result<(), ReadError> 
     if known { Ok(()) } else { Err(ReadError::OtherHistory) }
 }
 
-/// Publishes the last version of each organization in the batch, then acknowledges everyone.
-fn publish(snapshots: &Snapshots, index: &credentials::Credentials, trails: &Trails, batch: Vec<Durable>) {
+/// Publishes the last version of each organization in the batch, and every organization of a
+/// super-organization in it, then acknowledges everyone.
+fn publish(
+    snapshots: &Snapshots,
+    index: &credentials::Credentials,
+    trails: &Trails,
+    supers: &supers::Published,
+    batch: Vec<Durable>,
+) {
     let mut last: Vec<Arc<Table>> = Vec::new();
     let mut waiting = Vec::with_capacity(batch.len());
     let mut entries = Vec::new();
-    for Durable { table, credentials, logged, done } in batch {
+    let mut changed: Vec<Id> = Vec::new();
+    for Durable { table, credentials, logged, over, done } in batch {
         entries.extend(credentials);
         // Before the version, so that whoever waits for a revision finds its entry.
         if let Some((trail, tip)) = logged {
@@ -370,6 +410,10 @@ fn publish(snapshots: &Snapshots, index: &credentials::Credentials, trails: &Tra
             if !trails.contains_key(trail.organization().as_str()) {
                 trails.insert(trail.organization().as_str().into(), trail);
             }
+        }
+        if let Some(state) = over {
+            changed.push(state.id.clone());
+            supers.publish(state);
         }
         if let Some(table) = table {
             last.retain(|t| t.id() != table.id());
@@ -379,7 +423,17 @@ fn publish(snapshots: &Snapshots, index: &credentials::Credentials, trails: &Tra
     }
     // INVARIANT 1: what comes out of the committer is on disk; only now may anyone see or hear of it.
     index.apply(entries);
-    snapshots.publish(last);
+    if !changed.is_empty() {
+        let concerned = |table: &Arc<Table>| {
+            let changed = table.super_organization().is_some_and(|id| changed.contains(id));
+            changed && last.iter().all(|t| t.id() != table.id())
+        };
+        let others: Vec<Arc<Table>> = snapshots.all().into_iter().filter(concerned).collect();
+        last.extend(others);
+    }
+    // INVARIANT 5: each takes account of one revision of its super-organization, and all of the same one
+    // before anybody hears of it.
+    snapshots.publish(last.into_iter().map(|table| supers.dress(table)));
     for done in waiting {
         // Whoever gave up waiting does not hear of it.
         let _ = done.send(());

@@ -102,6 +102,7 @@ fn kind(key: &Key) -> u8 {
         Key::Related(..) => 10,
         Key::Policy(_) => 11,
         Key::Credential(_) => 12,
+        Key::SafelistElement(_) => 14,
     }
 }
 
@@ -122,6 +123,11 @@ pub fn of_write(write: &Write) -> RowWrite {
 /// The store's row for what is fixed at creation.
 pub fn of_birth(birth: &Birth) -> RowWrite {
     RowWrite { key: vec![BIRTH], value: Some(encode(birth)) }
+}
+
+/// The write that ends what [`of_birth`] began.
+pub fn no_birth() -> RowWrite {
+    RowWrite { key: vec![BIRTH], value: None }
 }
 
 /// The store's row for an answered request.

@@ -84,7 +84,8 @@ impl Engine {
             let (scope, log, archive) = (String::new(), Some(Vec::new()), Vec::new());
             let commit = Commit { scope, revision: *head + 1, log, rows: vec![write], archive };
             let (done, durable) = oneshot::channel();
-            self.committer.submit(commit, Durable { table: None, credentials: Vec::new(), logged: None, done })?;
+            let nothing = Durable { table: None, credentials: Vec::new(), logged: None, over: None, done };
+            self.committer.submit(commit, nothing)?;
             *head += 1;
             durable
         };

@@ -1,9 +1,7 @@
 //! The way of a write, for one organization at a time.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
 use crate::clock::{ClockError, hex};
@@ -12,21 +10,18 @@ use crate::core::change::{self, Applied, Change, ChangeError, Effect};
 use crate::core::id::Id;
 use crate::core::model::{Key, Millis};
 use crate::core::table::Table;
+use crate::core::{Fault, Violation};
 use crate::store::{Commit, StoreError};
 
 use super::activity::{Entry, Tip, Trail};
+use super::answers::{Answers, MAX_REQUEST_IDS, request_id};
 use super::rows::{self, Answered, Birth, Logged};
-use super::{Durable, Engine, Revision, lock};
-
-/// How long an answered request id is remembered (API.md).
-pub const REQUEST_ID_KEPT_MS: Millis = 24 * 60 * 60 * 1_000;
-/// How many are remembered in one organization; more within a day are refused.
-pub const MAX_REQUEST_IDS: usize = 200_000;
+use super::{Durable, Engine, Revision, lock, supers};
 
 /// Who calls, and how the write is to be carried out.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// The organization.
+    /// The organization; or the super-organization, for [`Engine::write_super`].
     pub organization: Id,
     /// Who calls, for the log and for request ids.
     pub caller: String,
@@ -117,6 +112,15 @@ pub enum WriteError<E> {
     /// There is one already.
     #[error("organization `{0}` exists already")]
     OrganizationExists(String),
+    /// There is no such super-organization.
+    #[error("unknown super-organization `{0}`")]
+    UnknownSuperOrganization(String),
+    /// There is one already.
+    #[error("super-organization `{0}` exists already")]
+    SuperOrganizationExists(String),
+    /// The super-organization cannot be so.
+    #[error("{0}")]
+    SuperOrganization(Fault),
     /// The change cannot be.
     #[error(transparent)]
     Change(#[from] ChangeError),
@@ -143,18 +147,18 @@ pub(super) struct Head {
     table: Arc<Table>,
     /// None while the organization does not exist.
     birth: Option<Birth>,
-    answered: HashMap<Vec<u8>, Answered>,
-    /// Answered requests by age.
-    order: VecDeque<(Millis, Vec<u8>)>,
+    answers: Answers,
     trail: Arc<Trail>,
 }
 
 impl Head {
-    pub(super) fn new(table: Arc<Table>, mut answered: Vec<Answered>, trail: Arc<Trail>) -> Self {
-        answered.sort_by_key(|a| a.at);
-        let order = answered.iter().map(|a| (a.at, a.id.clone())).collect();
-        let answered = answered.into_iter().map(|a| (a.id.clone(), a)).collect();
-        Self { table, birth: None, answered, order, trail }
+    pub(super) fn new(table: Arc<Table>, answered: Vec<Answered>, trail: Arc<Trail>) -> Self {
+        Self { table, birth: None, answers: Answers::new(answered), trail }
+    }
+
+    /// The same with the version that its super-organization makes of its own.
+    pub(super) fn under(self, table: Arc<Table>) -> Self {
+        Self { table, ..self }
     }
 
     pub(super) fn trail(&self) -> &Arc<Trail> {
@@ -164,24 +168,14 @@ impl Head {
     pub(super) fn table(&self) -> &Arc<Table> {
         &self.table
     }
-
-    /// Request ids that are old enough to be forgotten.
-    fn forget(&mut self, now: Millis) -> Vec<Vec<u8>> {
-        let mut gone = Vec::new();
-        while let Some((at, id)) = self.order.front() {
-            if *at > now - REQUEST_ID_KEPT_MS {
-                break;
-            }
-            self.answered.remove(id);
-            gone.push(id.clone());
-            self.order.pop_front();
-        }
-        gone
-    }
 }
 
+/// What the blocking part of a write came to, the organization's newest revision, and those of its
+/// super-organizations that it saw.
+type Attempt<E> = (Result<Step, WriteError<E>>, u64, Vec<(Id, u64)>);
+
 /// What the blocking part of a write came to.
-enum Step {
+pub(super) enum Step {
     /// Submitted; the reply may go out when the committer says so.
     Submitted(Vec<u8>, oneshot::Receiver<()>),
     /// Nothing to write; the reply stands once `revision` is durable.
@@ -225,7 +219,12 @@ impl Engine {
         let organization = call.organization.clone();
         // Applying a large file takes long; it must not sit on a runtime's thread.
         let step = tokio::task::spawn_blocking(move || engine.write_blocking(&call, &guard, plan, reply)).await;
-        let (step, tentative) = step.map_err(|_| WriteError::Stopping)?;
+        let (step, tentative, seen) = step.map_err(|_| WriteError::Stopping)?;
+        if !matches!(step, Ok(Step::Submitted(..))) {
+            for (id, revision) in seen {
+                self.super_durable(&id, revision).await?;
+            }
+        }
         match step {
             Ok(Step::Submitted(reply, durable)) => {
                 durable.await.map_err(|_| WriteError::Stopping)?;
@@ -243,7 +242,7 @@ impl Engine {
     }
 
     /// Waits until what a refusal was derived from is on disk.
-    async fn durable<E>(&self, organization: &Id, revision: u64) -> Result<(), WriteError<E>> {
+    pub(super) async fn durable<E>(&self, organization: &Id, revision: u64) -> Result<(), WriteError<E>> {
         if revision == 0 {
             return Ok(());
         }
@@ -264,12 +263,12 @@ impl Engine {
         guard: &impl Guard<E>,
         plan: impl FnOnce(&Table) -> Result<Vec<Change>, E>,
         reply: impl FnOnce(&Outcome) -> Vec<u8>,
-    ) -> (Result<Step, WriteError<E>>, u64) {
+    ) -> Attempt<E> {
         let id = call.organization.as_str();
         loop {
             let found = match self.head(call) {
                 Ok(found) => found,
-                Err(error) => return (Err(error), 0),
+                Err(error) => return (Err(error), 0, Vec::new()),
             };
             let mut head = lock(&found);
             // While this call waited for the lock, a creation that failed may have taken the head
@@ -277,13 +276,14 @@ impl Engine {
             if !self.heads.get(id).is_some_and(|current| Arc::ptr_eq(&current, &found)) {
                 continue;
             }
-            let step = self.write_locked(call, &mut head, guard, plan, reply);
+            let mut seen = Vec::new();
+            let step = self.write_locked(call, &mut head, guard, plan, reply, &mut seen);
             let tentative = head.table.revision();
             if tentative == 0 {
                 // It was not created after all.
                 self.heads.remove_if(id, |_, current| Arc::ptr_eq(current, &found));
             }
-            return (step, tentative);
+            return (step, tentative, seen);
         }
     }
 
@@ -311,14 +311,14 @@ impl Engine {
         guard: &impl Guard<E>,
         plan: impl FnOnce(&Table) -> Result<Vec<Change>, E>,
         reply: impl FnOnce(&Outcome) -> Vec<u8>,
+        seen: &mut Vec<(Id, u64)>,
     ) -> Result<Step, WriteError<E>> {
         let now = self.clock.now();
         let id = request_id(call);
+        head.table = self.super_heads.newest(&head.table, seen);
         let before = Arc::clone(&head.table);
         guard.admit(&before, now).map_err(WriteError::Plan)?;
-        if let Some(answered) = id.as_ref().and_then(|id| head.answered.get(id))
-            && answered.at > now - REQUEST_ID_KEPT_MS
-        {
+        if let Some(answered) = head.answers.find(id.as_ref(), now) {
             if answered.body != call.body {
                 return Err(WriteError::RequestIdReused);
             }
@@ -333,7 +333,11 @@ impl Engine {
         }
         let changes = plan(&before).map_err(WriteError::Plan)?;
         let Applied { table, writes, effects } = change::apply(&before, changes)?;
-        let after = Arc::new(table);
+        let refused = |violation: Box<Violation>| WriteError::Change(ChangeError::Violations(vec![*violation]));
+        let concerned = self.super_heads.concerned(&before, &table, &effects).map_err(refused)?;
+        // Until it is submitted, nobody else writes what it was checked against.
+        let mut locked = supers::lock_all(&concerned);
+        let after = Arc::new(supers::admit(&locked, &before, table, seen).map_err(refused)?);
         let seen = if call.validate_only { &before } else { &after };
         let revision = Revision { history: Arc::clone(seen.history()), number: seen.revision() };
         let outcome = Outcome { before: Arc::clone(&before), after: Arc::clone(&after), revision, effects };
@@ -342,7 +346,9 @@ impl Engine {
         if call.validate_only || outcome.effects.is_empty() {
             return Ok(Step::Unchanged { reply, revision: before.revision(), replayed: false });
         }
-        self.submit(call, head, now, after, writes, id, reply)
+        let step = self.submit(call, head, now, Arc::clone(&after), writes, id, reply)?;
+        supers::tell(&mut locked, &after);
+        Ok(step)
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of one commit, put together once")]
@@ -357,8 +363,8 @@ impl Engine {
         reply: Vec<u8>,
     ) -> Result<Step, WriteError<E>> {
         self.store.writable()?;
-        let gone = head.forget(now);
-        if id.is_some() && head.answered.len() >= MAX_REQUEST_IDS {
+        let gone = head.answers.forget(now);
+        if id.is_some() && head.answers.is_full() {
             return Err(WriteError::TooManyRequestIds);
         }
         let revision = after.revision();
@@ -383,29 +389,14 @@ impl Engine {
         let (done, durable) = oneshot::channel();
         head.trail.append(commit, entry, beside, |commit, tip| {
             let (table, logged) = (Some(Arc::clone(&after)), Some((Arc::clone(&head.trail), tip)));
-            self.committer.submit(commit, Durable { table, credentials, logged, done })
+            self.committer.submit(commit, Durable { table, credentials, logged, over: None, done })
         })?;
         // INVARIANT 2: the next write builds on this one, under the same lock and in the committer's order.
         head.table = after;
         head.birth = None;
         if let Some(answered) = answered {
-            head.order.push_back((now, answered.id.clone()));
-            head.answered.insert(answered.id.clone(), answered);
+            head.answers.remember(answered);
         }
         Ok(Step::Submitted(reply, durable))
     }
-}
-
-/// Request ids are keyed by caller and method too (the organization has its own map).
-fn request_id(call: &Call) -> Option<Vec<u8>> {
-    if call.request_id.is_empty() || call.validate_only {
-        return None;
-    }
-    let mut hash = Sha256::new();
-    let parts = [call.caller.as_str(), call.method, &call.request_id];
-    for part in parts.into_iter().chain(call.on_behalf_of.as_deref()) {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    Some(hash.finalize().to_vec())
 }

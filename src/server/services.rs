@@ -14,6 +14,7 @@ use crate::service::proto::activity_service_server::ActivityServiceServer;
 use crate::service::proto::credential_service_server::CredentialServiceServer;
 use crate::service::proto::data_access_service_server::DataAccessServiceServer;
 use crate::service::proto::decision_service_server::DecisionServiceServer;
+use crate::service::proto::element_list_service_server::ElementListServiceServer;
 use crate::service::proto::group_service_server::GroupServiceServer;
 use crate::service::proto::organization_service_server::OrganizationServiceServer;
 use crate::service::proto::relation_service_server::RelationServiceServer;
@@ -100,6 +101,7 @@ fn admin(engine: &Arc<Engine>) -> Routes {
         .add_service(server!(RoleServiceServer))
         .add_service(server!(DataAccessServiceServer))
         .add_service(server!(RelationServiceServer))
+        .add_service(server!(ElementListServiceServer))
         .add_service(server!(CredentialServiceServer))
         .add_service(server!(ActivityServiceServer))
 }

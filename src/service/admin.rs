@@ -29,7 +29,8 @@ pub type Reply<R> = Result<Response<R>, Status>;
 pub type Planned = Result<Vec<Change>, Refusal>;
 
 /// Serves `OrganizationService`, `UserService`, `GroupService`, `RoleService`,
-/// `DataAccessService`, `RelationService`, `CredentialService` and `ActivityService`.
+/// `DataAccessService`, `RelationService`, `ElementListService`, `CredentialService` and
+/// `ActivityService`.
 #[derive(Clone)]
 pub struct Admin {
     pub(super) engine: Arc<Engine>,

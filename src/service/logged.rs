@@ -25,6 +25,10 @@ pub fn summary(error: &WriteError<Refusal>) -> Option<String> {
         }
         WriteError::Change(error) => Some(error.to_string()),
         WriteError::OrganizationExists(_) => Some(error.to_string()),
+        // Another scope's, which has no log of its own.
+        WriteError::UnknownSuperOrganization(_)
+        | WriteError::SuperOrganizationExists(_)
+        | WriteError::SuperOrganization(_) => None,
         WriteError::UnknownOrganization(_)
         | WriteError::RequestIdReused
         | WriteError::TooManyRequestIds
@@ -48,6 +52,8 @@ fn of_refusal(refusal: &Refusal) -> Option<String> {
         | Refusal::StatusMove { .. }
         | Refusal::EmailDomain { .. }
         | Refusal::CredentialEnded(_)
+        | Refusal::ListChanged(_)
+        | Refusal::LastListed(_)
         | Refusal::CredentialRotated(..)
         | Refusal::RevisionMoved { .. } => Some(refusal.to_string()),
         // A plan that looked at the state.
@@ -57,6 +63,7 @@ fn of_refusal(refusal: &Refusal) -> Option<String> {
         }
         Refusal::NoCaller
         | Refusal::OtherOrganization
+        | Refusal::NotDenied(_)
         | Refusal::NotSupported(_)
         | Refusal::Read(_)
         | Refusal::PageToken

@@ -27,6 +27,7 @@ mod convert;
 mod credential;
 mod data_access;
 mod decision;
+mod element_list;
 mod fields;
 mod group;
 mod logged;
@@ -41,6 +42,7 @@ mod report;
 mod request;
 mod role;
 mod status;
+mod supers;
 #[cfg(test)]
 mod tests;
 mod tokens;

@@ -96,6 +96,15 @@ pub enum Refusal {
         /// The statuses that it could become.
         possible: &'static [Status],
     },
+    /// The list, or what it belongs to, is not what the caller read.
+    #[error("the {0} was changed since it was read")]
+    ListChanged(&'static str),
+    /// Rule 7.2: without any entry all elements would be open.
+    #[error("element `{0}` is the last on the safelist; clear the safelist to open all elements")]
+    LastListed(Id),
+    /// There is no such entry.
+    #[error("element `{0}` is not on the denylist")]
+    NotDenied(Id),
     /// The e-mail domain is there already, or not there.
     #[error("the organization {} the e-mail domain `{domain}`", if *.there { "has" } else { "does not have" })]
     EmailDomain {

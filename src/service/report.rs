@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::change::{Effect, etag};
-use crate::core::id::Id;
-use crate::core::model::{GroupKind, InvitePolicy, Key, Row};
+use crate::core::id::{Id, OpaqueId};
+use crate::core::model::{GroupKind, InvitePolicy, Key, Member, Row, Target};
 use crate::core::table::Table;
 use crate::engine::{self, Outcome};
 
@@ -30,6 +30,7 @@ pub fn entity(key: &Key) -> &'static str {
         Key::Grant(..) => "grant",
         Key::Related(..) => "relation",
         Key::Policy(_) => "policy",
+        Key::SafelistElement(_) => "safelist_element",
         Key::Credential(_) => "credential",
     }
 }
@@ -38,9 +39,13 @@ pub fn entity(key: &Key) -> &'static str {
 pub fn id(organization: &Id, key: &Key) -> String {
     match key {
         Key::Settings => organization.to_string(),
-        Key::Account(id) | Key::Object(id) | Key::Role(id) | Key::Group(id) | Key::Policy(id) | Key::Credential(id) => {
-            id.to_string()
-        }
+        Key::Account(id)
+        | Key::Object(id)
+        | Key::Role(id)
+        | Key::Group(id)
+        | Key::Policy(id)
+        | Key::SafelistElement(id)
+        | Key::Credential(id) => id.to_string(),
         Key::Permission(name) => name.to_string(),
         Key::User(id) | Key::Service(id) => id.to_string(),
         Key::Assignment(role, member, target) => format!("`{role}` to `{member}` at {target}"),
@@ -53,7 +58,9 @@ pub fn id(organization: &Id, key: &Key) -> String {
 
 /// How many of `sorted` come before memberships in the order of the fields of `Row`.
 pub fn before_memberships<T>(sorted: &[T], key: impl Fn(&T) -> &Key) -> usize {
-    sorted.partition_point(|item| !matches!(key(item), Key::Policy(_) | Key::Related(..) | Key::Credential(_)))
+    sorted.partition_point(|item| {
+        !matches!(key(item), Key::Policy(_) | Key::Related(..) | Key::SafelistElement(_) | Key::Credential(_))
+    })
 }
 
 /// A revision of the engine.
@@ -87,15 +94,50 @@ impl<'a> Report<'a> {
         &self.0.after
     }
 
+    /// The version that it was made from.
+    pub fn before(self) -> &'a Table {
+        &self.0.before
+    }
+
     /// The revision to report.
     #[allow(clippy::unnecessary_wraps, reason = "messages are optional fields")]
     pub fn revision(self) -> Option<proto::Revision> {
         Some(revision(&self.0.revision))
     }
 
-    /// The first changes, in the order of the fields of `Row`, then by id.
+    /// The first changes, in the order of the fields of `Row`, then by id; then what users are given by
+    /// rule no longer, and what instead (rule 3.6).
     pub fn changes(self) -> Vec<proto::Change> {
-        self.changes_and_counts().0
+        let mut changes = self.changes_and_counts().0;
+        let room = MAX_CHANGES.saturating_sub(changes.len());
+        changes.extend(self.by_rule().take(room));
+        changes
+    }
+
+    /// What the rule gives to the users that this is about, where that changes.
+    fn by_rule(self) -> impl Iterator<Item = proto::Change> + use<'a> {
+        let Outcome { before, after, effects, revision: _ } = self.0;
+        let concerned = effects.iter().filter_map(|(key, _)| match key {
+            Key::User(id) | Key::Assignment(_, Member::User(id), _) => Some(id),
+            _ => None,
+        });
+        let users: BTreeSet<&OpaqueId> = concerned.collect();
+        users.into_iter().flat_map(move |user| {
+            let (old, new) = (before.by_rule(user), after.by_rule(user));
+            let steps = [(Effect::Deleted, old.as_ref()), (Effect::Created, new.as_ref())];
+            let steps = if old == new { Vec::new() } else { steps.to_vec() };
+            let change = |(effect, given): (Effect, Option<&(Id, Target)>)| {
+                let (role, target) = given?;
+                let id = format!("`{role}` to `user:{user}` at {target}, by rule");
+                let (kind, verb) = match effect {
+                    Effect::Deleted => (proto::ChangeKind::Delete, "is given no longer"),
+                    Effect::Created | Effect::Updated => (proto::ChangeKind::Create, "is given"),
+                };
+                let summary = format!("role `{role}` {verb} by rule to user `{user}` at {target}");
+                Some(proto::Change { kind: kind.into(), entity: "assignment".to_owned(), id, summary })
+            };
+            steps.into_iter().filter_map(change).collect::<Vec<_>>()
+        })
     }
 
     /// The first changes, and how many there are in all.
@@ -154,6 +196,7 @@ impl<'a> Report<'a> {
                     Key::Related(..) => removed.relations += 1,
                     Key::Policy(_) => removed.policies += 1,
                     Key::Role(_) => removed.roles += 1,
+                    Key::SafelistElement(_) => removed.list_entries += 1,
                     _ => {}
                 }
             }

@@ -271,6 +271,11 @@ writes! {
         BatchReportRelationsRequest "BatchReportRelations"
             at |m| Touched::Objects(m.reports.iter().map(|r| reported(Some(r))).collect()),
         ForgetRecordRequest "ForgetRecord" at |m| Touched::Object(m.object.clone()),;
+    "ElementListService":
+        UpdateSafelistRequest "UpdateSafelist",
+        AddSafelistElementsRequest "AddSafelistElements",
+        RemoveSafelistElementRequest "RemoveSafelistElement",
+        ClearSafelistRequest "ClearSafelist",;
     "CredentialService":
         CreateServiceAccountRequest "CreateServiceAccount"
             at |m| Touched::Newcomer { account: of(m.service_account.as_ref(), |s| &s.account), email: String::new() },
@@ -320,6 +325,8 @@ reads! {
         ListActivityRequest "ListActivity" at |m| narrowed(m.filter.as_ref()),
         StreamActivityRequest "StreamActivity" at |m| narrowed(m.filter.as_ref()),
         VerifyActivityRequest "VerifyActivity",;
+    "ElementListService":
+        GetSafelistRequest "GetSafelist",;
     "CredentialService":
         GetServiceAccountRequest "GetServiceAccount" at |m| Touched::Service(m.service_account.clone()),
         ListServiceAccountsRequest "ListServiceAccounts" at |m| Touched::Account(m.account.clone()),
@@ -353,5 +360,5 @@ lists! {
     ListCatalogPermissionsRequest ListUsersRequest ListUserGroupsRequest ListGroupsRequest
     ListMembersRequest ListRolesRequest ListAssignmentsRequest ListGrantsRequest
     ListPoliciesRequest ListRelationsRequest ListServiceAccountsRequest ListCredentialsRequest
-    ListActivityRequest
+    ListActivityRequest ListSuperOrganizationsRequest
 }

@@ -132,6 +132,7 @@ impl RoleService for Admin {
         self.write(call, plan, move |o| CreateAssignmentResponse {
             assignment: convert::find_assignment(o.after(), &key),
             revision: o.revision(),
+            changes: o.changes(),
         })
         .await
     }
@@ -202,6 +203,7 @@ impl RoleService for Admin {
         self.write(call, plan, move |o| UpdateAssignmentResponse {
             assignment: convert::find_assignment(o.after(), &key),
             revision: o.revision(),
+            changes: o.changes(),
         })
         .await
     }
@@ -221,7 +223,7 @@ impl RoleService for Admin {
             key.zip(self::etag(f, etag))
         })?;
         let plan = move |_: &Table| delete(key, etag);
-        self.write(call, plan, |o| DeleteAssignmentResponse { revision: o.revision() }).await
+        self.write(call, plan, |o| DeleteAssignmentResponse { revision: o.revision(), changes: o.changes() }).await
     }
 
     async fn create_grants(&self, request: Request<CreateGrantsRequest>) -> Reply<CreateGrantsResponse> {

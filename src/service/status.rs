@@ -155,6 +155,9 @@ impl From<Refusal> for Failure {
             Refusal::BuiltIn(key) => Self::state("BUILT_IN", key.describe(), message),
             Refusal::PageToken => Self::field("INVALID_PAGE_TOKEN", "page_token", message),
             Refusal::StatusMove { user, .. } => Self::state("ILLEGAL_STATUS_MOVE", format!("user `{user}`"), message),
+            Refusal::ListChanged(_) => Self::new(Code::Aborted, "ETAG_MISMATCH", message),
+            Refusal::LastListed(_) => Self::state("LAST_LISTED", "the safelist".to_owned(), message),
+            Refusal::NotDenied(id) => Self::new(Code::NotFound, "NOT_FOUND", message).about("denylist_element", id),
             Refusal::EmailDomain { domain, there: true } => {
                 Self::new(Code::AlreadyExists, "ALREADY_EXISTS", message).about("email_domain", domain)
             }
@@ -190,6 +193,7 @@ impl From<ReadError> for Failure {
         let message = error.to_string();
         match error {
             ReadError::UnknownOrganization(id) => Self::unknown_organization(&id),
+            ReadError::UnknownSuperOrganization(id) => Self::unknown_super_organization(&id),
             ReadError::OtherHistory => Self::state("REVISION_OF_OTHER_HISTORY", "min_revision".to_owned(), message),
             ReadError::NotReached { .. } => Self::new(Code::Unavailable, "REVISION_NOT_REACHED", message),
             ReadError::Problems(problems) => problems.into(),
@@ -205,6 +209,13 @@ impl Failure {
                 .about("organization", id),
             Err(error) => Self::field("INVALID_REQUEST", "organization", error),
         }
+    }
+}
+
+impl Failure {
+    fn unknown_super_organization(id: &str) -> Self {
+        let text = format_args!("unknown super-organization `{id}`");
+        Self::new(Code::NotFound, "UNKNOWN_SUPER_ORGANIZATION", text).about("super_organization", id)
     }
 }
 
@@ -250,6 +261,16 @@ impl From<WriteError<Refusal>> for Failure {
             WriteError::UnknownOrganization(id) => Self::unknown_organization(&id),
             WriteError::OrganizationExists(id) => {
                 Self::new(Code::AlreadyExists, "ALREADY_EXISTS", message).about("organization", id)
+            }
+            WriteError::UnknownSuperOrganization(id) => Self::unknown_super_organization(&id),
+            WriteError::SuperOrganizationExists(id) => {
+                Self::new(Code::AlreadyExists, "ALREADY_EXISTS", message).about("super_organization", id)
+            }
+            WriteError::SuperOrganization(fault) if fault.is_invalid() => {
+                Self::field(fault.reason(), "super_organization", fault)
+            }
+            WriteError::SuperOrganization(fault) => {
+                Self::state(fault.reason(), "the super-organization".to_owned(), fault)
             }
             WriteError::Change(error) => error.into(),
             WriteError::RequestIdReused => Self::field("REQUEST_ID_REUSED", "request_id", message),

@@ -80,6 +80,12 @@ impl Snapshots {
         ids
     }
 
+    /// The current versions of all organizations, in no order.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Table>> {
+        self.organizations.load().values().map(|published| published.table_full()).collect()
+    }
+
     /// Makes these the current versions. Called by the one publisher only.
     pub fn publish(&self, tables: impl IntoIterator<Item = Arc<Table>>) {
         let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The length in front makes scopes free of prefixes of one another, whatever bytes they hold; it
-//! is at most 128, so nothing collides with the `ff` of the format. A row key is escaped such that
+//! is at most 129, so nothing collides with the `ff` of the format. A row key is escaped such that
 //! the byte order of keys is kept and none is a prefix of another: `00` becomes `00 ff`, and `00 00`
 //! ends it. (The usual alternative, a length in front, would sort short keys before long ones.)
 
@@ -35,7 +35,7 @@ pub(super) struct ScopeKeys {
 impl ScopeKeys {
     pub(super) fn of(scope: &str) -> Result<Self, StoreError> {
         limit("scope", scope.len(), MAX_SCOPE_BYTES)?;
-        // INVARIANT: at most 128, by the line above.
+        // INVARIANT: at most 129, by the line above.
         let length = u8::try_from(scope.len()).unwrap_or(u8::MAX);
         let mut prefix = Vec::with_capacity(scope.len() + 1);
         prefix.push(length);

@@ -1,10 +1,11 @@
 //! Where what was decided to be true is kept: opaque rows, a log of changes, and one order of writes.
 //!
-//! A *scope* is an organization, or `""` for what belongs to the server (tokens). Each scope has a
-//! head revision, a set of rows (the state at the head), a log (one delta for each revision) and an
-//! archive: rows that start-up does not read (the activity log). A [`Commit`] moves one scope from
-//! revision `n` to `n + 1`, or leaves it at `n` where it has no delta: it is either wholly there
-//! after a crash or not at all, whatever its size. The store knows nothing of what rows mean.
+//! A *scope* is an organization, a super-organization, or `""` for what belongs to the server
+//! (tokens). Each scope has a head revision, a set of rows (the state at the head), a log (one delta
+//! for each revision) and an archive: rows that start-up does not read (the activity log). A
+//! [`Commit`] moves one scope from revision `n` to `n + 1`, or leaves it at `n` where it has no
+//! delta: it is either wholly there after a crash or not at all, whatever its size. The store knows
+//! nothing of what rows mean.
 //!
 //! ```text
 //! engine ── submit ──> Committer (one thread) ── write(&[Commit]) ──> SledStore | MemoryStore
@@ -54,8 +55,8 @@ pub use committer::{Committer, CommitterOptions};
 pub use memory::MemoryStore;
 pub use sled::{Options, SledStore};
 
-/// The longest scope, in bytes.
-pub const MAX_SCOPE_BYTES: usize = 128;
+/// The longest scope, in bytes: an id, and a mark in front of it.
+pub const MAX_SCOPE_BYTES: usize = 129;
 /// The longest row key, in bytes. Not more, because an index page of sled holds up to 257 keys and
 /// must stay below the size at which sled moves a page into a file it never fsyncs (see [`sled`]).
 pub const MAX_KEY_BYTES: usize = 1024;

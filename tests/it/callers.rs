@@ -299,6 +299,27 @@ fn samples(organization: &str) -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     read!("ActivityService/ListActivity" ListActivityRequest {});
     read!("ActivityService/StreamActivity" StreamActivityRequest {});
     read!("ActivityService/VerifyActivity" VerifyActivityRequest {});
+    read!("ElementListService/GetSafelist" GetSafelistRequest {});
+    dry!("ElementListService/UpdateSafelist" UpdateSafelistRequest { elements: elements_of(1) });
+    dry!("ElementListService/AddSafelistElements" AddSafelistElementsRequest { elements: elements_of(1) });
+    dry!("ElementListService/RemoveSafelistElement" RemoveSafelistElementRequest { element: "el-1" });
+    dry!("ElementListService/ClearSafelist" ClearSafelistRequest {});
+    macro_rules! globex {
+        ($rpc:literal $message:ident { $($field:ident: $value:expr),* $(,)? }) => {
+            sample!($rpc $message { super_organization: "globex", $($field: $value),* });
+        };
+    }
+    globex!("ElementListService/GetDenylist" GetDenylistRequest {});
+    globex!("ElementListService/UpdateDenylist" UpdateDenylistRequest { validate_only: true, elements: elements_of(3) });
+    globex!("ElementListService/AddDenylistElements" AddDenylistElementsRequest { validate_only: true, elements: elements_of(3) });
+    globex!("ElementListService/RemoveDenylistElement" RemoveDenylistElementRequest { validate_only: true, element: "gone" });
+    globex!("ElementListService/ClearDenylist" ClearDenylistRequest { validate_only: true });
+    globex!("OrganizationService/GetSuperOrganization" GetSuperOrganizationRequest {});
+    globex!("OrganizationService/DeleteSuperOrganization" DeleteSuperOrganizationRequest { validate_only: true });
+    let over = |id: &str| pb::SuperOrganization { id: id.into(), display_name: "new".into(), ..Default::default() };
+    sample!("OrganizationService/CreateSuperOrganization" CreateSuperOrganizationRequest { validate_only: true, super_organization: Some(over("initech")) });
+    sample!("OrganizationService/UpdateSuperOrganization" UpdateSuperOrganizationRequest { validate_only: true, super_organization: Some(over("globex")) });
+    sample!("OrganizationService/ListSuperOrganizations" ListSuperOrganizationsRequest {});
     let may = |m: pb::AuthorizeRequest| pb::AuthorizeRequest {
         principal: "user:ana".into(),
         permission: "tasks.read".into(),
@@ -311,6 +332,7 @@ fn samples(organization: &str) -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     read!("DecisionService/BatchAuthorize" BatchAuthorizeRequest { items: vec![may(Default::default())] });
     read!("DecisionService/FilterRecords" FilterRecordsRequest { principal: "user:ana", object: "app" });
     read!("DecisionService/Explain" ExplainRequest { principal: "user:ana", permission: "tasks.read" });
+    read!("DecisionService/ListElements" ListElementsRequest { principal: "user:ana", elements: elements_of(1) });
     read!("DecisionService/ListPermissions" ListPermissionsRequest { principal: "user:ana" });
     use pb::apply_organization_request::Part;
     let header = pb::ApplyHeader {
@@ -325,6 +347,10 @@ fn samples(organization: &str) -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     let parts = parts.map(|part| pb::ApplyOrganizationRequest { part: Some(part) }.encode_to_vec());
     samples.insert("OrganizationService/ApplyOrganization", parts.to_vec());
     samples
+}
+
+fn elements_of(n: u8) -> Vec<String> {
+    vec![format!("el-{n}")]
 }
 
 /// Organizations `acme` and `beta`, and callers.
@@ -434,6 +460,22 @@ impl World {
         let mut data = pb::data_access_service_client::DataAccessServiceClient::new(self.wire.clone());
         data.create_policy(request).await.unwrap();
         self.service("acme", "robot").await;
+        for id in ["el-1", "el-2"] {
+            let kind = pb::ObjectKind::Element.into();
+            let object = Some(pb::Object { id: id.into(), kind, ..Default::default() });
+            let request = pb::CreateObjectRequest { organization: o(), object, ..Default::default() };
+            organizations.create_object(request).await.unwrap();
+        }
+        let over = Some(pb::SuperOrganization { id: "globex".into(), ..Default::default() });
+        let request = pb::CreateSuperOrganizationRequest { super_organization: over, ..Default::default() };
+        organizations.create_super_organization(request).await.unwrap();
+        let mut lists = pb::element_list_service_client::ElementListServiceClient::new(self.wire.clone());
+        let elements = ["el-1", "el-2"].map(str::to_owned).into();
+        let request = pb::UpdateSafelistRequest { organization: o(), elements, ..Default::default() };
+        lists.update_safelist(request).await.unwrap();
+        let elements = vec!["gone".to_owned()];
+        let request = pb::UpdateDenylistRequest { super_organization: "globex".into(), elements, ..Default::default() };
+        lists.update_denylist(request).await.unwrap();
     }
 }
 

@@ -308,3 +308,64 @@ fn activity_verifies_a_data_directory_offline_and_names_the_first_bad_entry() {
     let (status, out, _) = verify();
     assert_eq!((status, out.as_str()), (1, "acme: broken at entry 2: entry 2 is missing\n"));
 }
+
+#[test]
+fn a_super_organizations_file_denies_its_elements_offline_and_on_a_server() {
+    let files = Files::new();
+    let acme = |safelist: &str| {
+        let text = format!(
+            "organization: acme\npreset: integration\nsuper_organization: globex\n\
+             objects: [{{id: sap, kind: element}}, {{id: jira, kind: element}}]\n\
+             users: [{{id: ana, email: a@x.io}}]\nelement_safelist: {safelist}\n"
+        );
+        files.write("elements.yaml", &text);
+    };
+    let globex = |denylist: &str| {
+        let text = format!("super_organization: globex\ndisplay_name: Globex\nelement_denylist: {denylist}\n");
+        files.write("globex.yaml", &text);
+    };
+    acme("[]");
+    globex("[sap, unheard-of]");
+    let ask = |from: &[&str], element: &str| {
+        let question = ["check", "--organization", "acme", "--principal", "ana", "--permission", "elements.read"];
+        files.run(&[&question[..], &["--object", element], from].concat())
+    };
+    let alone = ["--org", "elements.yaml"];
+    let both = ["--org", "elements.yaml", "--org", "globex.yaml"];
+    assert_eq!((ask(&alone, "sap").0, ask(&both, "sap").0, ask(&both, "jira").0), (0, 1, 0));
+    assert!(ask(&both, "sap").1.contains("ELEMENT_NOT_LISTED"));
+    acme("[sap]");
+    let (status, _, error) = ask(&both, "jira");
+    assert_eq!(status, 2, "{error}");
+    assert!(error.contains("element `sap` is on the denylist of super-organization `globex`"), "{error}");
+
+    let (_server, address) = Serving::start(&files);
+    let server = ["--server", &address];
+    let run = |args: &[&str]| files.run(&[args, &server[..]].concat());
+    acme("[]");
+    let (status, _, error) = run(&["apply", "elements.yaml"]);
+    assert_eq!(status, 2, "{error}");
+    assert!(error.contains("unknown super-organization `globex`"), "{error}");
+    assert_eq!(run(&["apply", "--dry-run", "globex.yaml"]).0, 0);
+    assert_eq!(
+        run(&["apply", "globex.yaml"]),
+        (0, "+ denylist_element sap\n+ denylist_element unheard-of\nglobex: revision 2\n".into(), String::new())
+    );
+    assert_eq!(run(&["apply", "elements.yaml"]).0, 0);
+    assert_eq!((ask(&server, "sap").0, ask(&server, "jira").0), (1, 0));
+    let exported = run(&["export", "--super", "globex"]).1;
+    files.write("again.yaml", &exported);
+    assert_eq!(run(&["apply", "again.yaml"]).1, "globex: revision 2\n");
+    globex("[]");
+    assert_eq!(
+        run(&["apply", "globex.yaml"]).1,
+        "- denylist_element sap\n- denylist_element unheard-of\nglobex: revision 3\n"
+    );
+    acme("[jira]");
+    assert_eq!(run(&["apply", "elements.yaml"]).0, 0);
+    assert_eq!((ask(&server, "sap").0, ask(&server, "jira").0), (1, 0));
+    let exported = run(&["export", "acme"]).1;
+    assert!(exported.contains("element_safelist:\n  - jira\n"), "{exported}");
+    files.write("elements.yaml", &exported);
+    assert!(run(&["apply", "elements.yaml"]).1.contains("unchanged"), "{exported}");
+}

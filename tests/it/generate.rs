@@ -167,6 +167,7 @@ fn sized(rng: &mut Rng, size: usize) -> Value {
     users(rng, &mut file, size);
     service_accounts(rng, &mut file, size);
     objects(rng, &mut file, size);
+    lists(rng, &mut file);
     groups(rng, &mut file, size);
     roles(rng, &mut file, size);
     assignments(rng, &mut file, size);
@@ -298,6 +299,41 @@ fn objects(rng: &mut Rng, file: &mut Value, size: usize) {
         rows.push(row);
     }
     put(rng, file, "objects", rows);
+}
+
+/// An element is on one of the lists, or on none; the denylist (not a key of organization files) has others too, and what
+/// is no element here.
+fn lists(rng: &mut Rng, file: &mut Value) {
+    let elements: Vec<String> = list(file, "objects")
+        .iter()
+        .filter(|object| object["kind"] == "element")
+        .map(|object| text(object, "id").to_owned())
+        .collect();
+    let others: Vec<String> = ids(file, "objects").into_iter().filter(|id| !elements.contains(id)).collect();
+    let (mut safe, mut denied) = (Vec::new(), Vec::new());
+    let (with_safelist, with_denylist) = (rng.u8(..10) < 3, rng.u8(..10) < 3);
+    for id in elements {
+        match rng.u8(..10) {
+            0..6 if with_safelist => safe.push(id),
+            6..8 if with_denylist => denied.push(id),
+            _ => {}
+        }
+    }
+    if with_denylist {
+        denied.extend(some(rng, &["gone", "vendor.x"], 2).into_iter().map(str::to_owned));
+        denied.extend(others.into_iter().filter(|_| rng.u8(..4) == 0));
+        file["super_organization"] = json!("globex");
+        put(rng, file, "element_denylist", denied.into_iter().map(Value::from).collect());
+    }
+    put(rng, file, "element_safelist", safe.into_iter().map(Value::from).collect());
+}
+
+/// What nobody sees, or only some.
+fn is_closed(file: &Value, object: &Value) -> bool {
+    let safelist = list(file, "element_safelist");
+    let closed = !safelist.is_empty() && !safelist.contains(&object["id"]);
+    let lists = object["kind"] == "element" && (closed || list(file, "element_denylist").contains(&object["id"]));
+    lists || object["private_to"].is_string()
 }
 
 /// A manual group lists only later groups, so that nesting has no cycle; then all are shuffled.

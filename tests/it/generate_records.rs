@@ -73,9 +73,9 @@ fn someone_concerned(rng: &mut Rng, file: &Value) -> Option<Question> {
     let mut question = concerned(rng, file)?;
     for _ in 0..3 {
         let object = list(file, "objects").iter().find(|object| object["id"].as_str() == question.object.as_deref());
-        let private = object.is_some_and(|object| object["private_to"].is_string());
+        let closed = object.is_some_and(|object| is_closed(file, object));
         let limited = status(file, &question.principal) == "limited" && rng.bool();
-        if (private || !(limited || is_active(file, &question.principal))) && rng.u8(..10) < 8 {
+        if (closed || !(limited || is_active(file, &question.principal))) && rng.u8(..10) < 8 {
             question = concerned(rng, file)?;
         }
     }

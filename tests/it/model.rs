@@ -417,6 +417,85 @@ fn m4_1_everything_wrong_with_a_question_is_an_error_and_named_at_once() {
 }
 
 #[test]
+fn m4_4_lists_and_privacy_close_elements_and_nothing_else() {
+    let file = |lists: Value| {
+        let mut file = base(json!({
+            "objects": [
+                {"id": "app", "kind": "app"},
+                {"id": "jira", "kind": "element"},
+                {"id": "sap", "kind": "element"},
+                {"id": "own", "kind": "element", "private_to": "user:ana"},
+            ],
+            "grants": [{"permissions": ["*"], "member": "user:ana"}, {"permissions": ["*"], "member": "service:bot"}],
+        }));
+        for (key, value) in lists.as_object().unwrap() {
+            file[key] = value.clone();
+        }
+        file
+    };
+    let at = |object| Resource { object, ..Resource::default() };
+    let answers = |table: &Table, who: &str| {
+        ["app", "jira", "sap", "own"].map(|object| match ask(table, who, "data.read", at(object)) {
+            Reason::Allowed => true,
+            Reason::ElementNotListed => false,
+            other => panic!("{other:?}"),
+        })
+    };
+    let open = table(&file(json!({})));
+    assert_eq!((answers(&open, "ana"), answers(&open, "service:bot")), ([true; 4], [true, true, true, false]));
+    let safe = table(&file(json!({"element_safelist": ["jira"]})));
+    assert_eq!(
+        (answers(&safe, "ana"), answers(&safe, "service:bot")),
+        ([true, true, false, false], [true, true, false, false])
+    );
+    // Whatever is held: the element is nobody's, its records included, and in a list of permissions.
+    let record = Resource { record: Some(Record { id: "r", owner: "ana", ..Record::default() }), ..at("sap") };
+    assert_eq!(ask(&safe, "ana", "data.read", record), Reason::ElementNotListed);
+    let question = Question { principal: "ana", resource: at("sap"), ..Question::default() };
+    let walk = doorward::core::decision::Walk::begin(&safe, &question, NOW).unwrap();
+    assert_eq!((walk.permissions().count(), walk.refused()), (0, Some(Reason::ElementNotListed)));
+    let both = table(&file(json!({"element_safelist": ["jira", "own"]})));
+    assert_eq!(
+        (answers(&both, "ana"), answers(&both, "service:bot")),
+        ([true, true, false, true], [true, true, false, false])
+    );
+    let denied = table(&file(json!({"super_organization": "globex", "element_denylist": ["sap", "app", "elsewhere"]})));
+    assert_eq!(
+        (answers(&denied, "ana"), answers(&denied, "service:bot")),
+        ([true, true, false, true], [true, true, false, false])
+    );
+    // Status comes first (4.2), and what is not known is an error whatever is listed (4.1).
+    let grant = |member: &str| json!([{"permissions": ["*"], "member": member}]);
+    let off = table(&file(json!({"element_safelist": ["jira"], "grants": grant("user:off")})));
+    assert_eq!(ask(&off, "off", "data.read", at("sap")), Reason::PrincipalInactive);
+}
+
+#[test]
+fn m7_2_a_safelist_lists_elements_and_an_element_that_goes_opens_no_others() {
+    let objects =
+        json!([{"id": "app", "kind": "app"}, {"id": "jira", "kind": "element"}, {"id": "sap", "kind": "element"}]);
+    let before = table(&base(json!({"objects": objects, "element_safelist": ["jira"]})));
+    let entry = |element: &str| Row::SafelistElement(doorward::core::model::SafelistElement { element: id(element) });
+    assert_eq!(violations(&before, Change::Create(entry("app"))), [("element", "MISPLACED")]);
+    assert_eq!(violations(&before, Change::Create(entry("nothing"))), [("element", "UNKNOWN_REFERENCE")]);
+    let delete = |element: &str| Change::Delete { keys: vec![Key::Object(id(element))], etag: None };
+    assert_eq!(violations(&before, delete("jira")), [("", "LAST_LISTED")]);
+    // With another one listed it goes, and its entry with it; who deletes both asks for just that.
+    let both = applied(&before, vec![Change::Create(entry("sap"))]);
+    let after = doorward::core::change::apply(&both, vec![delete("jira")]).unwrap();
+    let effects = [(Key::Object(id("jira")), Effect::Deleted), (Key::SafelistElement(id("jira")), Effect::Deleted)];
+    assert_eq!(after.effects, effects);
+    assert_eq!(after.table.safelist().iter().map(Id::as_str).collect::<Vec<_>>(), ["sap"]);
+    let keys = vec![Key::Object(id("jira")), Key::SafelistElement(id("jira"))];
+    let emptied = applied(&before, vec![Change::Delete { keys, etag: None }]);
+    assert!(emptied.safelist().is_empty());
+    assert_eq!(
+        ask(&emptied, "ana", "data.read", Resource { object: "sap", ..Resource::default() }),
+        Reason::NoPermission
+    );
+}
+
+#[test]
 fn m4_5_what_is_held_reaches_down_and_not_up_or_across() {
     let groups = json!([{"id": "risk", "kind": "manual", "members": ["user:ana", "group:sub"]}, {"id": "sub", "kind": "manual", "members": ["service:bot"]}]);
     let record = |id| Resource { record: Some(Record { id, ..Record::default() }), ..in_app() };

@@ -5,7 +5,7 @@
 //! catalogue: what both get wrong must be got wrong twice. It believes the file (validation is not its part) and
 //! panics on one that is not well formed. Conditions it does not parse: whoever wrote the file hands them over as trees.
 //!
-//! Covered: 1.2–1.4, 2.1–2.3, 2.5–2.7, 2.9, 3.1–3.6, 4.1–4.8 without element lists and separation of duties, 5.1, 5.2,
+//! Covered: 1.2–1.4, 2.1–2.3, 2.5–2.7, 2.9, 3.1–3.6, 4.1–4.8 without separation of duties, 5.1, 5.2,
 //! 6.1–6.5. Not yet: 4.9, 6.6. Each rule is one small function that names its number.
 //!
 //! For example: may `user:ana` do `records.read` on record `r-1` of `vendor-risk`? The permission is known (4.1), she is
@@ -98,6 +98,8 @@ pub struct Oracle {
     aliases: BTreeMap<String, String>,
     accounts: BTreeSet<String>,
     objects: BTreeMap<String, Object>,
+    safelist: BTreeSet<String>,
+    denylist: BTreeSet<String>,              // the super-organization's
     principals: BTreeMap<String, Principal>, // by `user:ID` or `service:ID`
     groups: BTreeMap<String, Group>,
     email_domains: BTreeSet<String>,
@@ -114,6 +116,14 @@ enum Invites {
     Nobody,
     Anybody,
     In(BTreeSet<String>), // domains, in lower case
+}
+
+/// What closes an element to a principal (4.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Closed {
+    Denylist,
+    Safelist,
+    Private,
 }
 
 /// Where a permission takes effect from: its own level or one before it in this order (3.1).
@@ -144,6 +154,7 @@ pub struct PresetRole {
 }
 
 struct Object {
+    element: bool,
     private_to: Option<String>,       // `account:ID` or `user:ID`
     fields: BTreeMap<String, String>, // declared ones, with their types
 }
@@ -265,7 +276,7 @@ impl Oracle {
         if self.m4_3_must_sign_in_again(principal, question) {
             return Some("REAUTHENTICATION_REQUIRED");
         }
-        self.m4_4_private_to_someone_else(&name, principal, resource).then_some("ELEMENT_NOT_LISTED")
+        self.m4_4_closed(&name, principal, resource.object).is_some().then_some("ELEMENT_NOT_LISTED")
     }
 
     /// Every name of the catalogue that `authorize` would allow; the question's own permission is ignored.
@@ -308,14 +319,56 @@ impl Oracle {
             }
     }
 
-    /// 4.4, the part about private elements.
-    fn m4_4_private_to_someone_else(&self, name: &str, principal: &Principal, resource: &Resource) -> bool {
-        let private_to = resource.object.and_then(|object| self.objects[object].private_to.as_deref());
-        match private_to.map(|owner| (owner, owner.strip_prefix("account:"))) {
+    /// 4.4: the lists speak of elements only; a private one too must be listed.
+    fn m4_4_closed(&self, name: &str, principal: &Principal, object: Option<&str>) -> Option<Closed> {
+        let (id, object) = object.map(|id| (id, &self.objects[id]))?;
+        if object.element && self.m4_4_lists(id).is_some() {
+            return self.m4_4_lists(id);
+        }
+        let private = match object.private_to.as_deref().map(|owner| (owner, owner.strip_prefix("account:"))) {
             None => false,
             Some((_, Some(account))) => principal.account != account,
             Some((user, None)) => name != user,
+        };
+        private.then_some(Closed::Private)
+    }
+
+    fn m4_4_lists(&self, element: &str) -> Option<Closed> {
+        if self.denylist.contains(element) {
+            return Some(Closed::Denylist);
         }
+        (!self.safelist.is_empty() && !self.safelist.contains(element)).then_some(Closed::Safelist)
+    }
+
+    /// What closes the element of a question to its principal, if there are both; whatever its status.
+    pub fn closed(&self, question: &Question) -> Option<Closed> {
+        let name = as_principal(&question.principal);
+        let object = question.object.as_deref().filter(|object| self.objects.contains_key(*object));
+        self.m4_4_closed(&name, self.principals.get(&name)?, object)
+    }
+
+    /// Whether an object is private, and on a safelist that is not empty.
+    pub fn is_private_and_listed(&self, object: &str) -> bool {
+        self.objects.get(object).is_some_and(|o| o.private_to.is_some()) && self.safelist.contains(object)
+    }
+
+    /// Which of these elements the principal of a question can see, and may do its permission with, if it has one; none
+    /// where the question is an error. What the organization does not have as an element is judged by the lists alone.
+    pub fn elements(&self, question: &Question, elements: &[String]) -> Option<Vec<usize>> {
+        let plain = Question { object: None, record: None, ..question.clone() };
+        self.m4_1_resource(&plain)?;
+        if !question.permission.is_empty() {
+            self.named(&question.permission)?;
+        }
+        let sees = |id: &String| {
+            let element = self.objects.get(id).is_some_and(|object| object.element);
+            let there = Question { object: element.then(|| id.clone()), ..plain.clone() };
+            let resource = self.m4_1_resource(&there).expect("its object is there");
+            (element || self.m4_4_lists(id).is_none())
+                && self.m4_1_to_m4_4_stopped(&there, &resource).is_none()
+                && (question.permission.is_empty() || self.authorize(&there) == Answer::Allow)
+        };
+        Some(elements.iter().enumerate().filter(|(_, id)| sees(id)).map(|(at, _)| at).collect())
     }
 
     /// 4.5: some source in effect now gives it, at a place that reaches the resource and that its level admits.

@@ -1,4 +1,5 @@
-//! Reads an organization file for the oracle: keys get types, defaults are filled in. It believes the file.
+//! Reads an organization file for the oracle: keys get types, defaults are filled in. It believes the file. The denylist
+//! of the super-organization stands in it too (`element_denylist`), as if the two were one file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,9 +36,11 @@ impl Oracle {
                 .iter()
                 .map(|object| {
                     let (private_to, fields) = (maybe(object, "private_to"), types(object, "fields"));
-                    (text(object, "id"), Object { private_to, fields })
+                    (text(object, "id"), Object { element: object["kind"] == "element", private_to, fields })
                 })
                 .collect(),
+            safelist: texts(file, "element_safelist").into_iter().collect(),
+            denylist: texts(file, "element_denylist").into_iter().collect(),
             principals: principals(file, &default_account),
             groups,
             email_domains: list(file, "email_domains")

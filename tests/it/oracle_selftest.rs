@@ -175,6 +175,32 @@ fn m4_4_a_private_element_is_its_owners() {
 }
 
 #[test]
+fn m4_4_lists_close_elements_to_everybody() {
+    let grants = json!([{"permissions": ["*"], "member": "group:all-users"}]);
+    let file = |safelist: Value, denylist: Value| {
+        let mut file = acme(json!({"grants": grants, "element_safelist": safelist, "element_denylist": denylist}));
+        let objects = file["objects"].as_array_mut().unwrap();
+        objects.extend([json!({"id": "jira", "kind": "element"}), json!({"id": "sap", "kind": "element"})]);
+        file
+    };
+    let opens =
+        |file: &Value, object| authorize(file, &at(ask("user:bo", "records.create"), Some("emea"), Some(object)));
+    let answers = |safelist, denylist| {
+        let file = file(safelist, denylist);
+        ["sf", "jira", "sap", "app"].map(|object| opens(&file, object) == Allow)
+    };
+    assert_eq!(answers(json!([]), json!([])), [true; 4]);
+    assert_eq!(
+        answers(json!(["jira"]), json!([])),
+        [false, true, false, true],
+        "private ones too; apps are no elements"
+    );
+    assert_eq!(answers(json!(["jira", "sf"]), json!([])), [true, true, false, true]);
+    assert_eq!(answers(json!([]), json!(["sap", "app"])), [true, true, false, true]);
+    assert_eq!(answers(json!(["jira"]), json!(["sap"])), [false, true, false, true]);
+}
+
+#[test]
 fn m2_6_dynamic_and_system_groups_follow_status_domain_and_kind() {
     for (group, inside) in [
         ("all-users", "ana bo ext"),

@@ -14,8 +14,8 @@ use doorward::core::table::Table;
 use fastrand::Rng;
 
 use crate::generate;
-use crate::oracle::{Answer, Oracle};
-use crate::support::{Sent, answer, applied, blank, question, record, rows, sent, table};
+use crate::oracle::{Answer, Closed, Oracle};
+use crate::support::{Sent, answer, applied, blank, over, parsed, question, record, rows, sent, table};
 
 /// Organizations and questions each; more with `DOORWARD_PROPERTY_ORGANIZATIONS`, as `.ci/run` has it.
 fn organizations() -> u64 {
@@ -30,7 +30,7 @@ fn row_by_row(file: &serde_json::Value) -> Table {
         .into_iter()
         .partition(|r| matches!(r.key(), Key::Settings | Key::Account(_) | Key::Group(_) | Key::Permission(_)));
     let first = Change::Replace { rows: first, deactivate_missing: false };
-    let mut table = applied(&blank(2), vec![first]);
+    let mut table = applied(&blank(2), vec![first]).under(over(file, 1).as_ref());
     // Managers may come after those they manage; elements may be private to users.
     let (users, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|r| matches!(r.key(), Key::User(_)));
     table = applied(&table, users.into_iter().map(Change::Create).collect());
@@ -50,6 +50,8 @@ fn row_by_row(file: &serde_json::Value) -> Table {
 fn decisions_are_the_oracles_however_the_organization_came_about() {
     let mut seen: BTreeMap<Answer, usize> = BTreeMap::new();
     let mut total = 0;
+    let mut closed: BTreeMap<Option<Closed>, usize> = BTreeMap::new();
+    let mut private_and_listed = 0;
     let mut previous: BTreeMap<String, Table> = BTreeMap::new();
     for seed in 0..organizations() {
         let mut rng = Rng::with_seed(seed);
@@ -62,7 +64,7 @@ fn decisions_are_the_oracles_however_the_organization_came_about() {
             let next = doorward::core::change::apply(previous, vec![change]);
             // Users of the other organization stay, inactive, and may stand in the way.
             if let Ok(next) = next {
-                tables.push(("from another", next.table));
+                tables.push(("from another", next.table.under(over(&file, 2).as_ref())));
             }
         }
         for _ in 0..QUESTIONS {
@@ -77,6 +79,11 @@ fn decisions_are_the_oracles_however_the_organization_came_about() {
                 assert!(got == expected || stays, "seed {seed}, {how}: {got:?}, not {expected:?}: {q:#?}\n{file:#}");
             }
             *seen.entry(expected).or_default() += 1;
+            if expected == Answer::Deny("ELEMENT_NOT_LISTED") {
+                *closed.entry(oracle.closed(&q)).or_default() += 1;
+            } else if q.object.as_deref().is_some_and(|object| oracle.is_private_and_listed(object)) {
+                private_and_listed += 1;
+            }
             total += 1;
         }
         // What is exported applies to nothing changed, and replaying it gives the same rows.
@@ -106,6 +113,11 @@ fn decisions_are_the_oracles_however_the_organization_came_about() {
         assert!(*n * 100 >= total, "{reason:?} is rarer than 1%: {n} of {total}");
     }
     assert_eq!(seen.len(), 12, "every reason occurs: {seen:?}");
+    println!("{closed:?}, {private_and_listed} private and listed");
+    for by in [Closed::Denylist, Closed::Safelist, Closed::Private] {
+        assert!(closed.get(&Some(by)).is_some_and(|n| *n * 500 >= total), "{by:?} is rare: {closed:?}");
+    }
+    assert!(private_and_listed * 500 >= total, "{private_and_listed}");
 }
 
 #[test]
@@ -130,6 +142,34 @@ fn the_list_of_permissions_is_what_each_decision_allows() {
 }
 
 #[test]
+fn m4_4_the_elements_listed_are_those_that_the_oracle_sees() {
+    let (mut listed, mut asked, mut with_permission) = (0, 0, 0);
+    for seed in 0..organizations() {
+        let mut rng = Rng::with_seed(seed ^ 0x4444);
+        let file = generate::organization(&mut rng);
+        let (oracle, table) = (Oracle::new(&file), table(&file));
+        let objects = file["objects"].as_array().into_iter().flatten().map(|o| o["id"].as_str().unwrap().to_owned());
+        let ids: Vec<String> = objects.chain(["gone", "vendor.x", "nowhere"].map(str::to_owned)).collect();
+        let elements: Vec<_> = ids.iter().map(|id| id.parse().unwrap()).collect();
+        for _ in 0..8 {
+            let mut q = generate::question(&mut rng, &file);
+            if rng.bool() {
+                q.permission = String::new();
+            }
+            let sent = sent(&q);
+            let got = doorward::core::lists::elements(&table, &question(&q, &sent), &elements, q.now_ms);
+            let got = got.ok().map(|seen| seen.positions);
+            assert_eq!(got, oracle.elements(&q, &ids), "seed {seed}: {q:#?}\n{file:#}");
+            listed += got.as_ref().map_or(0, Vec::len);
+            with_permission += usize::from(!q.permission.is_empty() && got.is_some_and(|got| !got.is_empty()));
+            asked += ids.len();
+        }
+    }
+    assert!(listed * 4 > asked && listed * 4 < asked * 3, "{listed} of {asked}");
+    assert!(with_permission as u64 > organizations() / 4, "{with_permission}");
+}
+
+#[test]
 fn replaying_the_deltas_gives_the_same_rows() {
     for seed in 0..organizations() / 20 {
         let mut rng = Rng::with_seed(seed ^ 0x5A5A);
@@ -139,11 +179,7 @@ fn replaying_the_deltas_gives_the_same_rows() {
         for _ in 0..5 {
             let mut file = generate::organization(&mut rng);
             file["preset"] = preset.clone();
-            let Ok(parsed) =
-                doorward::cli::file::OrganizationFile::parse(&file.to_string(), "f", doorward::cli::file::Known::of)
-            else {
-                continue;
-            };
+            let Ok(parsed) = parsed(&file) else { continue };
             let change = Change::Replace { rows: parsed.rows, deactivate_missing: true };
             let Ok(next) = doorward::core::change::apply(&table, vec![change]) else { continue };
             for write in next.writes {
@@ -159,10 +195,40 @@ fn replaying_the_deltas_gives_the_same_rows() {
     }
 }
 
+/// Puts an element onto a list, unless it is on the other one, or takes it off.
+fn toggle(rng: &mut Rng, file: &mut serde_json::Value, list: &str, other: &str) {
+    let objects = file["objects"].as_array().into_iter().flatten();
+    let elements: Vec<_> = objects.filter(|object| object["kind"] == "element").map(|o| o["id"].clone()).collect();
+    let Some(element) = rng.choice(elements) else { return };
+    if file[other].as_array().is_some_and(|other| other.contains(&element)) {
+        return;
+    }
+    let mut listed = file[list].as_array().cloned().unwrap_or_default();
+    let before = listed.len();
+    listed.retain(|listed| *listed != element);
+    if listed.len() == before {
+        listed.push(element);
+    }
+    file[list] = listed.into();
+}
+
 /// Changes one thing in the file, if it has such a thing; what comes out need not be valid.
 fn edit(rng: &mut Rng, file: &mut serde_json::Value) {
     let removed = ["assignments", "grants", "email_domains"];
-    match rng.u8(..8) {
+    match rng.u8(..11) {
+        8 => toggle(rng, file, "element_safelist", "element_denylist"),
+        9 => {
+            toggle(rng, file, "element_denylist", "element_safelist");
+            file["super_organization"] = "globex".into();
+        }
+        10 => {
+            let Some(object) = file["objects"].as_array_mut().and_then(|objects| rng.choice(objects)) else { return };
+            if object["kind"] == "element" {
+                object["private_to"] =
+                    if object["private_to"].is_string() { serde_json::Value::Null } else { "account:main".into() };
+                object.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+            }
+        }
         // Two roles change what they contain: everything else that refers to them stays as it is.
         0..3 => {
             let Some(roles) = file["roles"].as_array_mut().filter(|roles| roles.len() > 1) else { return };
@@ -201,16 +267,14 @@ fn small_changes_leave_decisions_the_oracles() {
         let mut rng = Rng::with_seed(seed ^ 0x3C3C);
         let mut file = generate::organization(&mut rng);
         let mut table = table(&file);
-        for _ in 0..6 {
+        for revision in 2..9 {
             let mut next = file.clone();
             edit(&mut rng, &mut next);
-            let parsed =
-                doorward::cli::file::OrganizationFile::parse(&next.to_string(), "f", doorward::cli::file::Known::of);
-            let Ok(parsed) = parsed else { continue };
+            let Ok(parsed) = parsed(&next) else { continue };
             let change = Change::Replace { rows: parsed.rows, deactivate_missing: false };
             let Ok(applied) = doorward::core::change::apply(&table, vec![change]) else { continue };
             changed += usize::from(!applied.effects.is_empty());
-            (file, table) = (next, applied.table);
+            (file, table) = (next.clone(), applied.table.under(over(&next, revision).as_ref()));
             let oracle = Oracle::new(&file);
             for _ in 0..QUESTIONS / 3 {
                 let q = generate::question(&mut rng, &file);

@@ -1,20 +1,38 @@
 //! What several of the tests need: organizations from files, questions as the library takes them.
 
-use doorward::cli::file::{Known, OrganizationFile};
+use doorward::cli::file::{FileErrors, Known, OrganizationFile};
 use doorward::core::change::{Change, apply};
 use doorward::core::decision::{self, Context, Reason, Record, Resource};
+use doorward::core::lists::SuperOrganization;
 use doorward::core::model::{Row, Value};
 use doorward::core::table::Table;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 
 use crate::oracle::conditions::Attribute;
 use crate::oracle::{Answer, Question, RecordQ};
 
+/// The organization file in a generated one, which has its super-organization's denylist too.
+pub fn parsed(file: &Json) -> Result<OrganizationFile, FileErrors> {
+    let mut own = file.clone();
+    own.as_object_mut().unwrap().remove("element_denylist");
+    OrganizationFile::parse(&own.to_string(), "generated.json", Known::of)
+}
+
+/// The super-organization of a generated file, as the given revision of it.
+pub fn over(file: &Json, revision: u64) -> Option<Arc<SuperOrganization>> {
+    let id = file["super_organization"].as_str()?.parse().unwrap();
+    let denied = file["element_denylist"].as_array().into_iter().flatten();
+    let denylist = denied.map(|id| id.as_str().unwrap().parse().unwrap()).collect();
+    let display_name = String::new();
+    Some(Arc::new(SuperOrganization { id, history: "s".into(), revision, display_name, denylist }))
+}
+
 /// The rows of an organization file.
 pub fn rows(file: &Json) -> Vec<Row> {
-    match OrganizationFile::parse(&file.to_string(), "generated.json", Known::of) {
+    match parsed(file) {
         Ok(file) => file.rows,
         Err(errors) => panic!("{errors}\n{file:#}"),
     }
@@ -35,7 +53,10 @@ pub fn applied(table: &Table, changes: Vec<Change>) -> Table {
 
 /// The organization that a file describes, in one change.
 pub fn table(file: &Json) -> Table {
-    applied(&blank(1), vec![Change::Replace { rows: rows(file), deactivate_missing: false }])
+    applied(
+        &blank(1).under(over(file, 1).as_ref()),
+        vec![Change::Replace { rows: rows(file), deactivate_missing: false }],
+    )
 }
 
 /// What is sent with a question, as the library takes it.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::core::id::{Domain, Id, OpaqueId, PermissionName};
 use crate::core::model::{
     Account, DEFAULT_ACCOUNT, EmailDomain, FieldType, InvitePolicy, Key, Level, Object, ObjectKind, Permission, Preset,
-    PrivateTo, Row, Settings, UserKind,
+    PrivateTo, Row, SafelistElement, Settings, UserKind,
 };
 
 use super::error::{At, Path, Problems, quoted};
@@ -40,7 +40,7 @@ pub(super) const FIRST: [&str; 9] = [
     "permissions",
 ];
 /// Sections whose content this version does not understand.
-const UNSUPPORTED: [&str; 3] = ["element_safelist", "separation_of_duties", "emergency"];
+const UNSUPPORTED: [&str; 2] = ["separation_of_duties", "emergency"];
 
 #[derive(Clone, Copy)]
 enum Mode {
@@ -71,17 +71,12 @@ impl Reader {
     /// What is left over once everything else was read.
     pub(super) fn last(&mut self, mut head: Fields<'_, '_>) {
         if !head.knows(FIRST_OF_ALL) {
-            if head.knows("super_organization") {
-                self.out.clear();
-                let message = "a super-organization file is not supported by this version";
-                self.out.add(head.at, Path::ROOT, message);
-                return;
-            }
             head.missing(FIRST_OF_ALL, &mut self.out);
         }
         self.objects(&mut head);
         self.roles(&mut head);
         self.policies(&mut head);
+        self.safelist(&mut head);
         for key in UNSUPPORTED {
             unsupported(&mut head, key, &mut self.out);
         }
@@ -257,6 +252,20 @@ impl Reader {
             {
                 let private_to = private_to.map(|(to, _)| to);
                 self.keep(Row::Object(Object { id, kind, display_name, fields, private_to }));
+            }
+        }
+    }
+}
+
+impl Reader {
+    fn safelist(&mut self, head: &mut Fields<'_, '_>) {
+        let key = Path::ROOT.key("element_safelist");
+        for (element, at, item) in head.parsed_list("element_safelist", &mut self.out, Id::parse) {
+            let path = key.index(item);
+            self.refer(Key::Object(element.clone()), at, path);
+            let key = Key::SafelistElement(element.clone());
+            if self.declare(key, at, (Section::ElementSafelist, item), path) {
+                self.keep(Row::SafelistElement(SafelistElement { element }));
             }
         }
     }

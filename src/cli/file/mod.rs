@@ -28,6 +28,7 @@ mod records;
 mod roles;
 mod scalar;
 mod schema;
+mod super_organization;
 mod write;
 mod yaml;
 
@@ -38,4 +39,5 @@ pub use cases::{Case, CaseContext, CaseFile, CaseRecord, Expected, Question};
 pub use error::{FileError, FileErrors, MAX_ERRORS, Place};
 pub use organization::{Known, OrganizationFile};
 pub use schema::{schema_cases, schema_organization};
+pub use super_organization::SuperOrganizationFile;
 pub use write::write;

@@ -69,7 +69,7 @@ pub fn schema_organization() -> String {
             "members": set(&user_or_group()),
             "condition": text(),
         }))),
-        "element_safelist": unsupported(),
+        "element_safelist": set(&id()),
         "separation_of_duties": unsupported(),
         "emergency": unsupported(),
     });

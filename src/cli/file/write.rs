@@ -46,6 +46,7 @@ struct Writer<'r> {
     grants: Vec<&'r Grant>,
     relations: Vec<&'r Related>,
     policies: Vec<&'r Policy>,
+    safelist: Vec<&'r Id>,
     members: BTreeMap<&'r Id, Vec<String>>,
     internal: HashSet<&'r Domain>,
     home: Option<&'r Id>,
@@ -82,6 +83,7 @@ impl<'r> Writer<'r> {
                 Row::Grant(grant) => w.grants.push(grant),
                 Row::Related(related) => w.relations.push(related),
                 Row::Policy(policy) => w.policies.push(policy),
+                Row::SafelistElement(entry) => w.safelist.push(&entry.element),
                 // Files do not speak of credentials.
                 Row::Credential(_) => {}
             }
@@ -97,6 +99,7 @@ impl<'r> Writer<'r> {
         w.grants.sort_by_key(|g| (&g.member, &g.target, &g.period, &g.permission));
         w.relations.sort_by_key(|r| (&r.object, &r.record, r.relation, &r.member));
         w.policies.sort_by_key(|p| &p.id);
+        w.safelist.sort();
         for members in w.members.values_mut() {
             members.sort_unstable();
         }
@@ -135,6 +138,7 @@ impl<'r> Writer<'r> {
         section(&mut out, "grants", self.grants.chunk_by(same).filter_map(grant));
         section(&mut out, "relations", self.relations.iter().map(|r| relation(r)));
         section(&mut out, "data_access", self.policies.iter().map(|p| policy(p)));
+        section(&mut out, "element_safelist", self.safelist.iter().map(|id| text_text(id.as_str())));
         out
     }
 

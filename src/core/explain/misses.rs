@@ -3,7 +3,7 @@
 use crate::core::condition::timestamp_text;
 use crate::core::decision::{FoundRecord, Reason};
 use crate::core::model::{Effect, Level, Member, Related, Relation, Target};
-use crate::core::table::{Edge, GROUP_MEMBER, Private, Unpacked, of_relation, relation_of, unpack};
+use crate::core::table::{Edge, GROUP_MEMBER, Unpacked, of_relation, relation_of, unpack};
 
 use super::held::{Asked, Held, Lack, Place};
 use super::{Miss, Path, Proof, Said, Source};
@@ -39,14 +39,7 @@ impl<'a> Proof<'_, 'a> {
                 "the user has to authenticate again: when it last did is too long ago, in the future or not given"
                     .to_owned()
             }
-            _ => match self.walk.object.map(|(_, slot)| (&slot.row.id, &slot.private)) {
-                Some((id, Private::Account(n))) => {
-                    let account = self.walk.table.account_slot(*n).map(|s| s.row.id.to_string()).unwrap_or_default();
-                    format!("element `{id}` is private to account `{account}`")
-                }
-                Some((id, Private::User(user))) => format!("element `{id}` is private to user `{user}`"),
-                _ => "the element is not listed".to_owned(),
-            },
+            _ => self.walk.closed().unwrap_or_else(|| "the element is not listed".to_owned()),
         }
     }
 

@@ -60,6 +60,8 @@ pub struct Explanation {
     /// By which relations the principal is an approver of the record (rule 4.7). Only where that was
     /// asked.
     pub approver_by: Vec<Path>,
+    /// What closes the element to the principal (rule 4.4), in words. Only where that decided.
+    pub closed: Option<String>,
     /// The policies that concern the principal and what they say of the record, in the order of
     /// their ids. Only where visibility was asked.
     pub policies: Vec<PolicySaid>,
@@ -173,6 +175,7 @@ fn begin(walk: &Walk<'_>, permission: PermissionRef) -> Option<Explanation> {
         asked: name(asked)?,
         level,
         paths: Vec::new(),
+        closed: if reason == Reason::ElementNotListed { walk.closed() } else { None },
         shown_by: Vec::new(),
         approver_by: Vec::new(),
         policies: Vec::new(),

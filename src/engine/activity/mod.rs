@@ -339,7 +339,7 @@ impl Engine {
         let (done, durable) = oneshot::channel();
         trail.append(commit, Entry::of_note(note, self.now()), Vec::new(), |commit, tip| {
             let logged = Some((Arc::clone(trail), tip));
-            self.committer.submit(commit, Durable { table: None, credentials: Vec::new(), logged, done })
+            self.committer.submit(commit, Durable { table: None, credentials: Vec::new(), logged, over: None, done })
         })?;
         Ok(durable)
     }

@@ -348,6 +348,7 @@ fn differences(key: &Key, effect: Effect, old: Option<&Row>, new: Option<&Row>) 
         (Key::Assignment(..) | Key::Grant(..), ..) => asks.push(&["roles.assign"]),
         (Key::Related(..), ..) => asks.push(&["relations.report"]),
         (Key::Policy(_), ..) => asks.push(&["data_access.manage"]),
+        (Key::SafelistElement(_), ..) => asks.push(&["element_lists.manage"]),
         (Key::Credential(_), ..) => asks.push(&["credentials.manage"]),
     }
     asks

@@ -4,6 +4,7 @@
 pub mod activity;
 pub mod credential;
 pub mod data_access;
+pub mod element_list;
 pub mod group;
 pub mod organization;
 pub mod place;

@@ -39,6 +39,8 @@ pub enum Staged {
     Policy(Policy),
     /// A relation to a record.
     Related(Related),
+    /// An entry of the safelist.
+    SafelistElement(Id),
 }
 
 /// One row.
@@ -66,7 +68,10 @@ pub fn row(f: &mut Fields, message: proto::Row) -> Option<Staged> {
         Some(Kind::Membership(m)) => f.within("membership", |f| membership(f, &m)),
         Some(Kind::Policy(m)) => f.within("policy", |f| data_access::policy(f, m)).map(Staged::Policy),
         Some(Kind::Relation(m)) => f.within("relation", |f| relation::related(f, m)).map(Staged::Related),
-        Some(Kind::SafelistElement(_)) => unsupported(f, "safelist_element", "element lists are"),
+        Some(Kind::SafelistElement(m)) => f.within("safelist_element", |f| {
+            let proto::SafelistElement { element } = m;
+            f.parse("element", &element).map(Staged::SafelistElement)
+        }),
         Some(Kind::SeparationConstraint(_)) => {
             unsupported(f, "separation_constraint", "separation-of-duties constraints are")
         }
@@ -104,6 +109,9 @@ pub fn to_row(organization: &Id, row: Row) -> Option<proto::Row> {
         Row::Grant(grant) => Kind::Grant(role::to_grant(&grant)),
         Row::Related(related) => Kind::Relation(relation::to_related(&related)),
         Row::Policy(policy) => Kind::Policy(data_access::to_policy(&policy)),
+        Row::SafelistElement(entry) => {
+            Kind::SafelistElement(proto::SafelistElement { element: entry.element.to_string() })
+        }
         Row::Credential(_) => return None,
     };
     Some(proto::Row { kind: Some(kind) })

@@ -55,6 +55,7 @@ pub fn answer(table: &Table, message: &ExplainRequest, now: Millis) -> Result<Ex
 #[must_use]
 pub fn explanation(of: &Explanation, question: &Question<'_>) -> ExplainResponse {
     let Explanation {
+        closed: _,
         reason,
         principal: _,
         permission: _,

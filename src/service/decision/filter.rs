@@ -102,7 +102,7 @@ fn refused(mut fields: Fields, wrong: Vec<Wrong>) -> Failure {
 }
 
 /// A problem of a question where this request has its place.
-fn moved(problem: &Problem) -> Problem {
+pub(super) fn moved(problem: &Problem) -> Problem {
     let field = problem.field.strip_prefix("resource.").unwrap_or(problem.field);
     Problem { field, kind: problem.kind.clone() }
 }

@@ -1,10 +1,10 @@
-//! `DecisionService`. Not done yet: records as columns and streams, plans, who may,
-//! elements.
+//! `DecisionService`. Not done yet: records as columns and streams, plans, who may.
 //!
 //! `Authorize` borrows its question from the request; a version that is not there yet is the only
 //! thing it waits for.
 
 mod batch;
+mod elements;
 mod explain;
 mod filter;
 mod question;
@@ -121,6 +121,17 @@ impl DecisionService for Decisions {
         let work = move || explain::answer(&table, &message, now).map_err(Status::from);
         let answered = tokio::task::spawn_blocking(work).await;
         Ok(Response::new(answered.map_err(|_| Refusal::Internal("explaining was cut short"))??))
+    }
+
+    async fn list_elements(&self, request: Request<ListElementsRequest>) -> Reply<ListElementsResponse> {
+        self.enter(caller(&request)?, &request.get_ref().organization)?;
+        let (metadata, _, message) = request.into_parts();
+        let least = message.min_revision.as_ref().map(at_least);
+        let table = self.engine.table(&message.organization, least, patience(&metadata)).await?;
+        let now = self.engine.now();
+        let work = move || elements::answer(&table, &message, now).map_err(Status::from);
+        let answered = tokio::task::spawn_blocking(work).await;
+        Ok(Response::new(answered.map_err(|_| Refusal::Internal("listing elements was cut short"))??))
     }
 
     async fn list_permissions(&self, request: Request<ListPermissionsRequest>) -> Reply<ListPermissionsResponse> {

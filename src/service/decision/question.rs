@@ -151,7 +151,8 @@ pub fn malformed(mut fields: Fields, error: Option<ReadError>, question: &Questi
             }
             syntax(question)
         }
-        Some(ReadError::OtherHistory | ReadError::NotReached { .. }) | None => Vec::new(),
+        Some(ReadError::UnknownSuperOrganization(_) | ReadError::OtherHistory | ReadError::NotReached { .. })
+        | None => Vec::new(),
     };
     for Problem { field, kind } in problems {
         fields.refuse(field, kind);

@@ -54,7 +54,7 @@ fn because(of: &Explanation) -> String {
         Reason::PrincipalInactive => "it is deactivated".to_owned(),
         Reason::PrincipalLimited => "it is limited to the channel `email`".to_owned(),
         Reason::ReauthenticationRequired => "it is external and has to authenticate again".to_owned(),
-        Reason::ElementNotListed => "the element is private to someone else".to_owned(),
+        Reason::ElementNotListed => of.closed.clone().unwrap_or_else(|| "the element is not listed".to_owned()),
         Reason::NoPermission => format!("nothing that it holds gives `{}` there", of.asked),
         Reason::NotVisible => "no data-access policy shows it this record".to_owned(),
         Reason::Restricted => match hiding() {

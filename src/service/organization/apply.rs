@@ -13,7 +13,7 @@ use tonic::Status;
 use crate::core::change::Change;
 use crate::core::id::{Id, OpaqueId};
 use crate::core::model::{
-    Account, Group, GroupKind, Key, Member, Row, Settings, Status as PrincipalStatus, Visibility,
+    Account, Group, GroupKind, Key, Member, Row, SafelistElement, Settings, Status as PrincipalStatus, Visibility,
 };
 use crate::core::table::{SYSTEM_GROUPS, Table};
 use crate::engine::{Call, Create};
@@ -187,6 +187,7 @@ fn fold(fields: &mut Fields, organization: Option<&Id>, staged: Vec<Staged>) -> 
             Staged::Grants(grants) => rows.extend(grants.into_iter().map(Row::Grant)),
             Staged::Policy(policy) => rows.push(Row::Policy(policy)),
             Staged::Related(related) => rows.push(Row::Related(related)),
+            Staged::SafelistElement(element) => rows.push(Row::SafelistElement(SafelistElement { element })),
             Staged::Membership(group, member) => memberships.entry(member).or_default().push(group),
             Staged::Group(_) | Staged::User(_) | Staged::Service(_) => members.push(row),
         }

@@ -3,6 +3,7 @@
 mod apply;
 mod domains;
 mod export;
+mod supers;
 
 pub use apply::rows;
 
@@ -375,6 +376,41 @@ impl OrganizationService for Admin {
             removed: Some(o.removed(&deleted)),
         })
         .await
+    }
+
+    async fn create_super_organization(
+        &self,
+        request: Request<CreateSuperOrganizationRequest>,
+    ) -> Reply<CreateSuperOrganizationResponse> {
+        self.create_super(request).await
+    }
+
+    async fn get_super_organization(
+        &self,
+        request: Request<GetSuperOrganizationRequest>,
+    ) -> Reply<GetSuperOrganizationResponse> {
+        self.get_super(request).await
+    }
+
+    async fn list_super_organizations(
+        &self,
+        request: Request<ListSuperOrganizationsRequest>,
+    ) -> Reply<ListSuperOrganizationsResponse> {
+        self.list_supers(request)
+    }
+
+    async fn update_super_organization(
+        &self,
+        request: Request<UpdateSuperOrganizationRequest>,
+    ) -> Reply<UpdateSuperOrganizationResponse> {
+        self.update_super(request).await
+    }
+
+    async fn delete_super_organization(
+        &self,
+        request: Request<DeleteSuperOrganizationRequest>,
+    ) -> Reply<DeleteSuperOrganizationResponse> {
+        self.delete_super(request).await
     }
 
     async fn apply_organization(

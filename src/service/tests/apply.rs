@@ -150,7 +150,7 @@ async fn rows_that_are_wrong_are_named() {
     rows.push(row(Kind::Membership(Membership { group: "risk".into(), member: "user:nobody".into() })));
     assert_eq!(fields(apply(&world, header(), rows).await), ["rows[17].user.email", "rows"]);
     let mut rows = acme();
-    rows.push(row(Kind::SafelistElement(SafelistElement::default())));
+    rows.push(row(Kind::SeparationConstraint(SeparationConstraint::default())));
     assert_eq!(refused(apply(&world, header(), rows).await), (Code::Unimplemented, "NOT_SUPPORTED".into()));
     let mut rows = acme();
     rows.push(rows[0].clone());

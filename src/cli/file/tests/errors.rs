@@ -262,8 +262,11 @@ const CASES: &[(&str, &str)] = &[
         "preset: integration\nroles: [{id: org, permissions: [], auto_share: []}]",
         "3:36: roles[0].auto_share: only the permissions of a system role can be given",
     ),
+    (
+        "element_safelist: [x, x, 'ü']",
+        "2:20: element_safelist[0]: unknown object `x`\n2:23: element_safelist[1]: `x` is given twice\n2:26: element_safelist[2]: `ü` must begin with a letter or digit and contain only letters, digits, `.`, `_`, `/` and `-`",
+    ),
     // Of later versions.
-    ("element_safelist: [x]", "2:19: element_safelist: `element_safelist` is not supported by this version"),
     ("separation_of_duties: {}", "2:23: separation_of_duties: `separation_of_duties` is not supported by this version"),
     ("emergency: [x]", "2:12: emergency: `emergency` is not supported by this version"),
 ];
@@ -304,7 +307,7 @@ fn a_file_needs_an_organization() {
         ),
         (
             "super_organization: globex\nelement_denylist: [x]",
-            "acme.yaml:1:1: a super-organization file is not supported by this version",
+            "acme.yaml:1:1: `organization` is missing\nacme.yaml:2:1: element_denylist: unknown key",
         ),
     ] {
         assert_eq!(problems(text), expected, "{text}");

@@ -5,6 +5,7 @@ mod errors;
 mod example;
 mod round_trip;
 mod schema;
+mod super_organization;
 
 use std::collections::{HashMap, HashSet};
 

@@ -382,6 +382,8 @@ fn organization(r: &mut Rng) -> Vec<Row> {
         edges.insert(row.key(), row);
     }
     rows.extend(edges.into_values());
+    let listed = some(r, &objects);
+    rows.extend(listed.into_iter().map(|element| Row::SafelistElement(SafelistElement { element })));
     for policy in unique(r, 4, id) {
         let Some(object) = r.choice(&objects).cloned() else { break };
         rows.push(Row::Policy(Policy {
