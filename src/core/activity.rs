@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::id::{Email, Id, OpaqueId};
 use super::limits::{MAX_ENTRY_BYTES, MAX_ENTRY_CHANGES};
-use super::model::{Group, Key, Row, ServiceAccount, Status, Target, User, UserKind, Value, Write};
+use super::model::{Key, Row, Status, Target, User, UserKind, Value, Write};
 use super::table::Table;
 
 /// SHA-256.
@@ -218,11 +218,7 @@ struct Sealer<'a> {
 
 impl Sealer<'_> {
     fn kept(&mut self, mut row: Row) -> Option<Kept> {
-        match &mut row {
-            Row::User(_) | Row::Credential(_) => {}
-            Row::Group(Group { groups, .. }) | Row::Service(ServiceAccount { groups, .. }) => groups.clear(),
-            _ => {}
-        }
+        take_groups(&mut row);
         match row {
             Row::User(user) => {
                 let (shell, person) = apart(user);

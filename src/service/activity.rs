@@ -43,7 +43,7 @@ impl ActivityService for Admin {
         let from = page.number(table.history())?.unwrap_or(u64::MAX);
         let asked = Asked { from, direction: Direction::Backward, size: page.size };
         let part = self.part(&table, asked, filter, readable).await?;
-        let next_page_token = page.from_number(table.history(), part.next);
+        let next_page_token = page.at_number(table.history(), part.next);
         Ok(Response::new(ListActivityResponse {
             entries: messages(&table, part),
             revision: Some(revision_of(&table)),

@@ -98,7 +98,7 @@ impl Page {
     }
 
     /// The token for going on from a place in a numbered list.
-    pub fn from_number(&self, history: &str, next: Option<u64>) -> String {
+    pub fn at_number(&self, history: &str, next: Option<u64>) -> String {
         next.map_or_else(String::new, |number| self.seal(history, &number.to_be_bytes()))
     }
 

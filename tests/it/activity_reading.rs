@@ -65,7 +65,7 @@ async fn m7_5_pages_and_filters_lose_and_repeat_nothing() {
     }
     let at = |ms: i64| Some(doorward::service::to_timestamp(ms));
     let none = pb::ActivityFilter::default;
-    let filters: [(pb::ActivityFilter, &dyn Fn(&pb::ActivityEntry) -> bool, usize); 9] = [
+    let filters: [(pb::ActivityFilter, Admits<'_>, usize); 9] = [
         (pb::ActivityFilter { caller: "platform:root".into(), ..none() }, &|_| true, 66),
         (pb::ActivityFilter { caller: "user:eve".into(), ..none() }, &|e| e.on_behalf_of == "user:eve", 30),
         (
@@ -127,6 +127,9 @@ async fn m7_5_pages_and_filters_lose_and_repeat_nothing() {
     };
     assert_eq!(why(world.admin.list_activity(by(root, unnamed)).await), "INVALID_REQUEST");
 }
+
+/// Whether an entry is one of those that a filter is to find.
+type Admits<'a> = &'a dyn Fn(&pb::ActivityEntry) -> bool;
 
 fn noted(summary: &str) -> Note {
     Note {
