@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 use super::draft::{Draft, Finished};
 use super::fault::{Fault, Violation};
 use super::id::{Id, OpaqueId};
-use super::model::{Key, Member, Row, Status, Write};
+use super::model::{Key, Member, Millis, Row, Status, Write};
+use super::separation;
 use super::table::Table;
 
 /// One intention.
@@ -101,7 +102,7 @@ pub struct Applied {
     pub effects: Vec<(Key, Effect)>,
 }
 
-/// Applies `changes` in order.
+/// Applies `changes` in order, whatever the time: that is for [`apply_at`].
 ///
 /// # Errors
 /// The first missing, existing or changed row, or all violations.
@@ -134,6 +135,16 @@ pub fn apply(table: &Table, changes: Vec<Change>) -> Result<Applied, ChangeError
         }
     }
     finish(table, draft)
+}
+
+/// As [`apply`], at a time: refuses what would break a separation constraint, now or later (rule 7.3).
+///
+/// # Errors
+/// As [`apply`]; every breach is a violation.
+pub fn apply_at(table: &Table, changes: Vec<Change>, now: Millis) -> Result<Applied, ChangeError> {
+    let applied = apply(table, changes)?;
+    let breaches = separation::judge(table, &applied.table, &applied.effects, now);
+    if breaches.is_empty() { Ok(applied) } else { Err(ChangeError::Violations(breaches)) }
 }
 
 fn finish(table: &Table, draft: Draft) -> Result<Applied, ChangeError> {

@@ -34,7 +34,15 @@ impl Draft {
             }
         }
         let alone = |k: &Key| {
-            matches!(k, Key::Assignment(..) | Key::Grant(..) | Key::Related(..) | Key::Policy(_) | Key::Credential(_))
+            matches!(
+                k,
+                Key::Assignment(..)
+                    | Key::Grant(..)
+                    | Key::Related(..)
+                    | Key::Policy(_)
+                    | Key::Credential(_)
+                    | Key::Separation(_)
+            )
         };
         if !doomed.iter().all(alone) {
             let edges: Vec<Key> =
@@ -48,6 +56,7 @@ impl Draft {
                 return;
             }
             self.cut_policies(&doomed);
+            self.cut_separations(&doomed);
         }
         // Policies before their objects.
         for key in doomed.iter().rev() {
@@ -322,6 +331,7 @@ impl Draft {
             }
             Key::Policy(id) => self.take_policy(id),
             Key::Credential(id) => self.take_credential(id),
+            Key::Separation(id) => self.take_separation(id),
         }
     }
 }

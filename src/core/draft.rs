@@ -70,6 +70,8 @@ pub(super) struct Dirty {
     pub(super) conditions: BTreeSet<u32>,
     /// Objects whose relations' roles may be others.
     pub(super) shares: bool,
+    /// Constraints, or what stands for their roles.
+    pub(super) separations: bool,
     /// Relations that groups came to have.
     pub(super) related: Vec<(Key, Relation, u32)>,
 }
@@ -163,6 +165,7 @@ impl Draft {
             Row::Related(row) => self.put_related(&key, row),
             Row::Policy(row) => self.put_policy(&key, row),
             Row::Credential(row) => self.put_credential(&key, row),
+            Row::Separation(row) => self.put_separation(&key, row),
         }
         self.touched.insert(key);
     }

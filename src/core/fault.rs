@@ -95,6 +95,9 @@ pub enum Fault {
     /// Rule 6.2: a condition that is there already would be wrong by what is declared now.
     #[error("its condition would be wrong: {0}")]
     ConditionBroken(Mistake),
+    /// Rule 7.3: who would hold too many roles of a constraint, and by which paths.
+    #[error("{0}")]
+    Separation(String),
     /// Rule 2.9: a group that is not to be used so.
     #[error("group `{group}` is not {flag}, so it cannot come to have the relation `{relation}`")]
     NotUsable {
@@ -130,6 +133,7 @@ impl Fault {
             Self::Condition(_) => "CONDITION",
             Self::ConditionBroken(_) => "CONDITION_BROKEN",
             Self::NotUsable { .. } => "GROUP_NOT_USABLE",
+            Self::Separation(_) => "SEPARATION_OF_DUTIES",
         }
     }
 
@@ -153,6 +157,7 @@ impl Fault {
             | Self::DefaultAccounts(_)
             | Self::InUse(_)
             | Self::NotUsable { .. }
+            | Self::Separation(_)
             | Self::ConditionBroken(_)
             | Self::NeverRemoved(_) => false,
         }

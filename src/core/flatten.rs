@@ -11,8 +11,8 @@ use super::pages::{Edit, EditRow};
 use super::presets::ORG_ADMIN;
 use super::set::Set;
 use super::table::{
-    AT_ORGANIZATION, AT_RECORDS, Bundle, DomainSlot, Edge, Holders, Holdings, PermissionRef, PrincipalFound, Shape,
-    Source, Table, TargetNo, Unpacked, edges_at, unpack,
+    AT_ORGANIZATION, AT_RECORDS, Apart, Bundle, DomainSlot, Edge, Holders, Holdings, PermissionRef, PrincipalFound,
+    Shape, Source, Table, TargetNo, Unpacked, edges_at, unpack,
 };
 
 impl Draft {
@@ -241,6 +241,7 @@ impl Draft {
             self.flatten_catalogue();
         }
         self.flatten_bundles();
+        self.flatten_separations();
         if self.dirty.domains {
             self.flatten_domains();
         }
@@ -325,6 +326,7 @@ impl Draft {
             }
         }
         if !changed.is_empty() {
+            self.dirty.separations |= !self.next.separations.is_empty();
             let set = |bundle: &Option<Arc<Bundle>>| bundle.as_ref().map(|b| b.set.clone()).unwrap_or_default();
             self.next.sets = self.next.bundles.iter().map(set).collect();
             let stale = |bundles: &[u32]| bundles.iter().any(|b| changed.contains(b));
@@ -412,14 +414,22 @@ impl Draft {
         }
         let bundles: Box<[u32]> = by_bundle.keys().copied().collect();
         let shape = self.shape(&bundles);
-        let holders = shape.classes.iter().map(|class| {
-            let of_class = || class.iter().filter_map(|b| by_bundle.get(b));
-            let always: Set = of_class().flat_map(|(always, _)| always.iter().copied()).collect();
-            let mut timed: Vec<Edge> = of_class().flat_map(|(_, timed)| timed.iter().copied()).collect();
+        let holders_of = |bundles: &[u32], counts: &dyn Fn(u32) -> bool| {
+            let counted = || bundles.iter().filter(|b| counts(**b)).filter_map(|b| by_bundle.get(b));
+            let always: Set = counted().flat_map(|(always, _)| always.iter().copied()).collect();
+            let mut timed: Vec<Edge> = counted().flat_map(|(_, timed)| timed.iter().copied()).collect();
             timed.sort_unstable();
             Holders { always, timed: timed.into() }
+        };
+        let holders = shape.classes.iter().map(|class| holders_of(class, &|_| true)).collect();
+        let denying = self.next.denying.as_ref().map(|denying| &denying.bundles);
+        let apart = denying.filter(|denying| bundles.iter().any(|b| denying.contains(*b))).map(|denying| {
+            let roles = bundles.iter().filter(|b| denying.contains(**b));
+            let roles = roles.map(|b| (*b, holders_of(&[*b], &|_| true))).collect();
+            let others = shape.classes.iter().map(|class| holders_of(class, &|b| !denying.contains(b))).collect();
+            Box::new(Apart { roles, others })
         });
-        let holdings = Holdings { holders: holders.collect(), edges: held, shape };
+        let holdings = Holdings { holders, edges: held, shape, apart };
         self.set_holdings(target, holdings);
     }
 

@@ -16,6 +16,10 @@ pub const MAX_HELD_AT_RECORD: usize = 10_000;
 pub const MAX_POLICIES: usize = 1_000;
 /// Members of one data-access policy.
 pub const MAX_POLICY_MEMBERS: usize = 1_000;
+/// Separation constraints of an organization.
+pub const MAX_SEPARATIONS: usize = 1_000;
+/// Roles of one separation constraint.
+pub const MAX_SEPARATED_ROLES: usize = 100;
 /// Credentials of one service account, those included that ended.
 pub const MAX_CREDENTIALS: usize = 100;
 /// E-mail domains of an organization, of a dynamic group or of the invite policy.

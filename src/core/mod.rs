@@ -13,6 +13,7 @@
 //! explain            what that walk said, and its proof
 //! condition          the language of data-access policies
 //! handing            who gives what to whom by a change: rule 3.7
+//! separation         who holds too many roles of a constraint: rules 7.3 and 4.5
 //! packed             principals' attributes, small and readable in place
 //! presets            the shipped catalogues and roles, as data
 //! ```
@@ -38,6 +39,7 @@ pub mod limits;
 pub mod model;
 pub mod pages;
 pub mod presets;
+pub mod separation;
 pub mod set;
 pub mod table;
 

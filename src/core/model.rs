@@ -658,6 +658,36 @@ pub struct Related {
     pub record: OpaqueId,
 }
 
+/// What becomes of a separation constraint that automatic membership breaks (rule 7.3).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Enforcement {
+    /// It is reported.
+    #[default]
+    #[n(0)]
+    Prevent,
+    /// It is reported, and its roles give nothing where too many of them are held (rule 4.5).
+    #[n(1)]
+    Deny,
+}
+
+/// Roles of which nobody may hold more than a number at overlapping scopes (rule 7.3).
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Separation {
+    /// Its id.
+    #[n(0)]
+    pub id: Id,
+    /// Which roles. Sorted, each once; more than `max`.
+    #[n(1)]
+    pub roles: Vec<Id>,
+    /// How many of them one principal may hold: at least one.
+    #[n(2)]
+    pub max: u32,
+    /// What becomes of it when broken.
+    #[n(3)]
+    pub enforcement: Enforcement,
+}
+
 /// A token by which a service account authenticates (rule 2.5). Of the token itself only its hash
 /// is kept. One that ended stays, so that it can be told when and by what.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -742,6 +772,9 @@ pub enum Row {
     /// A service account's credential.
     #[n(12)]
     Credential(#[n(0)] Credential),
+    /// A separation constraint.
+    #[n(14)]
+    Separation(#[n(0)] Separation),
 }
 
 /// Identifies a [`Row`]. The order of the variants is the order in which rows are loaded: what a
@@ -787,6 +820,9 @@ pub enum Key {
     /// A credential.
     #[n(12)]
     Credential(#[n(0)] Id),
+    /// A separation constraint.
+    #[n(14)]
+    Separation(#[n(0)] Id),
 }
 
 impl Row {
@@ -807,6 +843,7 @@ impl Row {
             Self::Related(r) => Key::Related(r.relation, r.member.clone(), r.object.clone(), r.record.clone()),
             Self::Policy(p) => Key::Policy(p.id.clone()),
             Self::Credential(c) => Key::Credential(c.id.clone()),
+            Self::Separation(s) => Key::Separation(s.id.clone()),
         }
     }
 }
@@ -843,6 +880,7 @@ impl Row {
             }
             Self::Service(s) => tidy(&mut s.groups),
             Self::Policy(p) => p.members.sort(),
+            Self::Separation(s) => s.roles.sort(),
             Self::Account(_)
             | Self::Object(_)
             | Self::Assignment(_)
@@ -947,6 +985,7 @@ impl Key {
             }
             Self::Policy(id) => format!("data-access policy `{id}`"),
             Self::Credential(id) => format!("credential `{id}`"),
+            Self::Separation(id) => format!("separation constraint `{id}`"),
         }
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::id::{Id, OpaqueId};
 use super::model::{
-    Assignment, Credential, Grant, Group, Key, Member, Object, Related, Role, Row, ServiceAccount, Settings, Status,
-    Target, User, UserKind, Visibility,
+    Assignment, Credential, Grant, Group, Key, Member, Object, Related, Role, Row, Separation, ServiceAccount,
+    Settings, Status, Target, User, UserKind, Visibility,
 };
 use super::packed::Far;
 use super::pages::{Pages, Position};
@@ -142,6 +142,7 @@ impl Table {
             }
             Key::Policy(id) => Some(Row::Policy(self.policy_slot(id)?.row.clone())),
             Key::Credential(id) => Some(Row::Credential(Credential::clone(self.credential(id.as_str())?))),
+            Key::Separation(id) => Some(Row::Separation(self.separation_row(id)?.clone())),
         }
     }
 
@@ -150,6 +151,17 @@ impl Table {
     pub fn policy_slot(&self, id: &Id) -> Option<&Arc<PolicySlot>> {
         let policies = &self.object_slot(self.policies.find(id.as_str())?.value)?.policies;
         policies.get(policies.binary_search_by(|p| p.row.id.cmp(id)).ok()?)
+    }
+
+    /// The separation constraint of that id.
+    #[must_use]
+    pub fn separation_row(&self, id: &Id) -> Option<&Separation> {
+        Some(&self.separations.get(id)?.row)
+    }
+
+    /// The separation constraints, by id.
+    pub fn separations(&self) -> impl Iterator<Item = &Separation> + '_ {
+        self.separations.values().map(|slot| &slot.row)
     }
 
     /// Every data-access policy, by object.
@@ -332,6 +344,7 @@ impl Table {
             .chain(self.edge_rows())
             .chain(self.policies().map(|p| Row::Policy(p.row.clone())))
             .chain(self.credentials.values().map(|c| Row::Credential(Credential::clone(c))))
+            .chain(self.separations().map(|s| Row::Separation(s.clone())))
     }
 
     /// The credential of that id.

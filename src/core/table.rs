@@ -25,8 +25,8 @@ use super::id::Pattern;
 use super::id::{Id, PermissionName};
 use super::limits;
 use super::model::{
-    Account, Credential, Group, GroupKind, Level, Object, Period, Permission, Policy, Relation, Role, Settings, Status,
-    UserKind,
+    Account, Credential, Group, GroupKind, Level, Object, Period, Permission, Policy, Relation, Role, Separation,
+    Settings, Status, UserKind,
 };
 use super::packed::Form;
 use super::pages::{Found, Pages};
@@ -83,6 +83,10 @@ pub struct Table {
     pub(super) form_slots: Vector<Form>,
     /// The number of the permission to invite (rule 4.9).
     pub(super) inviting: Option<u32>,
+    /// Rule 7.3: the constraints, by id.
+    pub(super) separations: OrdMap<Id, Arc<SeparationSlot>>,
+    /// Those that deny: none in most organizations, which then pay for nothing.
+    pub(super) denying: Option<Arc<Denying>>,
     /// By id.
     pub(super) credentials: OrdMap<Box<str>, Arc<Credential>>,
     /// By service account: the ids of its credentials, oldest first.
@@ -204,6 +208,28 @@ impl GroupSlot {
             below: None,
         }
     }
+}
+
+/// A separation constraint (rule 7.3) and its roles by number.
+#[derive(Clone)]
+pub struct SeparationSlot {
+    /// As in the file.
+    pub row: Separation,
+    /// The bundles of each of its roles.
+    pub(super) roles: Box<[Bundles]>,
+}
+
+/// The bundles that stand for one role.
+pub(super) type Bundles = Box<[u32]>;
+
+/// The separation constraints that deny (rule 4.5).
+#[derive(Default)]
+pub(super) struct Denying {
+    pub(super) constraints: Box<[Arc<SeparationSlot>]>,
+    /// The bundles of all their roles.
+    pub(super) bundles: Set,
+    /// The permissions that any of those contains.
+    pub(super) permissions: Set,
 }
 
 /// What is held as one: a role's permissions, or a pattern given directly.
@@ -435,6 +461,16 @@ pub struct Holdings {
     pub(super) shape: Arc<Shape>,
     /// By class, less one.
     pub(super) holders: Box<[Holders]>,
+    /// The same told apart by role, where a role is held here that a constraint denies (rule 7.3).
+    pub(super) apart: Option<Box<Apart>>,
+}
+
+/// Who holds what at a target, by roles of constraints that deny and by all else.
+pub(super) struct Apart {
+    /// By bundle, ascending: who holds such a role.
+    pub(super) roles: Box<[(u32, Holders)]>,
+    /// By class, less one: who holds its permissions by anything else.
+    pub(super) others: Box<[Holders]>,
 }
 
 /// Which permissions the roles held at a target put together: a function of the roles alone.
@@ -471,11 +507,34 @@ impl Holdings {
         let Some(holders) = usize::from(*class).checked_sub(1).and_then(|c| self.holders.get(c)) else {
             return false;
         };
-        groups.any(|g| holders.always.contains(g))
-            || !holders.timed.is_empty()
+        holders.hold(groups, now)
+    }
+
+    /// The same, of bundles that are not among the `void` ones.
+    pub(super) fn hold_apart(&self, permission: u32, groups: Groups<'_>, now: i64, void: impl Fn(u32) -> bool) -> bool {
+        let Some(apart) = &self.apart else { return self.hold(permission, groups, now) };
+        let class = self.shape.class_of.get(permission as usize);
+        let Some(class) = class.and_then(|class| usize::from(*class).checked_sub(1)) else { return false };
+        apart.others.get(class).is_some_and(|holders| holders.hold(groups, now))
+            || self.shape.bundles_with(permission).iter().any(|b| !void(*b) && self.hold_role(*b, groups, now))
+    }
+
+    /// Whether one of `groups` holds a role here now that a constraint denies.
+    pub(super) fn hold_role(&self, role: u32, groups: Groups<'_>, now: i64) -> bool {
+        let Some(apart) = &self.apart else { return false };
+        let found = apart.roles.binary_search_by_key(&role, |(bundle, _)| *bundle);
+        found.ok().and_then(|at| apart.roles.get(at)).is_some_and(|(_, holders)| holders.hold(groups, now))
+    }
+}
+
+impl Holders {
+    #[inline]
+    fn hold(&self, groups: Groups<'_>, now: i64) -> bool {
+        groups.any(|g| self.always.contains(g))
+            || !self.timed.is_empty()
                 && groups.any(|g| {
-                    let start = holders.timed.partition_point(|e| e.at < g);
-                    let mine = holders.timed.get(start..).unwrap_or(&[]);
+                    let start = self.timed.partition_point(|e| e.at < g);
+                    let mine = self.timed.get(start..).unwrap_or(&[]);
                     mine.iter().take_while(|e| e.at == g).any(|e| e.in_effect(now))
                 })
     }
@@ -526,6 +585,8 @@ impl Table {
             forms: OrdMap::new(),
             form_slots: Vector::new(),
             inviting: None,
+            separations: OrdMap::new(),
+            denying: None,
             credentials: OrdMap::new(),
             credentials_of: OrdMap::new(),
         }
@@ -658,6 +719,17 @@ impl Table {
         };
         let domain = if self.has_dynamic { self.domain_slots.get(found.value.domain as usize) } else { None };
         Groups { direct: Self::direct_of(found), system, dynamic: domain.map_or(&[], |slot| of_domain(slot)) }
+    }
+
+    /// Rule 3.6: the role that a user has by rule, and at which account; none: at the organization.
+    #[inline]
+    pub(super) fn by_rule(&self, found: &PrincipalFound<'_>) -> Option<(u32, Option<u32>)> {
+        let (rule, principal) = (self.by_rule.as_ref()?, &found.value);
+        if principal.kind.is_none() || principal.by_hand {
+            return None;
+        }
+        let home = principal.account == self.default_account;
+        Some(if home { (rule.default_account, None) } else { (rule.other_account, Some(principal.account)) })
     }
 
     #[inline]

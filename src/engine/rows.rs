@@ -96,6 +96,7 @@ fn kind(key: &Key) -> u8 {
         Key::Related(..) => 10,
         Key::Policy(_) => 11,
         Key::Credential(_) => 12,
+        Key::Separation(_) => 14,
     }
 }
 

@@ -322,7 +322,7 @@ impl Engine {
             _ => {}
         }
         let changes = plan(&before).map_err(WriteError::Plan)?;
-        let Applied { table, writes, effects } = change::apply(&before, changes)?;
+        let Applied { table, writes, effects } = change::apply_at(&before, changes, now)?;
         let after = Arc::new(table);
         let seen = if call.validate_only { &before } else { &after };
         let revision = Revision { history: Arc::clone(seen.history()), number: seen.revision() };

@@ -37,6 +37,7 @@ mod relation;
 mod report;
 mod request;
 mod role;
+mod separation;
 mod status;
 #[cfg(test)]
 mod tests;

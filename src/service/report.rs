@@ -31,15 +31,20 @@ pub fn entity(key: &Key) -> &'static str {
         Key::Related(..) => "relation",
         Key::Policy(_) => "policy",
         Key::Credential(_) => "credential",
+        Key::Separation(_) => "separation_constraint",
     }
 }
 
 fn id(table: &Table, key: &Key) -> String {
     match key {
         Key::Settings => table.id().to_string(),
-        Key::Account(id) | Key::Object(id) | Key::Role(id) | Key::Group(id) | Key::Policy(id) | Key::Credential(id) => {
-            id.to_string()
-        }
+        Key::Account(id)
+        | Key::Object(id)
+        | Key::Role(id)
+        | Key::Group(id)
+        | Key::Policy(id)
+        | Key::Credential(id)
+        | Key::Separation(id) => id.to_string(),
         Key::Permission(name) => name.to_string(),
         Key::User(id) | Key::Service(id) => id.to_string(),
         Key::Assignment(role, member, target) => format!("`{role}` to `{member}` at {target}"),
@@ -52,7 +57,9 @@ fn id(table: &Table, key: &Key) -> String {
 
 /// How many of `sorted` come before memberships in the order of the fields of `Row`.
 pub fn before_memberships<T>(sorted: &[T], key: impl Fn(&T) -> &Key) -> usize {
-    sorted.partition_point(|item| !matches!(key(item), Key::Policy(_) | Key::Related(..) | Key::Credential(_)))
+    sorted.partition_point(|item| {
+        !matches!(key(item), Key::Policy(_) | Key::Related(..) | Key::Credential(_) | Key::Separation(_))
+    })
 }
 
 /// A revision of the engine.
@@ -145,6 +152,11 @@ impl<'a> Report<'a> {
             }
             if let (Some(Row::Policy(old)), Some(Row::Policy(new))) = (&old, &new) {
                 removed.policy_members += old.members.len().saturating_sub(new.members.len()) as u64;
+            }
+            if let Some(Row::Separation(old)) = &old {
+                let left = if let Some(Row::Separation(new)) = &new { new.roles.as_slice() } else { &[] };
+                let cut = old.roles.iter().filter(|role| !left.contains(role));
+                removed.constraint_roles += cut.filter(|role| after.role_row(role).is_none()).count() as u64;
             }
             if *effect == Effect::Deleted && key != deleted {
                 match key {

@@ -1,4 +1,5 @@
-//! `RoleService`. Not done yet: role holders, separation of duties, emergency access.
+//! `RoleService`. Not done yet: role holders, emergency access. What is about separation of duties is in
+//! `separation`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -305,6 +306,48 @@ impl RoleService for Admin {
         })?;
         let plan = move |_: &Table| Ok(vec![Change::Delete { keys, etag }]);
         self.write(call, plan, |o| DeleteGrantsResponse { revision: o.revision() }).await
+    }
+
+    async fn create_separation_constraint(
+        &self,
+        request: Request<CreateSeparationConstraintRequest>,
+    ) -> Reply<CreateSeparationConstraintResponse> {
+        self.create_separation(request).await
+    }
+
+    async fn get_separation_constraint(
+        &self,
+        request: Request<GetSeparationConstraintRequest>,
+    ) -> Reply<GetSeparationConstraintResponse> {
+        self.find_separation(request).await
+    }
+
+    async fn list_separation_constraints(
+        &self,
+        request: Request<ListSeparationConstraintsRequest>,
+    ) -> Reply<ListSeparationConstraintsResponse> {
+        self.list_separations(request).await
+    }
+
+    async fn update_separation_constraint(
+        &self,
+        request: Request<UpdateSeparationConstraintRequest>,
+    ) -> Reply<UpdateSeparationConstraintResponse> {
+        self.update_separation(request).await
+    }
+
+    async fn delete_separation_constraint(
+        &self,
+        request: Request<DeleteSeparationConstraintRequest>,
+    ) -> Reply<DeleteSeparationConstraintResponse> {
+        self.delete_separation(request).await
+    }
+
+    async fn list_separation_violations(
+        &self,
+        request: Request<ListSeparationViolationsRequest>,
+    ) -> Reply<ListSeparationViolationsResponse> {
+        self.list_violations(request).await
     }
 }
 

@@ -279,6 +279,20 @@ fn samples(organization: &str) -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     dry!("RoleService/UpdateGrants" UpdateGrantsRequest { grant: Some(granted) });
     let permissions = vec!["tasks.read".to_owned()];
     dry!("RoleService/DeleteGrants" DeleteGrantsRequest { permissions: permissions, member: "user:ana" });
+    let pay = pb::SeparationConstraint {
+        id: "pay".into(),
+        roles: vec!["helper".into(), "organization-admin".into()],
+        max: 1,
+        ..Default::default()
+    };
+    let denying = pb::SeparationConstraint { enforcement: pb::SeparationEnforcement::Deny.into(), ..pay.clone() };
+    let other_pay = pb::SeparationConstraint { id: "other".into(), ..denying.clone() };
+    dry!("RoleService/CreateSeparationConstraint" CreateSeparationConstraintRequest { separation_constraint: Some(other_pay) });
+    read!("RoleService/GetSeparationConstraint" GetSeparationConstraintRequest { separation_constraint: "pay" });
+    read!("RoleService/ListSeparationConstraints" ListSeparationConstraintsRequest {});
+    dry!("RoleService/UpdateSeparationConstraint" UpdateSeparationConstraintRequest { separation_constraint: Some(denying) });
+    dry!("RoleService/DeleteSeparationConstraint" DeleteSeparationConstraintRequest { separation_constraint: "pay" });
+    read!("RoleService/ListSeparationViolations" ListSeparationViolationsRequest {});
     dry!("DataAccessService/CreatePolicy" CreatePolicyRequest { policy: Some(second_policy) });
     read!("DataAccessService/GetPolicy" GetPolicyRequest { policy: "all" });
     read!("DataAccessService/ListPolicies" ListPoliciesRequest {});
@@ -419,6 +433,18 @@ impl World {
             Some(pb::Assignment { role: "helper".into(), member: "user:ana".into(), ..Default::default() });
         let request = pb::CreateAssignmentRequest { organization: o(), assignment, ..Default::default() };
         roles.create_assignment(request).await.unwrap();
+        let pay = pb::SeparationConstraint {
+            id: "pay".into(),
+            roles: vec!["helper".into(), "organization-admin".into()],
+            max: 1,
+            ..Default::default()
+        };
+        let request = pb::CreateSeparationConstraintRequest {
+            organization: o(),
+            separation_constraint: Some(pay),
+            ..Default::default()
+        };
+        roles.create_separation_constraint(request).await.unwrap();
         self.grant("acme", "user:ana", &["tasks.read"], None).await;
         let policy = pb::DataAccessPolicy {
             id: "all".into(),

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use doorward::core::decision::{Reason, decide};
 use doorward::core::explain::{Explanation, Path, Said, Source, explain};
-use doorward::core::model::{Effect, Member, Row};
+use doorward::core::id::Id;
+use doorward::core::model::{Effect, Enforcement, Member, Row};
 use doorward::core::table::Table;
 use fastrand::Rng;
 
@@ -65,6 +66,15 @@ impl Facts {
     }
 }
 
+/// The role that a path leads to.
+fn role(path: &Path) -> Option<&Id> {
+    match &path.source {
+        Source::Assignment(row) | Source::ByRule(row) => Some(&row.role),
+        Source::AutoShare { role, .. } => Some(role),
+        Source::Grant(_) | Source::Relation(_) | Source::Policy(_) => None,
+    }
+}
+
 fn outcomes(explanation: &Explanation) -> Vec<PolicyOutcome> {
     let said = explanation.policies.iter().filter(|p| p.said != Said::Suspended);
     let outcome = |p: &doorward::core::explain::PolicySaid| PolicyOutcome {
@@ -82,7 +92,7 @@ fn outcomes(explanation: &Explanation) -> Vec<PolicyOutcome> {
 #[test]
 fn m4_11_an_explanation_is_the_decision_and_its_proof() {
     let mut seen: BTreeMap<(Reason, bool), usize> = BTreeMap::new();
-    let (mut suspended, mut misses) = (0, 0);
+    let (mut suspended, mut misses, mut separated) = (0, 0, 0);
     for seed in 0..worlds() {
         let mut rng = Rng::with_seed(seed ^ 0x4B11);
         let world = generate::world(&mut rng);
@@ -157,11 +167,25 @@ fn m4_11_an_explanation_is_the_decision_and_its_proof() {
                 let approves = matches!(decided, Reason::Allowed | Reason::Restricted);
                 assert!(decided == Reason::Restricted || e.approver_by.is_empty() != approves, "{}", context());
             }
+            let void = decided == Reason::SeparationOfDuties;
+            assert!(!void || !e.separated.is_empty() && !e.misses.is_empty(), "{}", context());
+            for (constraint, paths) in &e.separated {
+                let row = table.separation_row(constraint).unwrap();
+                assert!(row.enforcement == Enforcement::Deny && paths.len() > row.max as usize, "{}", context());
+                let roles: BTreeSet<&Id> = paths.iter().map(|path| role(path).unwrap()).collect();
+                assert_eq!(roles.len(), paths.len(), "{}", context());
+                assert!(roles.iter().all(|role| row.roles.contains(role)), "{}", context());
+                for path in paths {
+                    assert_eq!(path.members[0], principal, "{}", context());
+                    facts.check(path).unwrap_or_else(|wrong| panic!("{wrong}; {}", context()));
+                }
+            }
+            separated += e.separated.len();
             misses += usize::from(!e.misses.is_empty());
             *seen.entry((decided, !e.misses.is_empty())).or_default() += 1;
         }
     }
-    println!("{seen:?}, {suspended} suspended policies, {misses} with near misses");
-    assert!(suspended > 0 && misses > 0);
-    assert_eq!(seen.keys().map(|(reason, _)| reason).collect::<BTreeSet<_>>().len(), 12, "{seen:?}");
+    println!("{seen:?}, {suspended} suspended policies, {misses} with near misses, {separated} constraints");
+    assert!(suspended > 0 && misses > 0 && separated > 0);
+    assert_eq!(seen.keys().map(|(reason, _)| reason).collect::<BTreeSet<_>>().len(), 13, "{seen:?}");
 }

@@ -50,7 +50,7 @@ fn rows<'f>(file: &'f mut Value, key: &str) -> impl Iterator<Item = &'f mut Valu
     file.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten()
 }
 
-fn push(file: &mut Value, key: &str, row: Value) {
+pub(super) fn push(file: &mut Value, key: &str, row: Value) {
     match file.get_mut(key).and_then(Value::as_array_mut) {
         Some(rows) => rows.push(row),
         None => file[key] = json!([row]),

@@ -19,6 +19,7 @@ mod model;
 mod oracle;
 mod oracle_selftest;
 mod properties;
+mod separation;
 mod stories;
 mod support;
 mod visibility;

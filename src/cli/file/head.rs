@@ -40,7 +40,7 @@ pub(super) const FIRST: [&str; 9] = [
     "permissions",
 ];
 /// Sections whose content this version does not understand.
-const UNSUPPORTED: [&str; 3] = ["element_safelist", "separation_of_duties", "emergency"];
+const UNSUPPORTED: [&str; 2] = ["element_safelist", "emergency"];
 
 #[derive(Clone, Copy)]
 enum Mode {
@@ -82,6 +82,7 @@ impl Reader {
         self.objects(&mut head);
         self.roles(&mut head);
         self.policies(&mut head);
+        self.separations(&mut head);
         for key in UNSUPPORTED {
             unsupported(&mut head, key, &mut self.out);
         }

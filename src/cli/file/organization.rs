@@ -75,6 +75,7 @@ pub(super) enum Section {
     Grants,
     Relations,
     DataAccess,
+    Separation,
 }
 
 impl Section {
@@ -92,6 +93,7 @@ impl Section {
             Self::Grants => "grants",
             Self::Relations => "relations",
             Self::DataAccess => "data_access",
+            Self::Separation => "separation_of_duties",
         }
     }
 

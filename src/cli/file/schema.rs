@@ -70,7 +70,12 @@ pub fn schema_organization() -> String {
             "condition": text(),
         }))),
         "element_safelist": unsupported(),
-        "separation_of_duties": unsupported(),
+        "separation_of_duties": list(&object(&["id", "roles", "max"], &json!({
+            "id": id(),
+            "roles": set(&id()),
+            "max": { "type": "integer", "minimum": 1 },
+            "enforce": one_of(&["prevent", "deny"]),
+        }))),
         "emergency": unsupported(),
     });
     document("Doorward organization file", &["organization"], &properties)

@@ -9,11 +9,12 @@ use std::fmt::Write as _;
 
 use crate::core::id::{Domain, Id, Pattern};
 use crate::core::model::{
-    Account, Assignment, DEFAULT_ACCOUNT, FieldType, Grant, Group, GroupKind, InvitePolicy, Level, Member, Object,
-    Period, Permission, Policy, Preset, PrivateTo, Related, Role, RoleKind, Row, ServiceAccount, Settings, Status,
-    Target, User, UserKind, Value, Visibility,
+    Account, Assignment, DEFAULT_ACCOUNT, Enforcement, FieldType, Grant, Group, GroupKind, InvitePolicy, Level, Member,
+    Object, Period, Permission, Policy, Preset, PrivateTo, Related, Role, RoleKind, Row, Separation, ServiceAccount,
+    Settings, Status, Target, User, UserKind, Value, Visibility,
 };
 
+use super::duties::ENFORCEMENTS;
 use super::flow::{Flow, flow_list, section};
 use super::head::{AUDIENCES, LEVELS, OBJECT_KINDS, PRESETS, parse_domain};
 use super::people::STATUSES;
@@ -46,6 +47,7 @@ struct Writer<'r> {
     grants: Vec<&'r Grant>,
     relations: Vec<&'r Related>,
     policies: Vec<&'r Policy>,
+    separations: Vec<&'r Separation>,
     members: BTreeMap<&'r Id, Vec<String>>,
     internal: HashSet<&'r Domain>,
     home: Option<&'r Id>,
@@ -82,6 +84,7 @@ impl<'r> Writer<'r> {
                 Row::Grant(grant) => w.grants.push(grant),
                 Row::Related(related) => w.relations.push(related),
                 Row::Policy(policy) => w.policies.push(policy),
+                Row::Separation(separation) => w.separations.push(separation),
                 // Files do not speak of credentials.
                 Row::Credential(_) => {}
             }
@@ -97,6 +100,7 @@ impl<'r> Writer<'r> {
         w.grants.sort_by_key(|g| (&g.member, &g.target, &g.period, &g.permission));
         w.relations.sort_by_key(|r| (&r.object, &r.record, r.relation, &r.member));
         w.policies.sort_by_key(|p| &p.id);
+        w.separations.sort_by_key(|s| &s.id);
         for members in w.members.values_mut() {
             members.sort_unstable();
         }
@@ -135,6 +139,7 @@ impl<'r> Writer<'r> {
         section(&mut out, "grants", self.grants.chunk_by(same).filter_map(grant));
         section(&mut out, "relations", self.relations.iter().map(|r| relation(r)));
         section(&mut out, "data_access", self.policies.iter().map(|p| policy(p)));
+        section(&mut out, "separation_of_duties", self.separations.iter().map(|s| separation(s)));
         out
     }
 
@@ -371,6 +376,18 @@ fn policy(policy: &Policy) -> String {
     flow.list("members", members.iter().map(Member::to_string));
     if let Some(condition) = condition {
         flow.text("condition", condition);
+    }
+    flow.end()
+}
+
+fn separation(separation: &Separation) -> String {
+    let Separation { id, roles, max, enforcement } = separation;
+    let mut flow = Flow::default();
+    flow.text("id", id);
+    flow.list("roles", roles);
+    flow.put("max", max.to_string());
+    if *enforcement != Enforcement::default() {
+        flow.put("enforce", word(&ENFORCEMENTS, enforcement));
     }
     flow.end()
 }

@@ -56,6 +56,8 @@ pub(super) enum Lack {
     Narrow,
     /// Rule 2.9: the group's flag is off.
     Unusable(Relation),
+    /// Rule 4.5: a separation constraint voids it here; which of those that deny.
+    Void(u32),
 }
 
 /// What was found, and whether all was looked at.
@@ -156,6 +158,7 @@ impl Proof<'_, '_> {
         if level_of(target) < asked.level {
             lacks.push(Lack::Narrow);
         }
+        lacks.extend(self.void(edge.bundle));
         let (bundle, place) = (edge.bundle, Place::At(target));
         Some(Held { group, bundle, relation: None, by_rule: false, place, edge, pattern: Some(pattern), lacks })
     }
@@ -203,6 +206,7 @@ impl Proof<'_, '_> {
                 lacks.extend((!here).then_some(Lack::Elsewhere));
                 lacks.extend((level > Level::Object).then_some(Lack::Narrow));
                 lacks.extend(relation.and_then(|r| self.unusable(group, r)));
+                lacks.extend(self.void(bundle));
                 let pattern = self.covering(bundle, permission);
                 let place = Place::Record(id.clone());
                 held.push(Held { group, bundle, relation, by_rule: false, place, edge, pattern, lacks });
@@ -243,6 +247,12 @@ impl Proof<'_, '_> {
             return Vec::new();
         }
         vec![if edge.from > now { Lack::NotYet(edge.from) } else { Lack::Expired(edge.until) }]
+    }
+
+    fn void(&self, bundle: u32) -> Option<Lack> {
+        let denying = self.walk.table.denying.as_ref()?;
+        let mut voids = self.broken.iter().filter(|n| denying.constraint(**n).is_some_and(|c| c.names(bundle)));
+        voids.next().map(|n| Lack::Void(*n))
     }
 
     pub(super) fn unusable(&self, group: Option<u32>, relation: Relation) -> Option<Lack> {

@@ -298,6 +298,7 @@ fn differences(key: &Key, effect: Effect, old: Option<&Row>, new: Option<&Row>) 
         (Key::Related(..), ..) => asks.push(&["relations.report"]),
         (Key::Policy(_), ..) => asks.push(&["data_access.manage"]),
         (Key::Credential(_), ..) => asks.push(&["credentials.manage"]),
+        (Key::Separation(_), ..) => asks.push(&["separation_of_duties.manage"]),
     }
     asks
 }

@@ -98,7 +98,9 @@ impl Place {
     pub fn of_row(table: &Table, key: &Key) -> Option<Self> {
         let row = table.row(key)?;
         Some(match &row {
-            Row::Settings(_) | Row::Account(_) | Row::Permission(_) | Row::Group(_) => Self::default(),
+            Row::Settings(_) | Row::Account(_) | Row::Permission(_) | Row::Group(_) | Row::Separation(_) => {
+                Self::default()
+            }
             Row::Object(object) => Self::object(&object.id),
             Row::Role(role) => Self::of_role(role),
             Row::User(user) => Self::account(&user.account),

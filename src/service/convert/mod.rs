@@ -10,4 +10,5 @@ pub mod principal;
 pub mod relation;
 pub mod role;
 pub mod row;
+pub mod separation;
 pub mod value;

@@ -2,13 +2,13 @@
 
 use crate::core::id::Id;
 use crate::core::model::{
-    Account, Assignment, Grant, Group, Member, Object, Permission, Policy, Related, Role, Row, Settings,
+    Account, Assignment, Grant, Group, Member, Object, Permission, Policy, Related, Role, Row, Separation, Settings,
 };
 
 use super::super::fields::Fields;
 use super::super::proto::{self, row::Kind};
 use super::principal::{ServiceDraft, UserDraft, service, to_service, to_user, user};
-use super::{data_access, group, organization, relation, role};
+use super::{data_access, group, organization, relation, role, separation};
 
 /// A row as it came, before what it leaves open is known.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub enum Staged {
     Policy(Policy),
     /// A relation to a record.
     Related(Related),
+    /// A separation constraint.
+    Separation(Separation),
 }
 
 /// One row.
@@ -67,8 +69,8 @@ pub fn row(f: &mut Fields, message: proto::Row) -> Option<Staged> {
         Some(Kind::Policy(m)) => f.within("policy", |f| data_access::policy(f, m)).map(Staged::Policy),
         Some(Kind::Relation(m)) => f.within("relation", |f| relation::related(f, m)).map(Staged::Related),
         Some(Kind::SafelistElement(_)) => unsupported(f, "safelist_element", "element lists are"),
-        Some(Kind::SeparationConstraint(_)) => {
-            unsupported(f, "separation_constraint", "separation-of-duties constraints are")
+        Some(Kind::SeparationConstraint(m)) => {
+            f.within("separation_constraint", |f| separation::constraint(f, m)).map(Staged::Separation)
         }
         Some(Kind::EmergencyRule(_)) => unsupported(f, "emergency_rule", "emergency access is"),
         Some(Kind::EmergencyActivation(_)) => {
@@ -104,6 +106,7 @@ pub fn to_row(organization: &Id, row: Row) -> Option<proto::Row> {
         Row::Grant(grant) => Kind::Grant(role::to_grant(&grant)),
         Row::Related(related) => Kind::Relation(relation::to_related(&related)),
         Row::Policy(policy) => Kind::Policy(data_access::to_policy(&policy)),
+        Row::Separation(row) => Kind::SeparationConstraint(separation::to_constraint(&row)),
         Row::Credential(_) => return None,
     };
     Some(proto::Row { kind: Some(kind) })

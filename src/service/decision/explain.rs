@@ -65,6 +65,7 @@ pub fn explanation(of: &Explanation, question: &Question<'_>) -> ExplainResponse
         approver_by,
         policies,
         misses,
+        separated,
         truncated,
     } = of;
     let decided = outcome(*reason);
@@ -80,14 +81,15 @@ pub fn explanation(of: &Explanation, question: &Question<'_>) -> ExplainResponse
         paths_truncated: *truncated,
         policies: policies.iter().map(to_policy).collect(),
         near_misses: misses.iter().map(to_miss).collect(),
-        broken_constraints: Vec::new(),
+        broken_constraints: separated.iter().map(|(constraint, _)| constraint.to_string()).collect(),
         shown_by: shown_by.iter().map(to_path).collect(),
         approver_by: approver_by.iter().map(to_path).collect(),
     };
     ExplainResponse { summary: words::summary(of, question, &reply), ..reply }
 }
 
-fn to_path(path: &Path) -> AccessPath {
+/// A path as a message.
+pub fn to_path(path: &Path) -> AccessPath {
     let Path { members, source, pattern } = path;
     let source = match source {
         Source::Assignment(assignment) => Held::Assignment(role::to_assignment(assignment)),

@@ -7,6 +7,7 @@ mod filter;
 mod lists;
 mod policies;
 mod relations;
+mod separation;
 mod writes;
 
 use std::sync::Arc;

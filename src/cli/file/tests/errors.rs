@@ -262,9 +262,13 @@ const CASES: &[(&str, &str)] = &[
         "preset: integration\nroles: [{id: org, permissions: [], auto_share: []}]",
         "3:36: roles[0].auto_share: only the permissions of a system role can be given",
     ),
+    ("separation_of_duties: {}", "2:23: separation_of_duties: expected a list, found a mapping"),
+    (
+        "separation_of_duties: [{}, {id: a, roles: [x, x], max: '1', enforce: no, n: 1}, {id: a, roles: [], max: 1}]",
+        "2:24: separation_of_duties[0]: `id`, `roles` and `max` are missing",
+    ),
     // Of later versions.
     ("element_safelist: [x]", "2:19: element_safelist: `element_safelist` is not supported by this version"),
-    ("separation_of_duties: {}", "2:23: separation_of_duties: `separation_of_duties` is not supported by this version"),
     ("emergency: [x]", "2:12: emergency: `emergency` is not supported by this version"),
 ];
 

@@ -392,6 +392,10 @@ fn organization(r: &mut Rng) -> Vec<Row> {
             condition: r.bool().then(|| text(r)),
         }));
     }
+    for separation in unique(r, 3, id) {
+        let (max, enforcement) = (r.u32(..9), pick(r, &[Enforcement::Prevent, Enforcement::Deny]));
+        rows.push(Row::Separation(Separation { id: separation, roles: some(r, &roles), max, enforcement }));
+    }
     rows.sort_by_cached_key(Row::key);
     rows
 }
