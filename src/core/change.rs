@@ -107,7 +107,11 @@ pub struct Applied {
 /// # Errors
 /// The first missing, existing or changed row, or all violations.
 pub fn apply(table: &Table, changes: Vec<Change>) -> Result<Applied, ChangeError> {
-    let mut draft = Draft::new(table);
+    applied(table, changes, Millis::MIN)
+}
+
+fn applied(table: &Table, changes: Vec<Change>, now: Millis) -> Result<Applied, ChangeError> {
+    let mut draft = Draft { now, ..Draft::new(table) };
     for change in changes {
         match change {
             Change::Create(row) => {
@@ -142,7 +146,7 @@ pub fn apply(table: &Table, changes: Vec<Change>) -> Result<Applied, ChangeError
 /// # Errors
 /// As [`apply`]; every breach is a violation.
 pub fn apply_at(table: &Table, changes: Vec<Change>, now: Millis) -> Result<Applied, ChangeError> {
-    let applied = apply(table, changes)?;
+    let applied = applied(table, changes, now)?;
     let breaches = separation::judge(table, &applied.table, &applied.effects, now);
     if breaches.is_empty() { Ok(applied) } else { Err(ChangeError::Violations(breaches)) }
 }
@@ -274,8 +278,8 @@ fn change_groups(draft: &mut super::draft::PrincipalDraft, group: u32, add: bool
 /// Makes the organization equal to `rows`: what is not among them is deleted first, then what is
 /// new or different is put, in the order of the kinds.
 fn replace(table: &Table, draft: &mut Draft, rows: Vec<Row>, deactivate_missing: bool) {
-    // Files do not speak of credentials.
-    let covered = table.rows().filter(|row| !matches!(row, Row::Credential(_)));
+    // Files do not speak of credentials, nor of activations.
+    let covered = table.rows().filter(|row| !matches!(row, Row::Credential(_) | Row::Activation(_)));
     let mut old: HashMap<Key, Row> = covered.map(|row| (row.key(), row)).collect();
     let mut new: BTreeMap<Key, Row> = BTreeMap::new();
     for row in rows {

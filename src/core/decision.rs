@@ -348,6 +348,22 @@ impl<'a> Walk<'a> {
         if listed { Ok(()) } else { Err(Reason::ElementNotListed) }
     }
 
+    /// The principal, unless rules 4.1 to 4.4 refuse it.
+    pub(super) fn found(&self) -> Option<PrincipalFound<'a>> {
+        self.principal.ok()
+    }
+
+    /// Makes the question one about the same principal that holds this, and of which this is held at the
+    /// record.
+    pub(super) fn hold(&mut self, near: &'a [u8], at_record: &'a [u8]) {
+        if let Ok(found) = &mut self.principal {
+            found.near = near;
+        }
+        if let Some(record) = &mut self.record {
+            record.edges = at_record;
+        }
+    }
+
     /// What rules 4.1 to 4.4 say, if they refuse: whatever is asked, it is denied.
     #[must_use]
     pub fn refused(&self) -> Option<Reason> {

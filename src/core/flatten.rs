@@ -86,7 +86,7 @@ impl Draft {
                     missing.extend(faults.map(|fault| (Key::Role(row.id.clone()), fault)));
                 }
                 Some(Source::Grant(pattern)) if self.known(pattern).is_err() => unused.push((number, pattern.clone())),
-                Some(Source::Grant(_)) | None => {}
+                Some(Source::Grant(_) | Source::Activation(_)) | None => {}
             }
         }
         if !unused.is_empty() {
@@ -289,7 +289,9 @@ impl Draft {
     }
 
     fn flatten_bundles(&mut self) {
-        let dirty = std::mem::take(&mut self.dirty.bundles);
+        let mut dirty = std::mem::take(&mut self.dirty.bundles);
+        let activated = dirty.iter().filter_map(|role| self.next.activated.get(role).copied());
+        dirty.extend(activated.collect::<Vec<_>>());
         if dirty.is_empty() {
             return;
         }
@@ -297,12 +299,8 @@ impl Draft {
         let mut changed: BTreeSet<u32> = BTreeSet::new();
         for number in dirty {
             let Some(bundle) = self.next.bundle(number).cloned() else { continue };
-            let patterns = match &bundle.source {
-                Source::Role { row, .. } => row.permissions.as_slice(),
-                Source::Grant(pattern) => std::slice::from_ref(pattern),
-            };
             let mut numbers: Vec<u32> = Vec::new();
-            for pattern in patterns {
+            for pattern in self.next.patterns(&bundle) {
                 match pattern.coverage() {
                     Coverage::All => numbers.extend(names.iter().map(|(_, n)| *n)),
                     Coverage::Prefix(prefix) => {

@@ -13,6 +13,7 @@
 //! explain            what that walk said, and its proof
 //! condition          the language of data-access policies
 //! handing            who gives what to whom by a change: rule 3.7
+//! emergency          roles that users activate for themselves: rule 7.4
 //! separation         who holds too many roles of a constraint: rules 7.3 and 4.5
 //! packed             principals' attributes, small and readable in place
 //! presets            the shipped catalogues and roles, as data
@@ -31,6 +32,7 @@ mod visible;
 pub mod change;
 pub mod condition;
 pub mod decision;
+pub mod emergency;
 pub mod explain;
 pub mod filter;
 pub mod handing;

@@ -72,7 +72,7 @@ impl Table {
     pub fn role_row(&self, id: &Id) -> Option<&Role> {
         match &self.bundle(self.roles.find(id.as_str())?.value)?.source {
             Source::Role { row, .. } => Some(row),
-            Source::Grant(_) => None,
+            Source::Grant(_) | Source::Activation(_) => None,
         }
     }
 
@@ -143,6 +143,8 @@ impl Table {
             Key::Policy(id) => Some(Row::Policy(self.policy_slot(id)?.row.clone())),
             Key::Credential(id) => Some(Row::Credential(Credential::clone(self.credential(id.as_str())?))),
             Key::Separation(id) => Some(Row::Separation(self.separation_row(id)?.clone())),
+            Key::Emergency(role, target) => Some(Row::Emergency(self.emergency(role, target)?.clone())),
+            Key::Activation(id) => Some(Row::Activation(self.activation(id)?.clone())),
         }
     }
 
@@ -243,6 +245,8 @@ impl Table {
             Source::Grant(permission) => {
                 Row::Grant(Grant { permission: permission.clone(), member, target, period: edge.period() })
             }
+            // Of these the activation is the row.
+            Source::Activation(_) => return None,
         })
     }
 
@@ -345,6 +349,8 @@ impl Table {
             .chain(self.policies().map(|p| Row::Policy(p.row.clone())))
             .chain(self.credentials.values().map(|c| Row::Credential(Credential::clone(c))))
             .chain(self.separations().map(|s| Row::Separation(s.clone())))
+            .chain(self.emergencies().map(|e| Row::Emergency(e.clone())))
+            .chain(self.activations().map(|a| Row::Activation(a.clone())))
     }
 
     /// The credential of that id.

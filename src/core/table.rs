@@ -25,8 +25,8 @@ use super::id::Pattern;
 use super::id::{Id, PermissionName};
 use super::limits;
 use super::model::{
-    Account, Credential, Group, GroupKind, Level, Object, Period, Permission, Policy, Relation, Role, Separation,
-    Settings, Status, UserKind,
+    Account, Activation, Credential, EmergencyRule, Group, GroupKind, Level, Object, Period, Permission, Policy,
+    Relation, Role, Separation, Settings, Status, Target, UserKind,
 };
 use super::packed::Form;
 use super::pages::{Found, Pages};
@@ -87,6 +87,12 @@ pub struct Table {
     pub(super) separations: OrdMap<Id, Arc<SeparationSlot>>,
     /// Those that deny: none in most organizations, which then pay for nothing.
     pub(super) denying: Option<Arc<Denying>>,
+    /// Rule 7.4: by role and target.
+    pub(super) emergencies: OrdMap<(Id, Target), Arc<EmergencyRule>>,
+    /// By id.
+    pub(super) activations: OrdMap<Id, Arc<Activation>>,
+    /// By a role's number: the bundle of its activations.
+    pub(super) activated: OrdMap<u32, u32>,
     /// By id.
     pub(super) credentials: OrdMap<Box<str>, Arc<Credential>>,
     /// By service account: the ids of its credentials, oldest first.
@@ -257,6 +263,8 @@ pub enum Source {
     },
     /// A pattern given directly.
     Grant(Pattern),
+    /// The role of that number, activated in an emergency (rule 7.4).
+    Activation(u32),
 }
 
 /// What an e-mail domain means here.
@@ -587,6 +595,9 @@ impl Table {
             inviting: None,
             separations: OrdMap::new(),
             denying: None,
+            emergencies: OrdMap::new(),
+            activations: OrdMap::new(),
+            activated: OrdMap::new(),
             credentials: OrdMap::new(),
             credentials_of: OrdMap::new(),
         }
@@ -682,6 +693,27 @@ impl Table {
 
     pub(super) fn group_slot(&self, number: u32) -> Option<&Arc<GroupSlot>> {
         self.group_slots.get(number as usize)?.as_ref()
+    }
+
+    /// What a bundle consists of.
+    pub(super) fn patterns<'a>(&'a self, bundle: &'a Bundle) -> &'a [Pattern] {
+        match &bundle.source {
+            Source::Grant(pattern) => std::slice::from_ref(pattern),
+            Source::Role { row, .. } => &row.permissions,
+            Source::Activation(_) => self.role_of(bundle).map_or(&[], |role| &role.permissions),
+        }
+    }
+
+    /// The role that a bundle is or stands for.
+    pub(super) fn role_of<'a>(&'a self, bundle: &'a Bundle) -> Option<&'a Role> {
+        match &bundle.source {
+            Source::Role { row, .. } => Some(row),
+            Source::Activation(role) => match &self.bundle(*role)?.source {
+                Source::Role { row, .. } => Some(row),
+                Source::Grant(_) | Source::Activation(_) => None,
+            },
+            Source::Grant(_) => None,
+        }
     }
 
     pub(super) fn bundle(&self, number: u32) -> Option<&Arc<Bundle>> {

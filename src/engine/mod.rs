@@ -12,6 +12,7 @@ mod credentials;
 mod rows;
 mod token;
 mod tokens;
+mod uses;
 mod write;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,6 +33,7 @@ pub use credentials::{Bearer, Shut};
 pub use rows::{Birth, Logged};
 pub use token::{Malformed, Token};
 pub use tokens::{TokenHash, TokenRow};
+pub use uses::Use;
 pub use write::{Call, Create, Guard, Outcome, WriteError, Written};
 
 use write::Head;
@@ -242,6 +244,7 @@ impl Engine {
         let now = self.clock.now();
         self.with_table(organization, at_least, |table| {
             let reason = decision::decide(table, question, now).map_err(ReadError::Problems)?;
+            self.note_use(table, question, now, reason);
             Ok(answer(Decided { reason, revision: table.revision() }, table))
         })?
     }

@@ -97,6 +97,8 @@ fn kind(key: &Key) -> u8 {
         Key::Policy(_) => 11,
         Key::Credential(_) => 12,
         Key::Separation(_) => 14,
+        Key::Emergency(..) => 15,
+        Key::Activation(_) => 16,
     }
 }
 

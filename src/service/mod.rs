@@ -26,6 +26,7 @@ mod convert;
 mod credential;
 mod data_access;
 mod decision;
+mod emergency;
 mod fields;
 mod group;
 mod mask;

@@ -32,6 +32,8 @@ pub fn entity(key: &Key) -> &'static str {
         Key::Policy(_) => "policy",
         Key::Credential(_) => "credential",
         Key::Separation(_) => "separation_constraint",
+        Key::Emergency(..) => "emergency_rule",
+        Key::Activation(_) => "emergency_activation",
     }
 }
 
@@ -44,7 +46,9 @@ fn id(table: &Table, key: &Key) -> String {
         | Key::Group(id)
         | Key::Policy(id)
         | Key::Credential(id)
-        | Key::Separation(id) => id.to_string(),
+        | Key::Separation(id)
+        | Key::Activation(id) => id.to_string(),
+        Key::Emergency(role, target) => format!("`{role}` at {target}"),
         Key::Permission(name) => name.to_string(),
         Key::User(id) | Key::Service(id) => id.to_string(),
         Key::Assignment(role, member, target) => format!("`{role}` to `{member}` at {target}"),
@@ -58,7 +62,15 @@ fn id(table: &Table, key: &Key) -> String {
 /// How many of `sorted` come before memberships in the order of the fields of `Row`.
 pub fn before_memberships<T>(sorted: &[T], key: impl Fn(&T) -> &Key) -> usize {
     sorted.partition_point(|item| {
-        !matches!(key(item), Key::Policy(_) | Key::Related(..) | Key::Credential(_) | Key::Separation(_))
+        !matches!(
+            key(item),
+            Key::Policy(_)
+                | Key::Related(..)
+                | Key::Credential(_)
+                | Key::Separation(_)
+                | Key::Emergency(..)
+                | Key::Activation(_)
+        )
     })
 }
 
@@ -165,11 +177,24 @@ impl<'a> Report<'a> {
                     Key::Related(..) => removed.relations += 1,
                     Key::Policy(_) => removed.policies += 1,
                     Key::Role(_) => removed.roles += 1,
+                    Key::Emergency(..) => removed.emergency_rules += 1,
                     _ => {}
                 }
             }
         }
         removed
+    }
+
+    /// How many activations end by it (rule 7.4).
+    pub fn activations_ended(self) -> u64 {
+        let Outcome { before, after, effects, revision: _ } = self.0;
+        let ended = |key: &Key| match (before.row(key), after.row(key)) {
+            (Some(Row::Activation(old)), Some(Row::Activation(new))) => {
+                old.ended_at.is_none() && new.ended_at.is_some()
+            }
+            _ => false,
+        };
+        effects.iter().filter(|(key, _)| ended(key)).count() as u64
     }
 
     /// What the change of e-mail domains does, one for each domain added or removed (rule 2.6).

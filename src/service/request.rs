@@ -258,7 +258,12 @@ writes! {
         DeleteGrantsRequest "DeleteGrants" at |m| target(m.target.as_ref()),
         CreateSeparationConstraintRequest "CreateSeparationConstraint",
         UpdateSeparationConstraintRequest "UpdateSeparationConstraint",
-        DeleteSeparationConstraintRequest "DeleteSeparationConstraint",;
+        DeleteSeparationConstraintRequest "DeleteSeparationConstraint",
+        CreateEmergencyRuleRequest "CreateEmergencyRule",
+        UpdateEmergencyRuleRequest "UpdateEmergencyRule",
+        DeleteEmergencyRuleRequest "DeleteEmergencyRule",
+        ActivateEmergencyAccessRequest "ActivateEmergencyAccess",
+        EndEmergencyAccessRequest "EndEmergencyAccess",;
     "DataAccessService":
         CreatePolicyRequest "CreatePolicy" at |m| Touched::Object(of(m.policy.as_ref(), |p| &p.object)),
         UpdatePolicyRequest "UpdatePolicy" at |m| Touched::Policy(of(m.policy.as_ref(), |p| &p.id)),
@@ -310,7 +315,10 @@ reads! {
         ListGrantsRequest "ListGrants" at |m| target(m.target.as_ref()),
         GetSeparationConstraintRequest "GetSeparationConstraint",
         ListSeparationConstraintsRequest "ListSeparationConstraints",
-        ListSeparationViolationsRequest "ListSeparationViolations",;
+        ListSeparationViolationsRequest "ListSeparationViolations",
+        GetEmergencyRuleRequest "GetEmergencyRule",
+        ListEmergencyRulesRequest "ListEmergencyRules",
+        ListEmergencyActivationsRequest "ListEmergencyActivations",;
     "DataAccessService":
         GetPolicyRequest "GetPolicy" at |m| Touched::Policy(m.policy.clone()),
         ListPoliciesRequest "ListPolicies" at |m| Touched::Object(m.object.clone()),;
@@ -345,5 +353,6 @@ lists! {
     ListCatalogPermissionsRequest ListUsersRequest ListUserGroupsRequest ListGroupsRequest
     ListMembersRequest ListRolesRequest ListAssignmentsRequest ListGrantsRequest
     ListPoliciesRequest ListRelationsRequest ListServiceAccountsRequest ListCredentialsRequest
-    ListSeparationConstraintsRequest ListSeparationViolationsRequest
+    ListSeparationConstraintsRequest ListSeparationViolationsRequest ListEmergencyRulesRequest
+    ListEmergencyActivationsRequest
 }

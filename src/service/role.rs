@@ -1,5 +1,5 @@
-//! `RoleService`. Not done yet: role holders, emergency access. What is about separation of duties is in
-//! `separation`.
+//! `RoleService`. Not done yet: role holders. What is about separation of duties and emergency access is
+//! in `separation` and `emergency`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -348,6 +348,59 @@ impl RoleService for Admin {
         request: Request<ListSeparationViolationsRequest>,
     ) -> Reply<ListSeparationViolationsResponse> {
         self.list_violations(request).await
+    }
+
+    async fn create_emergency_rule(
+        &self,
+        request: Request<CreateEmergencyRuleRequest>,
+    ) -> Reply<CreateEmergencyRuleResponse> {
+        self.create_emergency(request).await
+    }
+
+    async fn get_emergency_rule(&self, request: Request<GetEmergencyRuleRequest>) -> Reply<GetEmergencyRuleResponse> {
+        self.find_emergency(request).await
+    }
+
+    async fn list_emergency_rules(
+        &self,
+        request: Request<ListEmergencyRulesRequest>,
+    ) -> Reply<ListEmergencyRulesResponse> {
+        self.list_emergencies(request).await
+    }
+
+    async fn update_emergency_rule(
+        &self,
+        request: Request<UpdateEmergencyRuleRequest>,
+    ) -> Reply<UpdateEmergencyRuleResponse> {
+        self.update_emergency(request).await
+    }
+
+    async fn delete_emergency_rule(
+        &self,
+        request: Request<DeleteEmergencyRuleRequest>,
+    ) -> Reply<DeleteEmergencyRuleResponse> {
+        self.delete_emergency(request).await
+    }
+
+    async fn activate_emergency_access(
+        &self,
+        request: Request<ActivateEmergencyAccessRequest>,
+    ) -> Reply<ActivateEmergencyAccessResponse> {
+        self.activate(request).await
+    }
+
+    async fn end_emergency_access(
+        &self,
+        request: Request<EndEmergencyAccessRequest>,
+    ) -> Reply<EndEmergencyAccessResponse> {
+        self.end_activation(request).await
+    }
+
+    async fn list_emergency_activations(
+        &self,
+        request: Request<ListEmergencyActivationsRequest>,
+    ) -> Reply<ListEmergencyActivationsResponse> {
+        self.list_activations(request).await
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) const FIRST: [&str; 9] = [
     "permissions",
 ];
 /// Sections whose content this version does not understand.
-const UNSUPPORTED: [&str; 2] = ["element_safelist", "emergency"];
+const UNSUPPORTED: [&str; 1] = ["element_safelist"];
 
 #[derive(Clone, Copy)]
 enum Mode {
@@ -83,6 +83,7 @@ impl Reader {
         self.roles(&mut head);
         self.policies(&mut head);
         self.separations(&mut head);
+        self.emergencies(&mut head);
         for key in UNSUPPORTED {
             unsupported(&mut head, key, &mut self.out);
         }

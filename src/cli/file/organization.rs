@@ -76,6 +76,7 @@ pub(super) enum Section {
     Relations,
     DataAccess,
     Separation,
+    Emergency,
 }
 
 impl Section {
@@ -94,6 +95,7 @@ impl Section {
             Self::Relations => "relations",
             Self::DataAccess => "data_access",
             Self::Separation => "separation_of_duties",
+            Self::Emergency => "emergency",
         }
     }
 

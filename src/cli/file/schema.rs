@@ -76,7 +76,7 @@ pub fn schema_organization() -> String {
             "max": { "type": "integer", "minimum": 1 },
             "enforce": one_of(&["prevent", "deny"]),
         }))),
-        "emergency": unsupported(),
+        "emergency": list(&emergency()),
     });
     document("Doorward organization file", &["organization"], &properties)
 }
@@ -215,11 +215,32 @@ fn edge(what: &str, schema: &Value) -> Value {
             properties.insert("by_hand".to_owned(), flag());
         }
     }
-    if let Some(edge) = edge.as_object_mut() {
-        edge.insert("dependentRequired".to_owned(), json!({ "record": ["object"] }));
-        edge.insert("not".to_owned(), json!({ "required": ["account", "object"] }));
-    }
+    one_target(&mut edge);
     edge
+}
+
+/// A role may be activated by users at a target.
+fn emergency() -> Value {
+    let mut rule = object(
+        &["role", "users", "max_duration"],
+        &json!({
+            "role": id(),
+            "users": set(&opaque()),
+            "max_duration": text(),
+            "account": id(),
+            "object": id(),
+            "record": opaque(),
+        }),
+    );
+    one_target(&mut rule);
+    rule
+}
+
+fn one_target(entry: &mut Value) {
+    if let Some(entry) = entry.as_object_mut() {
+        entry.insert("dependentRequired".to_owned(), json!({ "record": ["object"] }));
+        entry.insert("not".to_owned(), json!({ "required": ["account", "object"] }));
+    }
 }
 
 fn object(required: &[&str], properties: &Value) -> Value {

@@ -9,9 +9,9 @@ use std::fmt::Write as _;
 
 use crate::core::id::{Domain, Id, Pattern};
 use crate::core::model::{
-    Account, Assignment, DEFAULT_ACCOUNT, Enforcement, FieldType, Grant, Group, GroupKind, InvitePolicy, Level, Member,
-    Object, Period, Permission, Policy, Preset, PrivateTo, Related, Role, RoleKind, Row, Separation, ServiceAccount,
-    Settings, Status, Target, User, UserKind, Value, Visibility,
+    Account, Assignment, DEFAULT_ACCOUNT, EmergencyRule, Enforcement, FieldType, Grant, Group, GroupKind, InvitePolicy,
+    Level, Member, Object, Period, Permission, Policy, Preset, PrivateTo, Related, Role, RoleKind, Row, Separation,
+    ServiceAccount, Settings, Status, Target, User, UserKind, Value, Visibility,
 };
 
 use super::duties::ENFORCEMENTS;
@@ -48,6 +48,7 @@ struct Writer<'r> {
     relations: Vec<&'r Related>,
     policies: Vec<&'r Policy>,
     separations: Vec<&'r Separation>,
+    emergencies: Vec<&'r EmergencyRule>,
     members: BTreeMap<&'r Id, Vec<String>>,
     internal: HashSet<&'r Domain>,
     home: Option<&'r Id>,
@@ -85,8 +86,9 @@ impl<'r> Writer<'r> {
                 Row::Related(related) => w.relations.push(related),
                 Row::Policy(policy) => w.policies.push(policy),
                 Row::Separation(separation) => w.separations.push(separation),
-                // Files do not speak of credentials.
-                Row::Credential(_) => {}
+                Row::Emergency(rule) => w.emergencies.push(rule),
+                // Files do not speak of credentials, nor of activations.
+                Row::Credential(_) | Row::Activation(_) => {}
             }
         }
         w.accounts.sort_by_key(|a| &a.id);
@@ -101,6 +103,7 @@ impl<'r> Writer<'r> {
         w.relations.sort_by_key(|r| (&r.object, &r.record, r.relation, &r.member));
         w.policies.sort_by_key(|p| &p.id);
         w.separations.sort_by_key(|s| &s.id);
+        w.emergencies.sort_by_key(|e| (&e.role, &e.target));
         for members in w.members.values_mut() {
             members.sort_unstable();
         }
@@ -140,6 +143,7 @@ impl<'r> Writer<'r> {
         section(&mut out, "relations", self.relations.iter().map(|r| relation(r)));
         section(&mut out, "data_access", self.policies.iter().map(|p| policy(p)));
         section(&mut out, "separation_of_duties", self.separations.iter().map(|s| separation(s)));
+        section(&mut out, "emergency", self.emergencies.iter().map(|e| emergency(e)));
         out
     }
 
@@ -392,6 +396,16 @@ fn separation(separation: &Separation) -> String {
     flow.end()
 }
 
+fn emergency(rule: &EmergencyRule) -> String {
+    let EmergencyRule { role, target, users, max_duration_ms } = rule;
+    let mut flow = Flow::default();
+    flow.text("role", role);
+    place(target, &mut flow);
+    flow.list("users", users);
+    flow.put("max_duration", duration_text(*max_duration_ms));
+    flow.end()
+}
+
 fn assignment(assignment: &Assignment) -> String {
     let mut flow = Flow::default();
     flow.text("role", &assignment.role);
@@ -410,6 +424,15 @@ fn grant(grants: &[&Grant]) -> Option<String> {
 
 fn edge(member: &Member, target: &Target, period: Period, flow: &mut Flow) {
     flow.text("member", member.to_string());
+    place(target, flow);
+    for (key, bound) in [("starts_at", period.starts_at), ("expires_at", period.expires_at)] {
+        if let Some(ms) = bound {
+            flow.put(key, timestamp_text(ms));
+        }
+    }
+}
+
+fn place(target: &Target, flow: &mut Flow) {
     match target {
         Target::Organization => {}
         Target::Account(id) => flow.text("account", id),
@@ -417,11 +440,6 @@ fn edge(member: &Member, target: &Target, period: Period, flow: &mut Flow) {
         Target::Record(object, record) => {
             flow.text("object", object);
             flow.text("record", record);
-        }
-    }
-    for (key, bound) in [("starts_at", period.starts_at), ("expires_at", period.expires_at)] {
-        if let Some(ms) = bound {
-            flow.put(key, timestamp_text(ms));
         }
     }
 }

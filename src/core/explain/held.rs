@@ -286,10 +286,7 @@ impl Proof<'_, '_> {
     pub(super) fn covering(&self, bundle: u32, permission: u32) -> Option<Pattern> {
         let table = self.walk.table;
         let bundle = table.bundle(bundle).filter(|b| b.set.contains(permission))?;
-        let patterns = match &bundle.source {
-            table::Source::Role { row, .. } => row.permissions.as_slice(),
-            table::Source::Grant(pattern) => std::slice::from_ref(pattern),
-        };
+        let patterns = table.patterns(bundle);
         let name = table.permission_slot(permission)?.row.name.as_str();
         let closeness = |pattern: &&Pattern| match pattern.coverage() {
             Coverage::One(one) => (table.permission(one)?.number == permission).then_some(usize::MAX),
@@ -321,6 +318,11 @@ impl Proof<'_, '_> {
             }
             table::Source::Grant(pattern) => {
                 Source::Grant(Grant { permission: pattern.clone(), member, target, period })
+            }
+            table::Source::Activation(_) => {
+                let role = &table.role_of(table.bundle(held.bundle)?)?.id;
+                let Member::User(user) = &member else { return None };
+                Source::Activation(table.activated(user, role, &target)?.clone())
             }
         })
     }

@@ -28,7 +28,7 @@ pub(super) mod ways;
 
 use super::decision::{Problems, Question, Reason, Walk, decide, split_principal};
 use super::id::{Id, OpaqueId, Pattern, PermissionName};
-use super::model::{Assignment, Effect, Grant, Level, Member, Millis, Related};
+use super::model::{Activation, Assignment, Effect, Grant, Level, Member, Millis, Related};
 use super::presets::ORGANIZATION_ADMIN;
 use super::table::{PermissionRef, PrincipalFound, Table};
 
@@ -101,6 +101,8 @@ pub enum Source {
         /// By which relation.
         relation: Related,
     },
+    /// A role activated in an emergency (rule 7.4).
+    Activation(Activation),
     /// A relation as such.
     Relation(Related),
     /// A data-access policy.

@@ -208,10 +208,7 @@ impl<'t> Roles<'t> {
     }
 
     fn role(&self, number: u32) -> Option<&Role> {
-        match &self.table.bundle(number)?.source {
-            table::Source::Role { row, .. } => Some(row),
-            table::Source::Grant(_) => None,
-        }
+        self.table.role_of(self.table.bundle(number)?)
     }
 
     fn find_groups(&mut self) {
@@ -378,6 +375,11 @@ impl<'t> Roles<'t> {
         if let (Some(relation), Target::Record(object, record)) = (held.relation, &target) {
             let (object, record) = (object.clone(), record.clone());
             return Some(Source::AutoShare { role, relation: Related { relation, member, object, record } });
+        }
+        if let (Some(table::Source::Activation(_)), Member::User(user)) =
+            (table.bundle(held.bundle).map(|b| &b.source), &member)
+        {
+            return table.activated(user, &role, &target).cloned().map(Source::Activation);
         }
         let (period, by_hand) = (held.edge.period(), held.edge.by_hand);
         let assignment = Assignment { role, member, target, period, by_hand };

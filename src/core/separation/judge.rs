@@ -122,6 +122,12 @@ impl Edges {
                         edges.fresh.shared.extend(fresh.map(|relation| (role.value, *relation)));
                     }
                 }
+                (None, Some(Row::Activation(new))) if !new.rehearsal => {
+                    let role = after.roles.find(new.role.as_str()).map(|f| f.value);
+                    if let Some(bundle) = role.and_then(|role| after.activated.get(&role)) {
+                        edges.assign(after, *bundle, &Member::User(new.user), &new.target);
+                    }
+                }
                 _ => {}
             }
         }
@@ -281,6 +287,7 @@ fn told(path: &Path) -> String {
             role,
             format!("on record `{}` of object `{}`, as its {}", relation.record, relation.object, relation.relation),
         ),
+        Source::Activation(a) => (&a.role, format!("at {}, activated in an emergency", a.target)),
         Source::Grant(_) | Source::Relation(_) | Source::Policy(_) => return String::new(),
     };
     let members: Vec<String> = path.members.iter().map(|m| format!("`{m}`")).collect();

@@ -125,6 +125,15 @@ impl Draft {
             return;
         }
         let before = self.next.denying.take();
+        let next = &self.next;
+        let bundles_of =
+            |role: u32| -> Bundles { std::iter::once(role).chain(next.activated.get(&role).copied()).collect() };
+        let slots = next.separations.iter().map(|(id, slot)| {
+            let roles = slot.roles.iter().filter_map(|bundles| Some(bundles_of(*bundles.first()?))).collect();
+            (id.clone(), Arc::new(SeparationSlot { roles, row: slot.row.clone() }))
+        });
+        let slots = slots.collect();
+        self.next.separations = slots;
         let denies = |slot: &&Arc<SeparationSlot>| slot.row.enforcement == Enforcement::Deny;
         let constraints: Box<[_]> = self.next.separations.values().filter(denies).cloned().collect();
         let bundles: BTreeSet<u32> =

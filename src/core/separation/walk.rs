@@ -3,7 +3,7 @@
 //! that have such a constraint.
 
 use crate::core::decision::{FoundRecord, Walk};
-use crate::core::model::Level;
+use crate::core::model::{Level, Target};
 use crate::core::table::{
     AT_ORGANIZATION, PrincipalFound, SeparationSlot, Table, TargetNo, Unpacked, at_account, at_object, edges_at, unpack,
 };
@@ -96,6 +96,16 @@ impl<'a> Walk<'a> {
             let target = account.map_or(AT_ORGANIZATION, at_account);
             self.targets_of(record).contains(&Some(target)) && test(bundle, target)
         })
+    }
+
+    /// Whether a target is one that the question is about.
+    pub(in crate::core) fn reaches(&self, target: &Target) -> bool {
+        let record = self.record.as_ref();
+        if let Target::Record(object, id) = target {
+            let asked = self.object.zip(record).map(|((_, slot), record)| (&slot.row.id, record.record.id));
+            return asked == Some((object, id.as_str()));
+        }
+        self.targets_of(record).iter().flatten().any(|t| self.table.target_of(*t).as_ref() == Some(target))
     }
 
     /// The targets that a question is about, the record itself aside.

@@ -101,6 +101,8 @@ impl Place {
             Row::Settings(_) | Row::Account(_) | Row::Permission(_) | Row::Group(_) | Row::Separation(_) => {
                 Self::default()
             }
+            Row::Emergency(rule) => Self::of_target(&rule.target),
+            Row::Activation(activation) => Self::of_target(&activation.target),
             Row::Object(object) => Self::object(&object.id),
             Row::Role(role) => Self::of_role(role),
             Row::User(user) => Self::account(&user.account),

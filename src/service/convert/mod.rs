@@ -3,6 +3,7 @@
 
 pub mod credential;
 pub mod data_access;
+pub mod emergency;
 pub mod group;
 pub mod organization;
 pub mod place;

@@ -2,13 +2,14 @@
 
 use crate::core::id::Id;
 use crate::core::model::{
-    Account, Assignment, Grant, Group, Member, Object, Permission, Policy, Related, Role, Row, Separation, Settings,
+    Account, Assignment, EmergencyRule, Grant, Group, Member, Object, Permission, Policy, Related, Role, Row,
+    Separation, Settings,
 };
 
 use super::super::fields::Fields;
 use super::super::proto::{self, row::Kind};
 use super::principal::{ServiceDraft, UserDraft, service, to_service, to_user, user};
-use super::{data_access, group, organization, relation, role, separation};
+use super::{data_access, emergency, group, organization, relation, role, separation};
 
 /// A row as it came, before what it leaves open is known.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub enum Staged {
     Related(Related),
     /// A separation constraint.
     Separation(Separation),
+    /// A rule of emergency access.
+    Emergency(EmergencyRule),
 }
 
 /// One row.
@@ -72,7 +75,7 @@ pub fn row(f: &mut Fields, message: proto::Row) -> Option<Staged> {
         Some(Kind::SeparationConstraint(m)) => {
             f.within("separation_constraint", |f| separation::constraint(f, m)).map(Staged::Separation)
         }
-        Some(Kind::EmergencyRule(_)) => unsupported(f, "emergency_rule", "emergency access is"),
+        Some(Kind::EmergencyRule(m)) => f.within("emergency_rule", |f| emergency::rule(f, m)).map(Staged::Emergency),
         Some(Kind::EmergencyActivation(_)) => {
             f.refuse("emergency_activation", "is watched only, never applied");
             None
@@ -107,6 +110,8 @@ pub fn to_row(organization: &Id, row: Row) -> Option<proto::Row> {
         Row::Related(related) => Kind::Relation(relation::to_related(&related)),
         Row::Policy(policy) => Kind::Policy(data_access::to_policy(&policy)),
         Row::Separation(row) => Kind::SeparationConstraint(separation::to_constraint(&row)),
+        Row::Emergency(rule) => Kind::EmergencyRule(emergency::to_rule(&rule)),
+        Row::Activation(activation) => Kind::EmergencyActivation(emergency::to_activation(&activation)),
         Row::Credential(_) => return None,
     };
     Some(proto::Row { kind: Some(kind) })

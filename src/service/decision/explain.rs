@@ -8,7 +8,7 @@ use crate::core::table::Table;
 use crate::engine::ReadError;
 
 use super::super::convert::relation::to_related;
-use super::super::convert::{place, role};
+use super::super::convert::{emergency, place, role};
 use super::super::fields::Fields;
 use super::super::proto::access_path::Source as Held;
 use super::super::proto::{
@@ -103,6 +103,7 @@ pub fn to_path(path: &Path) -> AccessPath {
         Source::AutoShare { role, relation } => {
             Held::AutoShare(AutoShare { role: role.to_string(), relation: Some(to_related(relation)) })
         }
+        Source::Activation(activation) => Held::EmergencyActivation(emergency::to_activation(activation)),
         Source::Relation(relation) => Held::Relation(to_related(relation)),
         Source::Policy(id) => Held::Policy(id.to_string()),
     };

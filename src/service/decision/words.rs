@@ -137,7 +137,9 @@ pub fn source(path: &AccessPath) -> String {
         }
         Some(Source::Relation(relation)) => related(relation),
         Some(Source::Policy(id)) => format!("policy `{id}`"),
-        Some(Source::EmergencyActivation(a)) => format!("emergency access by role `{}`", a.role),
+        Some(Source::EmergencyActivation(a)) => {
+            format!("role `{}` at {}, activated in an emergency", a.role, target(a.target.as_ref()))
+        }
     }
 }
 

@@ -187,6 +187,7 @@ fn fold(fields: &mut Fields, organization: Option<&Id>, staged: Vec<Staged>) -> 
             Staged::Grants(grants) => rows.extend(grants.into_iter().map(Row::Grant)),
             Staged::Policy(policy) => rows.push(Row::Policy(policy)),
             Staged::Separation(separation) => rows.push(Row::Separation(separation)),
+            Staged::Emergency(rule) => rows.push(Row::Emergency(rule)),
             Staged::Related(related) => rows.push(Row::Related(related)),
             Staged::Membership(group, member) => memberships.entry(member).or_default().push(group),
             Staged::Group(_) | Staged::User(_) | Staged::Service(_) => members.push(row),

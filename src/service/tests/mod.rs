@@ -2,6 +2,7 @@
 
 mod apply;
 mod decisions;
+mod emergency;
 mod explain;
 mod filter;
 mod lists;

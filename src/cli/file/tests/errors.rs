@@ -265,11 +265,11 @@ const CASES: &[(&str, &str)] = &[
     ("separation_of_duties: {}", "2:23: separation_of_duties: expected a list, found a mapping"),
     (
         "separation_of_duties: [{}, {id: a, roles: [x, x], max: '1', enforce: no, n: 1}, {id: a, roles: [], max: 1}]",
-        "2:24: separation_of_duties[0]: `id`, `roles` and `max` are missing",
+        "2:24: separation_of_duties[0]: `id` is missing\n2:24: separation_of_duties[0]: `roles` is missing\n2:24: separation_of_duties[0]: `max` is missing\n2:44: separation_of_duties[1].roles[0]: unknown role `x`\n2:47: separation_of_duties[1].roles[1]: `x` is given twice\n2:56: separation_of_duties[1].max: expected a whole number that is not negative\n2:70: separation_of_duties[1].enforce: `no` is none of `prevent`, `deny`\n2:74: separation_of_duties[1].n: unknown key\n2:86: separation_of_duties[2].id: separation constraint `a` is already given in line 2",
     ),
+    ("emergency: [x]", "2:13: emergency[0]: expected a mapping, found text"),
     // Of later versions.
     ("element_safelist: [x]", "2:19: element_safelist: `element_safelist` is not supported by this version"),
-    ("emergency: [x]", "2:12: emergency: `emergency` is not supported by this version"),
 ];
 
 fn problems(text: &str) -> String {
