@@ -11,6 +11,7 @@
 mod arrows;
 mod callers;
 mod cli;
+mod emergency;
 mod engine;
 mod explain;
 mod explain_properties;

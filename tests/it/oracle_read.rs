@@ -63,6 +63,26 @@ impl Oracle {
     }
 }
 
+impl Oracle {
+    /// 7.4: activations give their role where and while they last, rehearsals nothing. They are in no file.
+    pub fn activated(mut self, file: &Value, activations: &[Value]) -> Oracle {
+        let roles = role_permissions(file);
+        for row in activations.iter().filter(|row| row["rehearsal"] != true) {
+            let role = text(row, "role");
+            let ends = [&row["expires_at_ms"], &row["ended_at_ms"]].into_iter().filter_map(Value::as_i64).min();
+            self.sources.push(Source {
+                member: format!("user:{}", text(row, "user")),
+                patterns: roles[&role].clone(),
+                role: Some(role),
+                target: target(row),
+                starts_at_ms: row["starts_at_ms"].as_i64(),
+                expires_at_ms: ends,
+            });
+        }
+        self
+    }
+}
+
 /// 1.2: one account is the default one; a file without accounts has `main`.
 fn accounts(file: &Value) -> (BTreeSet<String>, String) {
     let listed = list(file, "accounts");

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use doorward::core::change::Change;
 use doorward::core::decision::{Reason, Walk};
+use doorward::core::emergency::used;
 use doorward::core::filter::filter;
 use doorward::core::model::{Key, Write};
 use doorward::core::table::Table;
@@ -15,7 +16,7 @@ use fastrand::Rng;
 
 use crate::generate;
 use crate::oracle::{Answer, Oracle};
-use crate::support::{Sent, answer, applied, blank, question, record, rows, sent, table};
+use crate::support::{Sent, activated, answer, applied, blank, question, record, rows, sent, table};
 
 /// Organizations and questions each; more with `DOORWARD_PROPERTY_ORGANIZATIONS`, as `.ci/run` has it.
 fn organizations() -> u64 {
@@ -237,18 +238,30 @@ fn grown(file: &serde_json::Value) -> Table {
 #[test]
 fn m6_what_is_visible_is_what_the_oracle_sees() {
     let mut seen: BTreeMap<Answer, usize> = BTreeMap::new();
-    let mut total = 0;
+    let (mut total, mut uses) = (0, 0);
     for seed in 0..worlds() {
         let mut rng = Rng::with_seed(seed ^ 0x6666);
         let world = generate::world(&mut rng);
-        let oracle = Oracle::with_conditions(&world.file, &world.conditions);
+        let without = Oracle::with_conditions(&world.file, &world.conditions);
+        let oracle = Oracle::with_conditions(&world.file, &world.conditions).activated(&world.file, &world.activations);
         let tables = [("at once", table(&world.file)), ("grown", grown(&world.file))];
+        let tables = tables.map(|(how, table)| (how, activated(&table, &world)));
         for _ in 0..WORLD_QUESTIONS {
             let q = generate::world_question(&mut rng, &world);
             let expected = oracle.authorize(&q);
             for (how, table) in &tables {
                 let got = answer(table, &q);
-                assert!(got == expected, "seed {seed}, {how}: {got:?}, not {expected:?}: {q:#?}\n{:#}", world.file);
+                let wrong = || format!("{q:#?}\n{:#}\n{:#?}", world.file, world.activations);
+                assert!(got == expected, "seed {seed}, {how}: {got:?}, not {expected:?}: {}", wrong());
+                // Rule 7.4: an allow by an activation alone is known as such.
+                let sent = sent(&q);
+                let use_of = used(table, &question(&q, &sent), q.now_ms);
+                let alone = expected == Answer::Allow && without.authorize(&q) != Answer::Allow;
+                assert_eq!(use_of.is_some(), alone, "seed {seed}, {how}: {}", wrong());
+                let own =
+                    use_of.is_none_or(|a| format!("user:{}", a.user) == q.principal || a.user.as_str() == q.principal);
+                assert!(own, "seed {seed}, {how}: {}", wrong());
+                uses += usize::from(alone);
             }
             *seen.entry(expected).or_default() += 1;
             total += 1;
@@ -262,8 +275,9 @@ fn m6_what_is_visible_is_what_the_oracle_sees() {
         let loaded = Table::load(tables[0].1.id().clone(), "h".into(), 9, 1, exported.clone()).unwrap();
         assert!(changes(&loaded).is_empty(), "seed {seed}");
     }
-    println!("{total} questions: {seen:?}");
-    for reason in ["NOT_VISIBLE", "RESTRICTED", "NOT_APPROVER"] {
+    println!("{total} questions: {seen:?}, {uses} uses of activations");
+    assert!(uses * 100 >= total, "uses are rarer than 1%");
+    for reason in ["NOT_VISIBLE", "RESTRICTED", "NOT_APPROVER", "SEPARATION_OF_DUTIES"] {
         let n = seen.get(&Answer::Deny(reason)).copied().unwrap_or(0);
         assert!(n * 100 >= total, "{reason} is rarer than 1%: {n} of {total}");
     }
@@ -275,8 +289,8 @@ fn m6_5_a_filter_gives_exactly_the_records_that_are_allowed() {
     for seed in 0..worlds() {
         let mut rng = Rng::with_seed(seed ^ 0x6565);
         let world = generate::world(&mut rng);
-        let oracle = Oracle::with_conditions(&world.file, &world.conditions);
-        let table = table(&world.file);
+        let oracle = Oracle::with_conditions(&world.file, &world.conditions).activated(&world.file, &world.activations);
+        let table = activated(&table(&world.file), &world);
         for _ in 0..WORLD_QUESTIONS / 20 {
             let q = generate::filter_question(&mut rng, &world);
             let attributes: Vec<Sent> = q.records.iter().map(|r| Sent::of(&r.attributes)).collect();
