@@ -19,8 +19,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::clock::{Clock, SystemClock};
 use crate::config::ServeArgs;
-use crate::core::change::{Change, ChangeError, apply};
+use crate::core::change::{Change, ChangeError, apply_at};
 use crate::core::table::Table;
 use crate::server;
 
@@ -168,7 +169,7 @@ fn organization(text: &str, name: String) -> Result<(OrganizationFile, Table), C
     let file = OrganizationFile::parse(text, &name, Known::of)?;
     let blank = Table::blank(file.organization.clone(), "offline".into(), 0);
     let rows = file.rows.clone();
-    match apply(&blank, vec![Change::Replace { rows, deactivate_missing: false }]) {
+    match apply_at(&blank, vec![Change::Replace { rows, deactivate_missing: false }], SystemClock.now()) {
         Ok(applied) => Ok((file, applied.table)),
         Err(ChangeError::Violations(violations)) => {
             let errors = violations.into_iter().map(|v| {

@@ -337,6 +337,8 @@ fn account_of(row: &Row, before: &Table, after: &Table) -> Option<Id> {
         }
         Row::Assignment(assignment) => of_target(&assignment.target),
         Row::Grant(grant) => of_target(&grant.target),
+        Row::Emergency(rule) => of_target(&rule.target),
+        Row::Activation(activation) => of_target(&activation.target),
         Row::Settings(_)
         | Row::Account(_)
         | Row::Permission(_)
@@ -345,6 +347,7 @@ fn account_of(row: &Row, before: &Table, after: &Table) -> Option<Id> {
         | Row::Group(_)
         | Row::Related(_)
         | Row::SafelistElement(_)
+        | Row::Separation(_)
         | Row::Policy(_) => None,
     }
 }

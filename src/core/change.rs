@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 use super::draft::{Draft, Finished};
 use super::fault::{Fault, Violation};
 use super::id::{Id, OpaqueId};
-use super::model::{Key, Member, Row, Status, Write};
+use super::model::{Key, Member, Millis, Row, Status, Write};
+use super::separation;
 use super::table::Table;
 
 /// One intention.
@@ -101,12 +102,16 @@ pub struct Applied {
     pub effects: Vec<(Key, Effect)>,
 }
 
-/// Applies `changes` in order.
+/// Applies `changes` in order, whatever the time: that is for [`apply_at`].
 ///
 /// # Errors
 /// The first missing, existing or changed row, or all violations.
 pub fn apply(table: &Table, changes: Vec<Change>) -> Result<Applied, ChangeError> {
-    let mut draft = Draft::new(table);
+    applied(table, changes, Millis::MIN)
+}
+
+fn applied(table: &Table, changes: Vec<Change>, now: Millis) -> Result<Applied, ChangeError> {
+    let mut draft = Draft { now, ..Draft::new(table) };
     for change in changes {
         match change {
             Change::Create(row) => {
@@ -134,6 +139,16 @@ pub fn apply(table: &Table, changes: Vec<Change>) -> Result<Applied, ChangeError
         }
     }
     finish(table, draft)
+}
+
+/// As [`apply`], at a time: refuses what would break a separation constraint, now or later (rule 7.3).
+///
+/// # Errors
+/// As [`apply`]; every breach is a violation.
+pub fn apply_at(table: &Table, changes: Vec<Change>, now: Millis) -> Result<Applied, ChangeError> {
+    let applied = applied(table, changes, now)?;
+    let breaches = separation::judge(table, &applied.table, &applied.effects, now);
+    if breaches.is_empty() { Ok(applied) } else { Err(ChangeError::Violations(breaches)) }
 }
 
 fn finish(table: &Table, draft: Draft) -> Result<Applied, ChangeError> {
@@ -263,8 +278,8 @@ fn change_groups(draft: &mut super::draft::PrincipalDraft, group: u32, add: bool
 /// Makes the organization equal to `rows`: what is not among them is deleted first, then what is
 /// new or different is put, in the order of the kinds.
 fn replace(table: &Table, draft: &mut Draft, rows: Vec<Row>, deactivate_missing: bool) {
-    // Files do not speak of credentials.
-    let covered = table.rows().filter(|row| !matches!(row, Row::Credential(_)));
+    // Files do not speak of credentials, nor of activations.
+    let covered = table.rows().filter(|row| !matches!(row, Row::Credential(_) | Row::Activation(_)));
     let mut old: HashMap<Key, Row> = covered.map(|row| (row.key(), row)).collect();
     let mut new: BTreeMap<Key, Row> = BTreeMap::new();
     for row in rows {

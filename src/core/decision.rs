@@ -115,6 +115,8 @@ pub enum Reason {
     NotApprover,
     /// Rule 4.9.
     InvitePolicy,
+    /// Rule 4.5: what is held is void here by a separation constraint (rule 7.3).
+    SeparationOfDuties,
 }
 
 impl Reason {
@@ -134,6 +136,7 @@ impl Reason {
             Self::Restricted => "RESTRICTED",
             Self::NotApprover => "NOT_APPROVER",
             Self::InvitePolicy => "INVITE_POLICY",
+            Self::SeparationOfDuties => "SEPARATION_OF_DUTIES",
         }
     }
 
@@ -145,7 +148,7 @@ impl Reason {
             Self::PrincipalInvited | Self::PrincipalInactive | Self::PrincipalLimited => "4.2",
             Self::ReauthenticationRequired => "4.3",
             Self::ElementNotListed => "4.4",
-            Self::NoPermission => "4.5",
+            Self::NoPermission | Self::SeparationOfDuties => "4.5",
             Self::NotVisible | Self::Restricted | Self::NotApprover => "4.7",
             Self::Allowed => "4.8",
             Self::InvitePolicy => "4.9",
@@ -230,6 +233,8 @@ pub struct FoundRecord<'a> {
     /// The members of those.
     pub(super) members: &'a [u8],
     pub(super) sight: OnceCell<Sight>,
+    /// See [`Walk::broken`].
+    pub(super) broken: OnceCell<Box<[u32]>>,
 }
 
 impl fmt::Debug for FoundRecord<'_> {
@@ -314,7 +319,24 @@ impl<'a> Walk<'a> {
         let owned = owns(record.owner, self.service, self.id)?;
         let held = if slot.records.is_empty() { None } else { slot.records.find(record.id) };
         let (edges, members) = held.map_or((&[][..], &[][..]), |f| (f.near, f.far()));
-        Some(FoundRecord { record, owned, account, edges, members, sight: OnceCell::new() })
+        let (sight, broken) = Default::default();
+        Some(FoundRecord { record, owned, account, edges, members, sight, broken })
+    }
+
+    /// The principal, unless rules 4.1 to 4.4 refuse it.
+    pub(super) fn found(&self) -> Option<PrincipalFound<'a>> {
+        self.principal.ok()
+    }
+
+    /// Makes the question one about the same principal that holds this, and of which this is held at the
+    /// record.
+    pub(super) fn hold(&mut self, near: &'a [u8], at_record: &'a [u8]) {
+        if let Ok(found) = &mut self.principal {
+            found.near = near;
+        }
+        if let Some(record) = &mut self.record {
+            record.edges = at_record;
+        }
     }
 
     /// What rules 4.1 to 4.4 say, if they refuse: whatever is asked, it is denied.
@@ -343,7 +365,10 @@ impl<'a> Walk<'a> {
             return Reason::NoPermission;
         };
         if !self.holds(found, record, number, level) {
-            return Reason::NoPermission;
+            return self.lacking(found, record, permission);
+        }
+        if self.table.denying.is_some() && !self.stands(found, record, number, level) {
+            return Reason::SeparationOfDuties;
         }
         if number == permission.number && self.table.is_inviting(permission) && !self.may_invite() {
             return Reason::InvitePolicy;
@@ -404,6 +429,7 @@ impl<'a> Walk<'a> {
             && let Some(found) = found
             && let Some(admin) = self.table.permission(ORGANIZATION_ADMIN)
             && self.holds(found, record, admin.number, admin.level)
+            && (self.table.denying.is_none() || self.stands(found, record, admin.number, admin.level))
         {
             return Some((admin.number, admin.level));
         }
@@ -425,6 +451,25 @@ impl<'a> Walk<'a> {
                 })
             }
         })
+    }
+
+    /// Why what is asked is not held. To invite, administering the organization would do (4.9), but
+    /// for a constraint.
+    #[inline]
+    fn lacking(
+        &self,
+        found: &PrincipalFound<'a>,
+        record: Option<&FoundRecord<'a>>,
+        permission: PermissionRef,
+    ) -> Reason {
+        if self.table.denying.is_some()
+            && self.table.is_inviting(permission)
+            && let Some(admin) = self.table.permission(ORGANIZATION_ADMIN)
+            && self.holds(found, record, admin.number, admin.level)
+        {
+            return Reason::SeparationOfDuties;
+        }
+        Reason::NoPermission
     }
 
     /// Rule 4.5: from some assignment or grant in effect now, held directly or through any group,
@@ -470,23 +515,15 @@ impl<'a> Walk<'a> {
     }
 
     #[inline]
-    fn contains(&self, bundle: u32, permission: u32) -> bool {
+    pub(super) fn contains(&self, bundle: u32, permission: u32) -> bool {
         self.table.givers.get(permission as usize).is_some_and(|givers| givers.contains(bundle))
     }
 
     /// Rule 3.6: users of the default account have one role at the organization, users of another
     /// one have the other there, unless one of the two was assigned by hand.
     fn holds_by_rule(&self, found: &PrincipalFound<'a>, account: Option<u32>, permission: u32) -> bool {
-        let Some(rule) = &self.table.by_rule else { return false };
-        let principal = found.value;
-        if principal.kind.is_none() || principal.by_hand {
-            return false;
-        }
-        if principal.account == self.table.default_account {
-            self.contains(rule.default_account, permission)
-        } else {
-            account == Some(principal.account) && self.contains(rule.other_account, permission)
-        }
+        let Some((bundle, at)) = self.table.by_rule(found) else { return false };
+        (at.is_none() || at == account) && self.contains(bundle, permission)
     }
 }
 

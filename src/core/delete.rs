@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::draft::{Draft, remove_id};
 use super::fault::Fault;
+use super::id::Id;
 use super::model::{Effect, Key, Member, PrivateTo, RoleKind, Row, Target};
 use super::table::{PolicySlot, Source, Table, at_object, of_relation};
 
@@ -49,6 +50,17 @@ impl Draft {
                 doomed.insert(Key::Policy(policy.row.id.clone()));
             }
         }
+        let gone = |role: &Id, target: &Target| {
+            let custom = || self.next.role_row(role).is_some_and(|r| r.kind == RoleKind::Custom);
+            doomed.contains(&Key::Role(role.clone())) && custom()
+                || match target {
+                    Target::Organization => false,
+                    Target::Account(id) => doomed.contains(&Key::Account(id.clone())),
+                    Target::Object(id) | Target::Record(id, _) => doomed.contains(&Key::Object(id.clone())),
+                }
+        };
+        let named = self.emergencies_at(gone);
+        doomed.extend(named);
         let alone = |k: &Key| {
             matches!(
                 k,
@@ -58,6 +70,9 @@ impl Draft {
                     | Key::Policy(_)
                     | Key::SafelistElement(_)
                     | Key::Credential(_)
+                    | Key::Separation(_)
+                    | Key::Emergency(..)
+                    | Key::Activation(_)
             )
         };
         if !doomed.iter().all(alone) {
@@ -72,6 +87,7 @@ impl Draft {
                 return;
             }
             self.cut_policies(&doomed);
+            self.cut_separations(&doomed);
         }
         // Policies before their objects.
         for key in doomed.iter().rev() {
@@ -277,7 +293,7 @@ impl Draft {
         any
     }
 
-    fn delete_one(&mut self, key: &Key) {
+    pub(super) fn delete_one(&mut self, key: &Key) {
         match key {
             Key::Settings | Key::User(_) | Key::Service(_) => {}
             Key::Account(id) => {
@@ -315,8 +331,10 @@ impl Draft {
                 } else {
                     self.dirty.shares = true;
                     remove_id(&mut self.next.roles, id.as_str());
-                    self.next.bundles.set(n as usize, None);
-                    self.dirty.bundles.remove(&n);
+                    for n in std::iter::once(n).chain(self.next.activated.remove(&n)) {
+                        self.next.bundles.set(n as usize, None);
+                        self.dirty.bundles.remove(&n);
+                    }
                 }
             }
             Key::Group(id) => {
@@ -347,12 +365,15 @@ impl Draft {
             Key::Policy(id) => self.take_policy(id),
             Key::SafelistElement(id) => self.take_safelist_element(id),
             Key::Credential(id) => self.take_credential(id),
+            Key::Separation(id) => self.take_separation(id),
+            Key::Emergency(role, target) => self.take_emergency(role, target),
+            Key::Activation(id) => self.take_activation(id),
         }
     }
 }
 
 /// Whether a group is deleted: the row of a system group is only reset.
-fn deleted(doomed: &BTreeSet<Key>, group: &super::id::Id) -> bool {
+fn deleted(doomed: &BTreeSet<Key>, group: &Id) -> bool {
     !super::table::SYSTEM_GROUPS.contains(&group.as_str()) && doomed.contains(&Key::Group(group.clone()))
 }
 
@@ -391,10 +412,10 @@ fn refers(doomed: &BTreeSet<Key>, table: &Table, edge: &Key) -> bool {
 
 impl Table {
     /// Roles tied to one object, with the object.
-    fn tied_roles(&self) -> Vec<(Key, super::id::Id)> {
+    fn tied_roles(&self) -> Vec<(Key, Id)> {
         let tied = self.bundles.iter().flatten().filter_map(|b: &Arc<_>| match &b.source {
             Source::Role { row, .. } => Some((Key::Role(row.id.clone()), row.object.clone()?)),
-            Source::Grant(_) => None,
+            Source::Grant(_) | Source::Activation(_) => None,
         });
         tied.collect()
     }

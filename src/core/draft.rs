@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::fault::{Fault, Violation};
 use super::id::{Coverage, Email, Id, OpaqueId, Pattern};
 use super::limits;
-use super::model::{Key, Member, Period, Relation, Row, Settings, Target, Write};
+use super::model::{Key, Member, Millis, Period, Relation, Row, Settings, Target, Write};
 use super::pages::{Edit, EditRow, Fixed, Pages};
 use super::set::Set;
 use super::table::{
@@ -37,6 +37,8 @@ pub struct Draft {
     pub(super) emails: HashMap<OpaqueId, (Option<String>, String)>,
     /// The organization had no settings before: whatever it is to have is put for the first time.
     pub(super) founding: bool,
+    /// When it is made, for what ends by it.
+    pub(super) now: Millis,
 }
 
 /// Something held at a record, and by whom.
@@ -74,6 +76,8 @@ pub(super) struct Dirty {
     pub(super) opened: BTreeSet<u32>,
     /// The safelist came to list something, or nothing: every element is to be looked at.
     pub(super) safelist: bool,
+    /// Constraints, or what stands for their roles.
+    pub(super) separations: bool,
     /// Relations that groups came to have.
     pub(super) related: Vec<(Key, Relation, u32)>,
 }
@@ -95,7 +99,7 @@ pub struct Finished {
     pub writes: Vec<Write>,
 }
 
-type Checked<T> = Result<T, Fault>;
+pub(super) type Checked<T> = Result<T, Fault>;
 
 impl Draft {
     /// Begins the version after `table`.
@@ -111,6 +115,7 @@ impl Draft {
             violations: Vec::new(),
             emails: HashMap::new(),
             founding: table.settings.is_none(),
+            now: Millis::MIN,
         }
     }
 
@@ -168,6 +173,9 @@ impl Draft {
             Row::Policy(row) => self.put_policy(&key, row),
             Row::SafelistElement(row) => self.put_safelist_element(&key, &row),
             Row::Credential(row) => self.put_credential(&key, row),
+            Row::Separation(row) => self.put_separation(&key, row),
+            Row::Emergency(row) => self.put_emergency(&key, row),
+            Row::Activation(row) => self.put_activation(&key, row),
         }
         self.touched.insert(key);
     }
@@ -201,7 +209,7 @@ impl Draft {
     }
 
     /// The bundle of `role`, if its scope (and the object it is tied to) allow `target`: rule 3.3.
-    fn role_at(&self, role: &Id, target: &Target) -> Checked<u32> {
+    pub(super) fn role_at(&self, role: &Id, target: &Target) -> Checked<u32> {
         use super::model::Scope;
         let bundle = self.role(role)?;
         let Some(Source::Role { row, .. }) = self.next.bundle(bundle).map(|b| &b.source) else {
@@ -226,7 +234,7 @@ impl Draft {
     }
 
     /// Rule 3.6: users of the default account only, no groups.
-    fn fits_org_admin(&mut self, bundle: u32, member: &Member) -> Checked<()> {
+    pub(super) fn fits_org_admin(&mut self, bundle: u32, member: &Member) -> Checked<()> {
         let system = matches!(
             self.next.bundle(bundle).map(|b| &b.source),
             Some(Source::Role { row, .. }) if row.kind == super::model::RoleKind::System
@@ -335,7 +343,7 @@ impl Draft {
 
     // Edges: what is held.
 
-    fn target(&self, target: &Target) -> Checked<TargetNo> {
+    pub(super) fn target(&self, target: &Target) -> Checked<TargetNo> {
         match target {
             Target::Organization => Ok(AT_ORGANIZATION),
             Target::Account(id) => self.account(id).map(at_account),

@@ -472,7 +472,7 @@ impl Draft {
         }
     }
 
-    fn text(&mut self, key: &Key, field: &'static str, text: &str, limit: usize) {
+    pub(super) fn text(&mut self, key: &Key, field: &'static str, text: &str, limit: usize) {
         if text.len() > limit {
             self.violation(key.clone(), field, Fault::TooMany { what: "bytes", limit });
         }

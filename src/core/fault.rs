@@ -106,6 +106,9 @@ pub enum Fault {
     /// Rule 7.2: an empty safelist opens all elements.
     #[error("it is the last on the safelist; without it all elements would be open: clear the safelist to have that")]
     LastListed,
+    /// Rule 7.3: who would hold too many roles of a constraint, and by which paths.
+    #[error("{0}")]
+    Separation(String),
     /// Rule 2.9: a group that is not to be used so.
     #[error("group `{group}` is not {flag}, so it cannot come to have the relation `{relation}`")]
     NotUsable {
@@ -143,6 +146,7 @@ impl Fault {
             Self::Listed { .. } => "ELEMENT_LISTED",
             Self::LastListed => "LAST_LISTED",
             Self::NotUsable { .. } => "GROUP_NOT_USABLE",
+            Self::Separation(_) => "SEPARATION_OF_DUTIES",
         }
     }
 
@@ -168,6 +172,7 @@ impl Fault {
             | Self::Listed { .. }
             | Self::LastListed
             | Self::NotUsable { .. }
+            | Self::Separation(_)
             | Self::ConditionBroken(_)
             | Self::NeverRemoved(_) => false,
         }

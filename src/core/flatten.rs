@@ -11,8 +11,8 @@ use super::pages::{Edit, EditRow};
 use super::presets::ORG_ADMIN;
 use super::set::Set;
 use super::table::{
-    AT_ORGANIZATION, AT_RECORDS, DomainSlot, Edge, Holders, Holdings, PermissionRef, PrincipalFound, Shape, Source,
-    Table, TargetNo, Unpacked, edges_at, unpack,
+    AT_ORGANIZATION, AT_RECORDS, Apart, DomainSlot, Edge, Holders, Holdings, PermissionRef, PrincipalFound, Shape,
+    Source, Table, TargetNo, Unpacked, edges_at, unpack,
 };
 
 impl Draft {
@@ -86,7 +86,7 @@ impl Draft {
                     missing.extend(faults.map(|fault| (Key::Role(row.id.clone()), fault)));
                 }
                 Some(Source::Grant(pattern)) if self.known(pattern).is_err() => unused.push((number, pattern.clone())),
-                Some(Source::Grant(_)) | None => {}
+                Some(Source::Grant(_) | Source::Activation(_)) | None => {}
             }
         }
         if !unused.is_empty() {
@@ -241,6 +241,7 @@ impl Draft {
             self.flatten_catalogue();
         }
         self.flatten_bundles();
+        self.flatten_separations();
         if self.dirty.domains {
             self.flatten_domains();
         }
@@ -289,7 +290,9 @@ impl Draft {
     }
 
     fn flatten_bundles(&mut self) {
-        let dirty = std::mem::take(&mut self.dirty.bundles);
+        let mut dirty = std::mem::take(&mut self.dirty.bundles);
+        let activated = dirty.iter().filter_map(|role| self.next.activated.get(role).copied());
+        dirty.extend(activated.collect::<Vec<_>>());
         if dirty.is_empty() {
             return;
         }
@@ -299,12 +302,8 @@ impl Draft {
         let mut moved: Vec<(u32, u32)> = Vec::new();
         for number in dirty {
             let Some(bundle) = self.next.bundle(number).cloned() else { continue };
-            let patterns = match &bundle.source {
-                Source::Role { row, .. } => row.permissions.as_slice(),
-                Source::Grant(pattern) => std::slice::from_ref(pattern),
-            };
             let mut numbers: Vec<u32> = Vec::new();
-            for pattern in patterns {
+            for pattern in self.next.patterns(&bundle) {
                 match pattern.coverage() {
                     Coverage::All => numbers.extend(names.iter().map(|(_, n)| *n)),
                     Coverage::Prefix(prefix) => {
@@ -331,6 +330,7 @@ impl Draft {
         }
         self.flatten_givers(moved);
         if !changed.is_empty() {
+            self.dirty.separations |= !self.next.separations.is_empty();
             let stale = |bundles: &[u32]| bundles.iter().any(|b| changed.contains(b));
             let keys: Vec<Box<[u32]>> = self.next.shapes.keys().filter(|k| stale(k)).cloned().collect();
             for key in keys {
@@ -437,15 +437,23 @@ impl Draft {
         }
         let bundles: Box<[u32]> = by_bundle.keys().copied().collect();
         let shape = self.shape(&bundles);
-        let holders = shape.classes.iter().map(|class| {
-            let of_class = || class.iter().filter_map(|b| by_bundle.get(b));
-            let always: Set = of_class().flat_map(|(always, _)| always.iter().copied()).collect();
-            let mut timed: Vec<Edge> = of_class().flat_map(|(_, timed)| timed.iter().copied()).collect();
+        let holders_of = |bundles: &[u32], counts: &dyn Fn(u32) -> bool| {
+            let counted = || bundles.iter().filter(|b| counts(**b)).filter_map(|b| by_bundle.get(b));
+            let always: Set = counted().flat_map(|(always, _)| always.iter().copied()).collect();
+            let mut timed: Vec<Edge> = counted().flat_map(|(_, timed)| timed.iter().copied()).collect();
             timed.sort_unstable();
             Holders { always, timed: timed.into() }
-        });
+        };
+        let holders = shape.classes.iter().map(|class| holders_of(class, &|_| true));
         let holders = std::iter::once(Holders::default()).chain(holders).collect();
-        let holdings = Holdings { holders, edges: held, shape };
+        let denying = self.next.denying.as_ref().map(|denying| &denying.bundles);
+        let apart = denying.filter(|denying| bundles.iter().any(|b| denying.contains(*b))).map(|denying| {
+            let roles = bundles.iter().filter(|b| denying.contains(**b));
+            let roles = roles.map(|b| (*b, holders_of(&[*b], &|_| true))).collect();
+            let others = shape.classes.iter().map(|class| holders_of(class, &|b| !denying.contains(b))).collect();
+            Box::new(Apart { roles, others })
+        });
+        let holdings = Holdings { holders, edges: held, shape, apart };
         self.set_holdings(target, holdings);
     }
 

@@ -11,7 +11,8 @@
 //! a group's or the             what the dynamic groups of a new domain hold
 //!   organization's domains
 //! a mark or level loosened     the permission, at the organization
-//! e-mail, credentials          all that the principal holds
+//! a rule of emergency access   its role's permissions, at its target, always: activating hands out nothing more
+//! e-mail, credentials          all that the principal holds or may activate
 //! ```
 //!
 //! A wildcard needs a wildcard that covers it. The alternative that lost: to compare what everyone may
@@ -25,8 +26,10 @@ use std::collections::BTreeSet;
 use super::change::Effect;
 use super::decision::split_principal;
 use super::id::{Coverage, Id, Pattern};
-use super::model::{Group, GroupKind, Key, Level, Millis, Period, Permission, Row, Status, Target, User};
-use super::table::{AT_RECORDS, Edge, GROUP_MEMBER, PrincipalFound, Source, Table, edges, relation_of};
+use super::model::{
+    EmergencyRule, Group, GroupKind, Key, Level, Millis, Period, Permission, Row, Status, Target, User,
+};
+use super::table::{AT_RECORDS, Edge, GROUP_MEMBER, PrincipalFound, Table, edges, relation_of};
 
 /// What somebody holds, or would come to hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,6 +196,13 @@ fn gains(before: &Table, after: &Table, key: &Key) -> Vec<Held> {
         (Some(Row::Permission(old)), Some(Row::Permission(new))) if loosened(&old, &new) => {
             add(&mut gains, &[Pattern::of(&new.name)], &Target::Organization, Period::default());
         }
+        (old, Some(Row::Emergency(new))) => {
+            let wider = !matches!(&old, Some(Row::Emergency(old))
+                if new.max_duration_ms <= old.max_duration_ms && new.users.iter().all(|user| old.users.contains(user)));
+            if let (true, Some(role)) = (wider, after.role_row(&new.role)) {
+                add(&mut gains, &role.permissions, &new.target, Period::default());
+            }
+        }
         (_, Some(Row::Credential(new))) => {
             if let Some(found) = after.find_service(&new.service) {
                 after.all_of(&found, &mut gains);
@@ -225,6 +235,9 @@ fn of_role(before: &Table, after: &Table, id: &Id, gains: &mut Vec<Held>) {
         {
             add(gains, &added, &held.target, held.period);
         }
+    }
+    for rule in after.emergencies().filter(|rule| rule.role == *id) {
+        add(gains, &added, &rule.target, Period::default());
     }
     let number = after.roles.find(id.as_str()).map(|f| f.value);
     if after.by_rule.is_some_and(|rule| [rule.default_account, rule.other_account].map(Some).contains(&number)) {
@@ -313,10 +326,7 @@ impl Table {
     /// What an edge at a target gives.
     fn contents(&self, edge: &Edge, target: &Target, to: &mut Vec<Held>) {
         let Some(bundle) = self.bundle(edge.bundle) else { return };
-        match &bundle.source {
-            Source::Role { row, .. } => add(to, &row.permissions, target, edge.period()),
-            Source::Grant(pattern) => add(to, std::slice::from_ref(pattern), target, edge.period()),
-        }
+        add(to, self.patterns(bundle), target, edge.period());
     }
 
     /// What these groups hold; with `records`, at records too, if they hold anything there.
@@ -352,6 +362,13 @@ impl Table {
 
     /// All that a principal holds, by every path.
     fn all_of(&self, found: &PrincipalFound<'_>, to: &mut Vec<Held>) {
+        // Whoever becomes a user may activate what the user may.
+        let named = |rule: &&EmergencyRule| rule.users.iter().any(|user| user.as_str() == found.id);
+        for rule in self.emergencies().filter(|rule| found.value.kind.is_some() && named(rule)) {
+            if let Some(role) = self.role_row(&rule.role) {
+                add(to, &role.permissions, &rule.target, Period::default());
+            }
+        }
         self.by_groups(&closed(self, self.groups_of(found).iter()), true, to);
         self.by_principal(found, to);
         let number = found.value.number;

@@ -16,6 +16,18 @@ pub const MAX_HELD_AT_RECORD: usize = 10_000;
 pub const MAX_POLICIES: usize = 1_000;
 /// Members of one data-access policy.
 pub const MAX_POLICY_MEMBERS: usize = 1_000;
+/// Separation constraints of an organization.
+pub const MAX_SEPARATIONS: usize = 1_000;
+/// Roles of one separation constraint.
+pub const MAX_SEPARATED_ROLES: usize = 100;
+/// Rules of emergency access of an organization.
+pub const MAX_EMERGENCY_RULES: usize = 1_000;
+/// Users whom one rule of emergency access names.
+pub const MAX_EMERGENCY_USERS: usize = 1_000;
+/// The longest activation, in milliseconds: 7 days.
+pub const MAX_EMERGENCY_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
+/// Activations of an organization that are kept, those included that are over; the activity log has all.
+pub const MAX_ACTIVATIONS: usize = 10_000;
 /// Credentials of one service account, those included that ended.
 pub const MAX_CREDENTIALS: usize = 100;
 /// Elements on a safelist or a denylist.

@@ -15,6 +15,8 @@
 //! condition          the language of data-access policies
 //! handing            who gives what to whom by a change: rule 3.7
 //! activity           what a change did, for the activity log: rule 7.5
+//! emergency          roles that users activate for themselves: rule 7.4
+//! separation         who holds too many roles of a constraint: rules 7.3 and 4.5
 //! packed             principals' attributes, small and readable in place
 //! presets            the shipped catalogues and roles, as data
 //! ```
@@ -33,6 +35,7 @@ pub mod activity;
 pub mod change;
 pub mod condition;
 pub mod decision;
+pub mod emergency;
 pub mod explain;
 pub mod filter;
 pub mod handing;
@@ -42,6 +45,7 @@ pub mod lists;
 pub mod model;
 pub mod pages;
 pub mod presets;
+pub mod separation;
 pub mod set;
 pub mod table;
 

@@ -666,6 +666,86 @@ pub struct SafelistElement {
     pub element: Id,
 }
 
+/// What becomes of a separation constraint that automatic membership breaks (rule 7.3).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Enforcement {
+    /// It is reported.
+    #[default]
+    #[n(0)]
+    Prevent,
+    /// It is reported, and its roles give nothing where too many of them are held (rule 4.5).
+    #[n(1)]
+    Deny,
+}
+
+/// Roles of which nobody may hold more than a number at overlapping scopes (rule 7.3).
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Separation {
+    /// Its id.
+    #[n(0)]
+    pub id: Id,
+    /// Which roles. Sorted, each once; more than `max`.
+    #[n(1)]
+    pub roles: Vec<Id>,
+    /// How many of them one principal may hold: at least one.
+    #[n(2)]
+    pub max: u32,
+    /// What becomes of it when broken.
+    #[n(3)]
+    pub enforcement: Enforcement,
+}
+
+/// Who may activate a role for themselves in an emergency (rule 7.4). One exists for each role and
+/// target.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct EmergencyRule {
+    /// The role.
+    #[n(0)]
+    pub role: Id,
+    /// Where it is given.
+    #[n(1)]
+    pub target: Target,
+    /// Who may. Sorted, each once.
+    #[n(2)]
+    pub users: Vec<OpaqueId>,
+    /// For how long at most.
+    #[n(3)]
+    pub max_duration_ms: Millis,
+}
+
+/// One use of an emergency rule (rule 7.4). Its row stays once it is over.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Activation {
+    /// Made by the server.
+    #[n(0)]
+    pub id: Id,
+    /// Which role.
+    #[n(1)]
+    pub role: Id,
+    /// Where.
+    #[n(2)]
+    pub target: Target,
+    /// By whom, and for whom.
+    #[n(3)]
+    pub user: OpaqueId,
+    /// Why, in the user's words.
+    #[n(4)]
+    pub justification: String,
+    /// Whether it gives nothing.
+    #[n(5)]
+    pub rehearsal: bool,
+    /// The first millisecond of effect.
+    #[n(6)]
+    pub starts_at: Millis,
+    /// The first millisecond without effect, unless it was ended before.
+    #[n(7)]
+    pub expires_at: Millis,
+    /// When it was ended before its time.
+    #[n(8)]
+    pub ended_at: Option<Millis>,
+}
+
 /// A token by which a service account authenticates (rule 2.5). Of the token itself only its hash
 /// is kept. One that ended stays, so that it can be told when and by what.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -750,8 +830,17 @@ pub enum Row {
     /// A service account's credential.
     #[n(12)]
     Credential(#[n(0)] Credential),
-    /// An entry of the safelist.
+    /// A separation constraint.
     #[n(14)]
+    Separation(#[n(0)] Separation),
+    /// A rule of emergency access.
+    #[n(15)]
+    Emergency(#[n(0)] EmergencyRule),
+    /// A use of one.
+    #[n(16)]
+    Activation(#[n(0)] Activation),
+    /// An entry of the safelist.
+    #[n(17)]
     SafelistElement(#[n(0)] SafelistElement),
 }
 
@@ -796,11 +885,20 @@ pub enum Key {
     #[n(10)]
     Related(#[n(0)] Relation, #[n(1)] Member, #[n(2)] Id, #[n(3)] OpaqueId),
     /// An entry of the safelist.
-    #[n(14)]
+    #[n(17)]
     SafelistElement(#[n(0)] Id),
     /// A credential.
     #[n(12)]
     Credential(#[n(0)] Id),
+    /// A separation constraint.
+    #[n(14)]
+    Separation(#[n(0)] Id),
+    /// Of a rule of emergency access: role, target.
+    #[n(15)]
+    Emergency(#[n(0)] Id, #[n(1)] Target),
+    /// An activation.
+    #[n(16)]
+    Activation(#[n(0)] Id),
 }
 
 impl Row {
@@ -822,6 +920,9 @@ impl Row {
             Self::Policy(p) => Key::Policy(p.id.clone()),
             Self::SafelistElement(s) => Key::SafelistElement(s.element.clone()),
             Self::Credential(c) => Key::Credential(c.id.clone()),
+            Self::Separation(s) => Key::Separation(s.id.clone()),
+            Self::Emergency(e) => Key::Emergency(e.role.clone(), e.target.clone()),
+            Self::Activation(a) => Key::Activation(a.id.clone()),
         }
     }
 }
@@ -858,13 +959,16 @@ impl Row {
             }
             Self::Service(s) => tidy(&mut s.groups),
             Self::Policy(p) => p.members.sort(),
+            Self::Separation(s) => s.roles.sort(),
+            Self::Emergency(e) => e.users.sort(),
             Self::Account(_)
             | Self::Object(_)
             | Self::Assignment(_)
             | Self::Grant(_)
             | Self::Related(_)
             | Self::SafelistElement(_)
-            | Self::Credential(_) => {}
+            | Self::Credential(_)
+            | Self::Activation(_) => {}
         }
         self
     }
@@ -964,6 +1068,9 @@ impl Key {
             Self::Policy(id) => format!("data-access policy `{id}`"),
             Self::SafelistElement(id) => format!("safelist entry `{id}`"),
             Self::Credential(id) => format!("credential `{id}`"),
+            Self::Separation(id) => format!("separation constraint `{id}`"),
+            Self::Emergency(role, target) => format!("emergency access to role `{role}` at {target}"),
+            Self::Activation(id) => format!("activation `{id}`"),
         }
     }
 }

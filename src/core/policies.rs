@@ -193,6 +193,13 @@ impl Draft {
         for key in keys.collect::<Vec<_>>() {
             self.delete_edge(&key);
         }
+        let at = Target::Record(object.clone(), record.clone());
+        let emergencies = self.emergencies_at(|_, target| *target == at);
+        // Activations before their rules, which would end them.
+        for key in emergencies.iter().rev() {
+            self.delete_one(key);
+        }
+        self.touched.extend(emergencies);
     }
 
     /// Rule 2.9: which groups a policy is about.

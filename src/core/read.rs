@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::id::{Id, OpaqueId};
 use super::model::{
-    Assignment, Credential, Grant, Group, Key, Member, Object, Related, Role, Row, SafelistElement, ServiceAccount,
-    Settings, Status, Target, User, UserKind, Visibility,
+    Assignment, Credential, Grant, Group, Key, Member, Object, Related, Role, Row, SafelistElement, Separation,
+    ServiceAccount, Settings, Status, Target, User, UserKind, Visibility,
 };
 use super::packed::Far;
 use super::pages::{Fixed, Pages, Position};
@@ -72,7 +72,7 @@ impl Table {
     pub fn role_row(&self, id: &Id) -> Option<&Role> {
         match &self.bundle(self.roles.find(id.as_str())?.value)?.source {
             Source::Role { row, .. } => Some(row),
-            Source::Grant(_) => None,
+            Source::Grant(_) | Source::Activation(_) => None,
         }
     }
 
@@ -145,6 +145,9 @@ impl Table {
                 self.safelist.contains(id).then(|| Row::SafelistElement(SafelistElement { element: id.clone() }))
             }
             Key::Credential(id) => Some(Row::Credential(Credential::clone(self.credential(id.as_str())?))),
+            Key::Separation(id) => Some(Row::Separation(self.separation_row(id)?.clone())),
+            Key::Emergency(role, target) => Some(Row::Emergency(self.emergency(role, target)?.clone())),
+            Key::Activation(id) => Some(Row::Activation(self.activation(id)?.clone())),
         }
     }
 
@@ -153,6 +156,17 @@ impl Table {
     pub fn policy_slot(&self, id: &Id) -> Option<&Arc<PolicySlot>> {
         let policies = &self.object_slot(self.policies.find(id.as_str())?.value)?.policies;
         policies.get(policies.binary_search_by(|p| p.row.id.cmp(id)).ok()?)
+    }
+
+    /// The separation constraint of that id.
+    #[must_use]
+    pub fn separation_row(&self, id: &Id) -> Option<&Separation> {
+        Some(&self.separations.get(id)?.row)
+    }
+
+    /// The separation constraints, by id.
+    pub fn separations(&self) -> impl Iterator<Item = &Separation> + '_ {
+        self.separations.values().map(|slot| &slot.row)
     }
 
     /// Every data-access policy, by object.
@@ -234,6 +248,8 @@ impl Table {
             Source::Grant(permission) => {
                 Row::Grant(Grant { permission: permission.clone(), member, target, period: edge.period() })
             }
+            // Of these the activation is the row.
+            Source::Activation(_) => return None,
         })
     }
 
@@ -336,6 +352,9 @@ impl Table {
             .chain(self.policies().map(|p| Row::Policy(p.row.clone())))
             .chain(self.safelist.iter().map(|id| Row::SafelistElement(SafelistElement { element: id.clone() })))
             .chain(self.credentials.values().map(|c| Row::Credential(Credential::clone(c))))
+            .chain(self.separations().map(|s| Row::Separation(s.clone())))
+            .chain(self.emergencies().map(|e| Row::Emergency(e.clone())))
+            .chain(self.activations().map(|a| Row::Activation(a.clone())))
     }
 
     /// The credential of that id.
@@ -469,12 +488,12 @@ impl Table {
 
     /// The role that rule 3.6 gives a user, and where; none if there is no such user or the rule steps back.
     #[must_use]
-    pub fn by_rule(&self, user: &OpaqueId) -> Option<(Id, Target)> {
+    pub fn role_by_rule(&self, user: &OpaqueId) -> Option<(Id, Target)> {
         let found = self.users.find(user.as_str())?;
         let (bundle, target) = self.given_by_rule(&found)?;
         match &self.bundle(bundle)?.source {
             Source::Role { row, .. } => Some((row.id.clone(), target)),
-            Source::Grant(_) => None,
+            Source::Grant(_) | Source::Activation(_) => None,
         }
     }
 

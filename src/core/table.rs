@@ -26,8 +26,8 @@ use super::id::{Id, PermissionName};
 use super::limits;
 use super::lists::SuperOrganization;
 use super::model::{
-    Account, Credential, Group, GroupKind, Level, Object, Period, Permission, Policy, Relation, Role, Settings, Status,
-    UserKind,
+    Account, Activation, Credential, EmergencyRule, Group, GroupKind, Level, Object, Period, Permission, Policy,
+    Relation, Role, Separation, Settings, Status, Target, UserKind,
 };
 use super::packed::Form;
 use super::pages::{Fixed, Found, Pages, u32_at};
@@ -86,6 +86,16 @@ pub struct Table {
     pub(super) form_slots: Vector<Form>,
     /// The number of the permission to invite (rule 4.9).
     pub(super) inviting: Option<u32>,
+    /// Rule 7.3: the constraints, by id.
+    pub(super) separations: OrdMap<Id, Arc<SeparationSlot>>,
+    /// Those that deny: none in most organizations, which then pay for nothing.
+    pub(super) denying: Option<Arc<Denying>>,
+    /// Rule 7.4: by role and target.
+    pub(super) emergencies: OrdMap<(Id, Target), Arc<EmergencyRule>>,
+    /// By id.
+    pub(super) activations: OrdMap<Id, Arc<Activation>>,
+    /// By a role's number: the bundle of its activations.
+    pub(super) activated: OrdMap<u32, u32>,
     /// By id.
     pub(super) credentials: OrdMap<Box<str>, Arc<Credential>>,
     /// By service account: the ids of its credentials, oldest first.
@@ -244,6 +254,28 @@ impl GroupSlot {
     }
 }
 
+/// A separation constraint (rule 7.3) and its roles by number.
+#[derive(Clone)]
+pub struct SeparationSlot {
+    /// As in the file.
+    pub row: Separation,
+    /// The bundles of each of its roles.
+    pub(super) roles: Box<[Bundles]>,
+}
+
+/// The bundles that stand for one role.
+pub(super) type Bundles = Box<[u32]>;
+
+/// The separation constraints that deny (rule 4.5).
+#[derive(Default)]
+pub(super) struct Denying {
+    pub(super) constraints: Box<[Arc<SeparationSlot>]>,
+    /// The bundles of all their roles.
+    pub(super) bundles: Set,
+    /// The permissions that any of those contains.
+    pub(super) permissions: Set,
+}
+
 /// What is held as one: a role's permissions, or a pattern given directly.
 #[derive(Clone)]
 pub struct Bundle {
@@ -269,6 +301,8 @@ pub enum Source {
     },
     /// A pattern given directly.
     Grant(Pattern),
+    /// The role of that number, activated in an emergency (rule 7.4).
+    Activation(u32),
 }
 
 /// What an e-mail domain means here.
@@ -532,6 +566,16 @@ pub struct Holdings {
     pub(super) shape: Arc<Shape>,
     /// By class, of which 0 is nobody's.
     pub(super) holders: Box<[Holders]>,
+    /// The same told apart by role, where a role is held here that a constraint denies (rule 7.3).
+    pub(super) apart: Option<Box<Apart>>,
+}
+
+/// Who holds what at a target, by roles of constraints that deny and by all else.
+pub(super) struct Apart {
+    /// By bundle, ascending: who holds such a role.
+    pub(super) roles: Box<[(u32, Holders)]>,
+    /// By class, less one: who holds its permissions by anything else.
+    pub(super) others: Box<[Holders]>,
 }
 
 /// Which permissions the roles held at a target put together: a function of the roles alone.
@@ -564,12 +608,40 @@ impl Holdings {
     /// Who holds `permission` here.
     #[inline]
     pub(super) fn holders<'a>(&'a self, permission: u32, nobody: &'a Holders) -> &'a Holders {
+        self.of_class(permission).unwrap_or(nobody)
+    }
+
+    #[inline]
+    fn of_class(&self, permission: u32) -> Option<&Holders> {
         let class = self.shape.class_of.get(permission as usize).copied().unwrap_or(0);
-        self.holders.get(usize::from(class)).unwrap_or(nobody)
+        self.holders.get(usize::from(class))
+    }
+
+    /// The same, of bundles that are not among the `void` ones.
+    pub(super) fn hold_apart(&self, permission: u32, groups: Groups<'_>, now: i64, void: impl Fn(u32) -> bool) -> bool {
+        let Some(apart) = &self.apart else {
+            return self.of_class(permission).is_some_and(|holders| holders.hold(groups, now));
+        };
+        let class = self.shape.class_of.get(permission as usize);
+        let Some(class) = class.and_then(|class| usize::from(*class).checked_sub(1)) else { return false };
+        apart.others.get(class).is_some_and(|holders| holders.hold(groups, now))
+            || self.shape.bundles_with(permission).iter().any(|b| !void(*b) && self.hold_role(*b, groups, now))
+    }
+
+    /// Whether one of `groups` holds a role here now that a constraint denies.
+    pub(super) fn hold_role(&self, role: u32, groups: Groups<'_>, now: i64) -> bool {
+        let Some(apart) = &self.apart else { return false };
+        let found = apart.roles.binary_search_by_key(&role, |(bundle, _)| *bundle);
+        found.ok().and_then(|at| apart.roles.get(at)).is_some_and(|(_, holders)| holders.hold(groups, now))
     }
 }
 
 impl Holders {
+    /// Whether one of `groups` holds now.
+    fn hold(&self, groups: Groups<'_>, now: i64) -> bool {
+        groups.any(|g| self.always.contains(g)) || !self.timed.is_empty() && self.hold_for_a_time(groups, now)
+    }
+
     /// Whether one of `groups` holds for a time that `now` is in (rule 3.4).
     #[cold]
     pub(super) fn hold_for_a_time(&self, groups: Groups<'_>, now: i64) -> bool {
@@ -627,6 +699,11 @@ impl Table {
             forms: OrdMap::new(),
             form_slots: Vector::new(),
             inviting: None,
+            separations: OrdMap::new(),
+            denying: None,
+            emergencies: OrdMap::new(),
+            activations: OrdMap::new(),
+            activated: OrdMap::new(),
             credentials: OrdMap::new(),
             credentials_of: OrdMap::new(),
             safelist: OrdSet::new(),
@@ -726,6 +803,27 @@ impl Table {
         self.group_slots.get(number as usize)?.as_ref()
     }
 
+    /// What a bundle consists of.
+    pub(super) fn patterns<'a>(&'a self, bundle: &'a Bundle) -> &'a [Pattern] {
+        match &bundle.source {
+            Source::Grant(pattern) => std::slice::from_ref(pattern),
+            Source::Role { row, .. } => &row.permissions,
+            Source::Activation(_) => self.role_of(bundle).map_or(&[], |role| &role.permissions),
+        }
+    }
+
+    /// The role that a bundle is or stands for.
+    pub(super) fn role_of<'a>(&'a self, bundle: &'a Bundle) -> Option<&'a Role> {
+        match &bundle.source {
+            Source::Role { row, .. } => Some(row),
+            Source::Activation(role) => match &self.bundle(*role)?.source {
+                Source::Role { row, .. } => Some(row),
+                Source::Grant(_) | Source::Activation(_) => None,
+            },
+            Source::Grant(_) => None,
+        }
+    }
+
     pub(super) fn bundle(&self, number: u32) -> Option<&Arc<Bundle>> {
         self.bundles.get(number as usize)?.as_ref()
     }
@@ -761,6 +859,17 @@ impl Table {
         };
         let domain = if self.has_dynamic { self.domain_slots.get(found.value.domain as usize) } else { None };
         Groups { direct: Self::direct_of(found), system, dynamic: domain.map_or(&[], |slot| of_domain(slot)) }
+    }
+
+    /// Rule 3.6: the role that a user has by rule, and at which account; none: at the organization.
+    #[inline]
+    pub(super) fn by_rule(&self, found: &PrincipalFound<'_>) -> Option<(u32, Option<u32>)> {
+        let (rule, principal) = (self.by_rule.as_ref()?, &found.value);
+        if principal.kind.is_none() || principal.by_hand {
+            return None;
+        }
+        let home = principal.account == self.default_account;
+        Some(if home { (rule.default_account, None) } else { (rule.other_account, Some(principal.account)) })
     }
 
     #[inline]

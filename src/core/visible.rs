@@ -35,6 +35,8 @@ pub(super) struct Known<'a> {
     /// The ids of its groups by any path, sorted.
     groups: OnceCell<Vec<&'a str>>,
     row: OnceCell<Option<KnownRow<'a>>>,
+    /// See [`Walk::broken`].
+    pub(super) broken: OnceCell<Box<[u32]>>,
 }
 
 struct KnownRow<'a> {
@@ -50,7 +52,10 @@ impl<'a> Walk<'a> {
     }
 
     fn look(&self, found: &PrincipalFound<'a>, record: &FoundRecord<'a>) -> Sight {
-        let shows = |bundle| self.table.bundle(bundle).is_some_and(|b| b.shows);
+        let shows = |bundle| {
+            let shows = self.table.bundle(bundle).is_some_and(|b| b.shows);
+            shows && !(self.table.denying.is_some() && self.is_void(found, Some(record), bundle))
+        };
         let given = self.given_at(found, record, shows);
         if self.object.is_none_or(|(_, object)| object.policies.is_empty()) {
             return if given { Sight::Visible } else { Sight::Hidden };
@@ -67,7 +72,7 @@ impl<'a> Walk<'a> {
         if restrict.iter().any(|p| holds(p, &facts).restricts()) { Sight::Restricted } else { Sight::Visible }
     }
 
-    fn known(&self) -> &Known<'a> {
+    pub(super) fn known(&self) -> &Known<'a> {
         self.known.get_or_init(Box::default)
     }
 

@@ -15,6 +15,7 @@ mod rows;
 mod supers;
 mod token;
 mod tokens;
+mod uses;
 mod write;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,6 +37,7 @@ pub use rows::{Birth, Logged};
 pub use supers::{SuperContent, SuperOutcome};
 pub use token::{Malformed, Token};
 pub use tokens::{TokenHash, TokenRow};
+pub use uses::Use;
 pub use write::{Call, Create, Guard, Outcome, WriteError, Written};
 
 use activity::{Tip, Trail};
@@ -288,6 +290,7 @@ impl Engine {
         let now = self.clock.now();
         self.with_table(organization, at_least, |table| {
             let reason = decision::decide(table, question, now).map_err(ReadError::Problems)?;
+            self.note_use(table, question, now, reason);
             Ok(answer(Decided { reason, revision: table.revision() }, table))
         })?
     }

@@ -102,7 +102,10 @@ fn kind(key: &Key) -> u8 {
         Key::Related(..) => 10,
         Key::Policy(_) => 11,
         Key::Credential(_) => 12,
-        Key::SafelistElement(_) => 14,
+        Key::Separation(_) => 14,
+        Key::Emergency(..) => 15,
+        Key::Activation(_) => 16,
+        Key::SafelistElement(_) => 17,
     }
 }
 

@@ -332,7 +332,7 @@ impl Engine {
             _ => {}
         }
         let changes = plan(&before).map_err(WriteError::Plan)?;
-        let Applied { table, writes, effects } = change::apply(&before, changes)?;
+        let Applied { table, writes, effects } = change::apply_at(&before, changes, now)?;
         let refused = |violation: Box<Violation>| WriteError::Change(ChangeError::Violations(vec![*violation]));
         let concerned = self.super_heads.concerned(&before, &table, &effects).map_err(refused)?;
         // Until it is submitted, nobody else writes what it was checked against.

@@ -46,6 +46,9 @@ fn of_refusal(refusal: &Refusal) -> Option<String> {
         | Refusal::HandsOut { .. }
         | Refusal::InvitePolicy
         | Refusal::NotFound(_)
+        | Refusal::NotNamed
+        | Refusal::Activated(_)
+        | Refusal::Change(_)
         | Refusal::OtherPeriod(_)
         | Refusal::EtagMismatch(_)
         | Refusal::BuiltIn(_)

@@ -28,6 +28,7 @@ mod credential;
 mod data_access;
 mod decision;
 mod element_list;
+mod emergency;
 mod fields;
 mod group;
 mod logged;
@@ -41,6 +42,7 @@ mod relation;
 mod report;
 mod request;
 mod role;
+mod separation;
 mod status;
 mod supers;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Why a request is not carried out, before a status is chosen for it.
 
 use crate::clock::ClockError;
+use crate::core::change::ChangeError;
 use crate::core::decision::Reason;
 use crate::core::handing::Held;
 use crate::core::id::Id;
@@ -33,6 +34,15 @@ pub enum Refusal {
     /// Nobody says who calls.
     #[error("the call is not authenticated")]
     NoCaller,
+    /// Rule 7.4: there is no rule that names the one who calls.
+    #[error("no rule of emergency access names the calling user for this role at this target")]
+    NotNamed,
+    /// Rule 7.4: it runs already.
+    #[error("activation `{0}` of this role at this target is still running")]
+    Activated(Id),
+    /// What would be changed cannot be.
+    #[error(transparent)]
+    Change(ChangeError),
     /// Rule 1.1: the same whether or not there is such an organization.
     #[error("the caller belongs to another organization")]
     OtherOrganization,

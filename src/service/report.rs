@@ -32,6 +32,9 @@ pub fn entity(key: &Key) -> &'static str {
         Key::Policy(_) => "policy",
         Key::SafelistElement(_) => "safelist_element",
         Key::Credential(_) => "credential",
+        Key::Separation(_) => "separation_constraint",
+        Key::Emergency(..) => "emergency_rule",
+        Key::Activation(_) => "emergency_activation",
     }
 }
 
@@ -45,7 +48,10 @@ pub fn id(organization: &Id, key: &Key) -> String {
         | Key::Group(id)
         | Key::Policy(id)
         | Key::SafelistElement(id)
-        | Key::Credential(id) => id.to_string(),
+        | Key::Credential(id)
+        | Key::Separation(id)
+        | Key::Activation(id) => id.to_string(),
+        Key::Emergency(role, target) => format!("`{role}` at {target}"),
         Key::Permission(name) => name.to_string(),
         Key::User(id) | Key::Service(id) => id.to_string(),
         Key::Assignment(role, member, target) => format!("`{role}` to `{member}` at {target}"),
@@ -59,7 +65,16 @@ pub fn id(organization: &Id, key: &Key) -> String {
 /// How many of `sorted` come before memberships in the order of the fields of `Row`.
 pub fn before_memberships<T>(sorted: &[T], key: impl Fn(&T) -> &Key) -> usize {
     sorted.partition_point(|item| {
-        !matches!(key(item), Key::Policy(_) | Key::Related(..) | Key::SafelistElement(_) | Key::Credential(_))
+        !matches!(
+            key(item),
+            Key::Policy(_)
+                | Key::Related(..)
+                | Key::SafelistElement(_)
+                | Key::Credential(_)
+                | Key::Separation(_)
+                | Key::Emergency(..)
+                | Key::Activation(_)
+        )
     })
 }
 
@@ -123,7 +138,7 @@ impl<'a> Report<'a> {
         });
         let users: BTreeSet<&OpaqueId> = concerned.collect();
         users.into_iter().flat_map(move |user| {
-            let (old, new) = (before.by_rule(user), after.by_rule(user));
+            let (old, new) = (before.role_by_rule(user), after.role_by_rule(user));
             let steps = [(Effect::Deleted, old.as_ref()), (Effect::Created, new.as_ref())];
             let steps = if old == new { Vec::new() } else { steps.to_vec() };
             let change = |(effect, given): (Effect, Option<&(Id, Target)>)| {
@@ -189,6 +204,11 @@ impl<'a> Report<'a> {
             if let (Some(Row::Policy(old)), Some(Row::Policy(new))) = (&old, &new) {
                 removed.policy_members += old.members.len().saturating_sub(new.members.len()) as u64;
             }
+            if let Some(Row::Separation(old)) = &old {
+                let left = if let Some(Row::Separation(new)) = &new { new.roles.as_slice() } else { &[] };
+                let cut = old.roles.iter().filter(|role| !left.contains(role));
+                removed.constraint_roles += cut.filter(|role| after.role_row(role).is_none()).count() as u64;
+            }
             if *effect == Effect::Deleted && key != deleted {
                 match key {
                     Key::Assignment(..) => removed.assignments += 1,
@@ -197,11 +217,24 @@ impl<'a> Report<'a> {
                     Key::Policy(_) => removed.policies += 1,
                     Key::Role(_) => removed.roles += 1,
                     Key::SafelistElement(_) => removed.list_entries += 1,
+                    Key::Emergency(..) => removed.emergency_rules += 1,
                     _ => {}
                 }
             }
         }
         removed
+    }
+
+    /// How many activations end by it (rule 7.4).
+    pub fn activations_ended(self) -> u64 {
+        let Outcome { before, after, effects, revision: _ } = self.0;
+        let ended = |key: &Key| match (before.row(key), after.row(key)) {
+            (Some(Row::Activation(old)), Some(Row::Activation(new))) => {
+                old.ended_at.is_none() && new.ended_at.is_some()
+            }
+            _ => false,
+        };
+        effects.iter().filter(|(key, _)| ended(key)).count() as u64
     }
 
     /// What the change of e-mail domains does, one for each domain added or removed (rule 2.6).

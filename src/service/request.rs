@@ -261,7 +261,15 @@ writes! {
         DeleteAssignmentRequest "DeleteAssignment" at |m| target(m.target.as_ref()),
         CreateGrantsRequest "CreateGrants" at |m| target(m.grant.as_ref().and_then(|g| g.target.as_ref())),
         UpdateGrantsRequest "UpdateGrants" at |m| target(m.grant.as_ref().and_then(|g| g.target.as_ref())),
-        DeleteGrantsRequest "DeleteGrants" at |m| target(m.target.as_ref()),;
+        DeleteGrantsRequest "DeleteGrants" at |m| target(m.target.as_ref()),
+        CreateSeparationConstraintRequest "CreateSeparationConstraint",
+        UpdateSeparationConstraintRequest "UpdateSeparationConstraint",
+        DeleteSeparationConstraintRequest "DeleteSeparationConstraint",
+        CreateEmergencyRuleRequest "CreateEmergencyRule",
+        UpdateEmergencyRuleRequest "UpdateEmergencyRule",
+        DeleteEmergencyRuleRequest "DeleteEmergencyRule",
+        ActivateEmergencyAccessRequest "ActivateEmergencyAccess",
+        EndEmergencyAccessRequest "EndEmergencyAccess",;
     "DataAccessService":
         CreatePolicyRequest "CreatePolicy" at |m| Touched::Object(of(m.policy.as_ref(), |p| &p.object)),
         UpdatePolicyRequest "UpdatePolicy" at |m| Touched::Policy(of(m.policy.as_ref(), |p| &p.id)),
@@ -315,7 +323,13 @@ reads! {
         CompareRolesRequest "CompareRoles" at |m| Touched::Roles(vec![m.first_role.clone(), m.second_role.clone()]),
         GetAssignmentRequest "GetAssignment" at |m| target(m.target.as_ref()),
         ListAssignmentsRequest "ListAssignments" at |m| target(m.target.as_ref()),
-        ListGrantsRequest "ListGrants" at |m| target(m.target.as_ref()),;
+        ListGrantsRequest "ListGrants" at |m| target(m.target.as_ref()),
+        GetSeparationConstraintRequest "GetSeparationConstraint",
+        ListSeparationConstraintsRequest "ListSeparationConstraints",
+        ListSeparationViolationsRequest "ListSeparationViolations",
+        GetEmergencyRuleRequest "GetEmergencyRule",
+        ListEmergencyRulesRequest "ListEmergencyRules",
+        ListEmergencyActivationsRequest "ListEmergencyActivations",;
     "DataAccessService":
         GetPolicyRequest "GetPolicy" at |m| Touched::Policy(m.policy.clone()),
         ListPoliciesRequest "ListPolicies" at |m| Touched::Object(m.object.clone()),;
@@ -361,4 +375,6 @@ lists! {
     ListMembersRequest ListRolesRequest ListAssignmentsRequest ListGrantsRequest
     ListPoliciesRequest ListRelationsRequest ListServiceAccountsRequest ListCredentialsRequest
     ListActivityRequest ListSuperOrganizationsRequest
+    ListSeparationConstraintsRequest ListSeparationViolationsRequest ListEmergencyRulesRequest
+    ListEmergencyActivationsRequest
 }

@@ -1,4 +1,5 @@
-//! `RoleService`. Not done yet: role holders, separation of duties, emergency access.
+//! `RoleService`. Not done yet: role holders. What is about separation of duties and emergency access is
+//! in `separation` and `emergency`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -307,6 +308,101 @@ impl RoleService for Admin {
         })?;
         let plan = move |_: &Table| Ok(vec![Change::Delete { keys, etag }]);
         self.write(call, plan, |o| DeleteGrantsResponse { revision: o.revision() }).await
+    }
+
+    async fn create_separation_constraint(
+        &self,
+        request: Request<CreateSeparationConstraintRequest>,
+    ) -> Reply<CreateSeparationConstraintResponse> {
+        self.create_separation(request).await
+    }
+
+    async fn get_separation_constraint(
+        &self,
+        request: Request<GetSeparationConstraintRequest>,
+    ) -> Reply<GetSeparationConstraintResponse> {
+        self.find_separation(request).await
+    }
+
+    async fn list_separation_constraints(
+        &self,
+        request: Request<ListSeparationConstraintsRequest>,
+    ) -> Reply<ListSeparationConstraintsResponse> {
+        self.list_separations(request).await
+    }
+
+    async fn update_separation_constraint(
+        &self,
+        request: Request<UpdateSeparationConstraintRequest>,
+    ) -> Reply<UpdateSeparationConstraintResponse> {
+        self.update_separation(request).await
+    }
+
+    async fn delete_separation_constraint(
+        &self,
+        request: Request<DeleteSeparationConstraintRequest>,
+    ) -> Reply<DeleteSeparationConstraintResponse> {
+        self.delete_separation(request).await
+    }
+
+    async fn list_separation_violations(
+        &self,
+        request: Request<ListSeparationViolationsRequest>,
+    ) -> Reply<ListSeparationViolationsResponse> {
+        self.list_violations(request).await
+    }
+
+    async fn create_emergency_rule(
+        &self,
+        request: Request<CreateEmergencyRuleRequest>,
+    ) -> Reply<CreateEmergencyRuleResponse> {
+        self.create_emergency(request).await
+    }
+
+    async fn get_emergency_rule(&self, request: Request<GetEmergencyRuleRequest>) -> Reply<GetEmergencyRuleResponse> {
+        self.find_emergency(request).await
+    }
+
+    async fn list_emergency_rules(
+        &self,
+        request: Request<ListEmergencyRulesRequest>,
+    ) -> Reply<ListEmergencyRulesResponse> {
+        self.list_emergencies(request).await
+    }
+
+    async fn update_emergency_rule(
+        &self,
+        request: Request<UpdateEmergencyRuleRequest>,
+    ) -> Reply<UpdateEmergencyRuleResponse> {
+        self.update_emergency(request).await
+    }
+
+    async fn delete_emergency_rule(
+        &self,
+        request: Request<DeleteEmergencyRuleRequest>,
+    ) -> Reply<DeleteEmergencyRuleResponse> {
+        self.delete_emergency(request).await
+    }
+
+    async fn activate_emergency_access(
+        &self,
+        request: Request<ActivateEmergencyAccessRequest>,
+    ) -> Reply<ActivateEmergencyAccessResponse> {
+        self.activate(request).await
+    }
+
+    async fn end_emergency_access(
+        &self,
+        request: Request<EndEmergencyAccessRequest>,
+    ) -> Reply<EndEmergencyAccessResponse> {
+        self.end_activation(request).await
+    }
+
+    async fn list_emergency_activations(
+        &self,
+        request: Request<ListEmergencyActivationsRequest>,
+    ) -> Reply<ListEmergencyActivationsResponse> {
+        self.list_activations(request).await
     }
 }
 

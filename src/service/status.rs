@@ -144,6 +144,9 @@ impl From<Refusal> for Failure {
             }
             Refusal::NotAllowed { reason, .. } => Self::new(Code::PermissionDenied, reason.name(), message),
             Refusal::HandsOut { .. } => Self::new(Code::PermissionDenied, "HANDS_OUT_MORE", message),
+            Refusal::NotNamed => Self::new(Code::PermissionDenied, "NOT_NAMED", message),
+            Refusal::Activated(id) => Self::state("ALREADY_ACTIVE", format!("activation `{id}`"), message),
+            Refusal::Change(error) => error.into(),
             Refusal::InvitePolicy => Self::field("INVITE_POLICY", "user.email", message),
             Refusal::NotSupported(_) => Self::new(Code::Unimplemented, "NOT_SUPPORTED", message),
             Refusal::Read(error) => error.into(),

@@ -51,7 +51,7 @@ impl New {
     /// The credential for a token, made now.
     pub fn made(self, clock: &dyn Clock, token: &Token) -> Result<Credential, Refusal> {
         let Self { service, display_name, expires_at, acts_for_users } = self;
-        let (id, created_at, hash) = (new_id(clock)?, clock.now(), token.hash());
+        let (id, created_at, hash) = (new_id("cred", clock)?, clock.now(), token.hash());
         let (revoked_at, rotated_to) = (None, None);
         Ok(Credential {
             id,
@@ -67,8 +67,9 @@ impl New {
     }
 }
 
-fn new_id(clock: &dyn Clock) -> Result<Id, Refusal> {
-    let text = format!("cred-{}", hex(&clock.random()?));
+/// An id that the server makes.
+pub fn new_id(kind: &str, clock: &dyn Clock) -> Result<Id, Refusal> {
+    let text = format!("{kind}-{}", hex(&clock.random()?));
     Id::parse(&text).map_err(|_| Refusal::Internal("what was made up is no id"))
 }
 
@@ -129,7 +130,7 @@ impl Rotation {
     /// With an id for the new credential, whose token this is.
     pub fn named(self, clock: &dyn Clock, token: &Token) -> Result<Rotated, Refusal> {
         let Self { credential, grace, expires_at, etag } = self;
-        let (id, hash, now) = (new_id(clock)?, token.hash(), clock.now());
+        let (id, hash, now) = (new_id("cred", clock)?, token.hash(), clock.now());
         Ok(Rotated { credential, id, hash, now, grace, expires_at, etag })
     }
 }

@@ -279,6 +279,36 @@ fn samples(organization: &str) -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     dry!("RoleService/UpdateGrants" UpdateGrantsRequest { grant: Some(granted) });
     let permissions = vec!["tasks.read".to_owned()];
     dry!("RoleService/DeleteGrants" DeleteGrantsRequest { permissions: permissions, member: "user:ana" });
+    let pay = pb::SeparationConstraint {
+        id: "pay".into(),
+        roles: vec!["helper".into(), "organization-admin".into()],
+        max: 1,
+        ..Default::default()
+    };
+    let denying = pb::SeparationConstraint { enforcement: pb::SeparationEnforcement::Deny.into(), ..pay.clone() };
+    let other_pay = pb::SeparationConstraint { id: "other".into(), ..denying.clone() };
+    dry!("RoleService/CreateSeparationConstraint" CreateSeparationConstraintRequest { separation_constraint: Some(other_pay) });
+    read!("RoleService/GetSeparationConstraint" GetSeparationConstraintRequest { separation_constraint: "pay" });
+    read!("RoleService/ListSeparationConstraints" ListSeparationConstraintsRequest {});
+    dry!("RoleService/UpdateSeparationConstraint" UpdateSeparationConstraintRequest { separation_constraint: Some(denying) });
+    dry!("RoleService/DeleteSeparationConstraint" DeleteSeparationConstraintRequest { separation_constraint: "pay" });
+    read!("RoleService/ListSeparationViolations" ListSeparationViolationsRequest {});
+    let hour = Some(prost_types::Duration { seconds: 3_600, nanos: 0 });
+    let fire = pb::EmergencyRule {
+        role: "helper".into(),
+        users: vec!["ana".into()],
+        max_duration: hour,
+        ..Default::default()
+    };
+    let other_fire = pb::EmergencyRule { role: "organization-admin".into(), ..fire.clone() };
+    dry!("RoleService/CreateEmergencyRule" CreateEmergencyRuleRequest { emergency_rule: Some(other_fire) });
+    read!("RoleService/GetEmergencyRule" GetEmergencyRuleRequest { role: "helper" });
+    read!("RoleService/ListEmergencyRules" ListEmergencyRulesRequest {});
+    dry!("RoleService/UpdateEmergencyRule" UpdateEmergencyRuleRequest { emergency_rule: Some(fire) });
+    dry!("RoleService/DeleteEmergencyRule" DeleteEmergencyRuleRequest { role: "helper" });
+    dry!("RoleService/ActivateEmergencyAccess" ActivateEmergencyAccessRequest { role: "helper", justification: "fire" });
+    dry!("RoleService/EndEmergencyAccess" EndEmergencyAccessRequest { activation: "none" });
+    read!("RoleService/ListEmergencyActivations" ListEmergencyActivationsRequest {});
     dry!("DataAccessService/CreatePolicy" CreatePolicyRequest { policy: Some(second_policy) });
     read!("DataAccessService/GetPolicy" GetPolicyRequest { policy: "all" });
     read!("DataAccessService/ListPolicies" ListPoliciesRequest {});
@@ -448,6 +478,27 @@ impl World {
             Some(pb::Assignment { role: "helper".into(), member: "user:ana".into(), ..Default::default() });
         let request = pb::CreateAssignmentRequest { organization: o(), assignment, ..Default::default() };
         roles.create_assignment(request).await.unwrap();
+        let pay = pb::SeparationConstraint {
+            id: "pay".into(),
+            roles: vec!["helper".into(), "organization-admin".into()],
+            max: 1,
+            ..Default::default()
+        };
+        let request = pb::CreateSeparationConstraintRequest {
+            organization: o(),
+            separation_constraint: Some(pay),
+            ..Default::default()
+        };
+        roles.create_separation_constraint(request).await.unwrap();
+        let fire = pb::EmergencyRule {
+            role: "helper".into(),
+            users: vec!["ana".into()],
+            max_duration: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
+            ..Default::default()
+        };
+        let request =
+            pb::CreateEmergencyRuleRequest { organization: o(), emergency_rule: Some(fire), ..Default::default() };
+        roles.create_emergency_rule(request).await.unwrap();
         self.grant("acme", "user:ana", &["tasks.read"], None).await;
         let policy = pb::DataAccessPolicy {
             id: "all".into(),

@@ -79,6 +79,7 @@ fn told(path: &Path) -> String {
         Source::ByRule(a) => format!("by rule {} @ {}", a.role, a.target),
         Source::Grant(g) => format!("grant {} @ {}", g.permission, g.target),
         Source::AutoShare { role, relation } => format!("share {role} by {} @ {}", relation.relation, relation.record),
+        Source::Activation(a) => format!("activation {} of {} @ {}", a.id, a.role, a.target),
         Source::Relation(relation) => format!("relation {} @ {}", relation.relation, relation.record),
         Source::Policy(id) => format!("policy {id}"),
     };

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use doorward::core::decision::{Reason, decide};
 use doorward::core::explain::{Explanation, Path, Said, Source, explain};
-use doorward::core::model::{Effect, Member, Row};
+use doorward::core::id::Id;
+use doorward::core::model::{Effect, Enforcement, Member, Row};
 use doorward::core::table::Table;
 use fastrand::Rng;
 
 use crate::generate;
 use crate::oracle::{Oracle, PolicyOutcome};
-use crate::support::{question, rows, sent, table};
+use crate::support::{activated, question, rows, sent, table};
 
 fn worlds() -> u64 {
     std::env::var("DOORWARD_PROPERTY_ORGANIZATIONS").map_or(200, |n| n.parse().unwrap())
@@ -52,6 +53,11 @@ impl Facts {
                 row.member == *last && path.members.len() == 1 && ["org", "default-user"].contains(&row.role.as_str())
             }
             Source::Grant(row) => row.member == *last && self.has(&Row::Grant(row.clone())),
+            Source::Activation(row) => {
+                Member::User(row.user.clone()) == *last
+                    && path.members.len() == 1
+                    && self.has(&Row::Activation(row.clone()))
+            }
             Source::AutoShare { relation, .. } | Source::Relation(relation) => {
                 relation.member == *last && self.has(&Row::Related(relation.clone()))
             }
@@ -62,6 +68,16 @@ impl Facts {
 
     fn has(&self, row: &Row) -> bool {
         self.rows.contains(row)
+    }
+}
+
+/// The role that a path leads to.
+fn role(path: &Path) -> Option<&Id> {
+    match &path.source {
+        Source::Assignment(row) | Source::ByRule(row) => Some(&row.role),
+        Source::AutoShare { role, .. } => Some(role),
+        Source::Activation(row) => Some(&row.role),
+        Source::Grant(_) | Source::Relation(_) | Source::Policy(_) => None,
     }
 }
 
@@ -82,14 +98,15 @@ fn outcomes(explanation: &Explanation) -> Vec<PolicyOutcome> {
 #[test]
 fn m4_11_an_explanation_is_the_decision_and_its_proof() {
     let mut seen: BTreeMap<(Reason, bool), usize> = BTreeMap::new();
-    let (mut suspended, mut misses) = (0, 0);
+    let (mut suspended, mut misses, mut separated, mut activations) = (0, 0, 0, 0);
     for seed in 0..worlds() {
         let mut rng = Rng::with_seed(seed ^ 0x4B11);
         let world = generate::world(&mut rng);
-        let oracle = Oracle::with_conditions(&world.file, &world.conditions);
+        let oracle = Oracle::with_conditions(&world.file, &world.conditions).activated(&world.file, &world.activations);
         let without_flags = generate::all_flags_on(&world.file);
-        let everyone = Oracle::with_conditions(&without_flags, &world.conditions);
-        let table = table(&world.file);
+        let everyone =
+            Oracle::with_conditions(&without_flags, &world.conditions).activated(&world.file, &world.activations);
+        let table = activated(&table(&world.file), &world);
         let facts = Facts::of(&table);
         assert!(!rows(&world.file).is_empty());
         for _ in 0..QUESTIONS {
@@ -120,6 +137,7 @@ fn m4_11_an_explanation_is_the_decision_and_its_proof() {
                 assert_eq!(path.members[0], principal, "{}", context());
                 facts.check(path).unwrap_or_else(|wrong| panic!("{wrong}; {}", context()));
             }
+            activations += e.paths.iter().filter(|p| matches!(p.source, Source::Activation(_))).count();
             for (n, path) in e.paths.iter().enumerate() {
                 assert!(!e.paths[..n].contains(path), "twice: {path:?}; {}", context());
                 assert!(path.pattern.is_some(), "{}", context());
@@ -157,11 +175,27 @@ fn m4_11_an_explanation_is_the_decision_and_its_proof() {
                 let approves = matches!(decided, Reason::Allowed | Reason::Restricted);
                 assert!(decided == Reason::Restricted || e.approver_by.is_empty() != approves, "{}", context());
             }
+            let void = decided == Reason::SeparationOfDuties;
+            assert!(!void || !e.separated.is_empty() && !e.misses.is_empty(), "{}", context());
+            for (constraint, paths) in &e.separated {
+                let row = table.separation_row(constraint).unwrap();
+                assert!(row.enforcement == Enforcement::Deny && paths.len() > row.max as usize, "{}", context());
+                let roles: BTreeSet<&Id> = paths.iter().map(|path| role(path).unwrap()).collect();
+                assert_eq!(roles.len(), paths.len(), "{}", context());
+                assert!(roles.iter().all(|role| row.roles.contains(role)), "{}", context());
+                activations += paths.iter().filter(|p| matches!(p.source, Source::Activation(_))).count();
+                for path in paths {
+                    assert_eq!(path.members[0], principal, "{}", context());
+                    facts.check(path).unwrap_or_else(|wrong| panic!("{wrong}; {}", context()));
+                }
+            }
+            separated += e.separated.len();
             misses += usize::from(!e.misses.is_empty());
             *seen.entry((decided, !e.misses.is_empty())).or_default() += 1;
         }
     }
-    println!("{seen:?}, {suspended} suspended policies, {misses} with near misses");
-    assert!(suspended > 0 && misses > 0);
-    assert_eq!(seen.keys().map(|(reason, _)| reason).collect::<BTreeSet<_>>().len(), 12, "{seen:?}");
+    println!("{seen:?}, {suspended} suspended policies, {misses} with near misses, {separated} constraints");
+    println!("{activations} paths by activations");
+    assert!(suspended > 0 && misses > 0 && separated > 0 && activations > 0);
+    assert_eq!(seen.keys().map(|(reason, _)| reason).collect::<BTreeSet<_>>().len(), 13, "{seen:?}");
 }

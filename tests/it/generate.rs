@@ -172,6 +172,7 @@ fn sized(rng: &mut Rng, size: usize) -> Value {
     roles(rng, &mut file, size);
     assignments(rng, &mut file, size);
     grants(rng, &mut file, size);
+    separations(rng, &mut file);
     file
 }
 
@@ -463,6 +464,63 @@ fn assignments(rng: &mut Rng, file: &mut Value, size: usize) {
         rows.push(row);
     }
     put(rng, file, "assignments", rows);
+}
+
+/// Constraints on roles that somebody holds together: mostly one that is assigned and another that is then assigned to
+/// the same member, where the first one is, where it reaches or somewhere else.
+fn separations(rng: &mut Rng, file: &mut Value) {
+    let roles = roles_and_scopes(file);
+    let assigned = list(file, "assignments").to_vec();
+    if assigned.is_empty() || roles.len() < 2 || rng.u8(..10) < 3 {
+        return;
+    }
+    let mut rows = Vec::new();
+    for id in some(rng, &["pay", "p", "pay.2", "main"], 4) {
+        let base = rng.choice(&assigned).unwrap();
+        let (other, scope, tied_to) = rng.choice(&roles).unwrap();
+        if base["role"] == other.as_str() || other == "org-admin" {
+            continue;
+        }
+        let mut row = json!({"role": other, "member": base["member"]});
+        let same = match (scope.as_str(), tied_to, base["object"].as_str()) {
+            ("object", Some(tied), Some(object)) if tied != object => false,
+            ("object", ..) => base["object"].is_string(),
+            ("account", ..) => base["account"].is_string(),
+            _ => true,
+        };
+        let target = if !same || rng.u8(..10) < 2 {
+            target_of_scope(rng, file, scope, tied_to.as_deref())
+        } else if scope == "organization" {
+            Some(Map::new())
+        } else {
+            let keys = ["account", "object", "record"];
+            let given = keys.iter().filter(|key| base[**key].is_string());
+            Some(given.map(|key| ((*key).to_owned(), base[*key].clone())).collect())
+        };
+        let Some(target) = target else { continue };
+        row.as_object_mut().unwrap().extend(target);
+        if ["admin", "org", "default-user"].contains(&other.as_str()) {
+            row["by_hand"] = json!(true);
+        }
+        let place = |row: &Value| ["role", "member", "account", "object", "record"].map(|key| row[key].clone());
+        if !list(file, "assignments").iter().any(|there| place(there) == place(&row)) {
+            if rng.u8(..10) < 3 {
+                period(rng, &mut row);
+            }
+            policies::push(file, "assignments", row);
+        }
+        let mut named = BTreeSet::from([text(base, "role").to_owned(), other.clone()]);
+        named.extend(some(rng, &roles, 2).into_iter().map(|(role, ..)| role));
+        let max = if named.len() > 2 && rng.bool() { rng.usize(1..named.len()) } else { 1 };
+        let mut row = json!({"id": id, "roles": named, "max": max});
+        match rng.u8(..6) {
+            0 => row["enforce"] = json!("prevent"),
+            1 => {}
+            _ => row["enforce"] = json!("deny"),
+        }
+        rows.push(row);
+    }
+    put(rng, file, "separation_of_duties", rows);
 }
 
 fn grants(rng: &mut Rng, file: &mut Value, size: usize) {

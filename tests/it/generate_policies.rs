@@ -15,6 +15,8 @@ const RELATIONS: [&str; 5] = ["watcher", "assignee", "mentioned", "shared", "app
 pub struct World {
     pub file: Value,
     pub conditions: BTreeMap<(String, String), Condition>,
+    /// 7.4: what users activated, in the words of an assignment; no file says it.
+    pub activations: Vec<Value>,
 }
 
 /// A valid organization, with everything that says which records are visible.
@@ -29,7 +31,37 @@ pub fn world(rng: &mut Rng) -> World {
     relations(rng, &mut file);
     let conditions = data_access(rng, &mut file);
     broad_grants(rng, &mut file);
-    World { file, conditions }
+    let activations = activations(rng, &file);
+    World { file, conditions, activations }
+}
+
+/// At most one of a role, user and target; mostly running now.
+fn activations(rng: &mut Rng, file: &Value) -> Vec<Value> {
+    let roles = roles_and_scopes(file);
+    let mut seen = BTreeSet::new();
+    let mut rows = Vec::new();
+    for at in 0..rng.usize(..6) {
+        let (Some(user), Some((role, scope, tied_to))) = (rng.choice(ids(file, "users")), rng.choice(&roles)) else {
+            break;
+        };
+        let Some(target) = target_of_scope(rng, file, scope, tied_to.as_deref()) else { continue };
+        if role == "org-admin" || !seen.insert(format!("{user:?} {role:?} {}", Value::Object(target.clone()))) {
+            continue;
+        }
+        let near = |rng: &mut Rng, around: i64| around + rng.choice([-1, 0, 1]).unwrap();
+        let starts = if rng.u8(..4) == 0 { near(rng, NOW_MS) } else { NOW_MS - 3_600_000 };
+        let expires = if rng.u8(..4) == 0 { near(rng, NOW_MS).max(starts + 1) } else { NOW_MS + 3_600_000 };
+        let mut row = json!({
+            "id": format!("activation-{at}"), "role": role, "user": user, "rehearsal": rng.u8(..8) == 0,
+            "starts_at_ms": starts, "expires_at_ms": expires,
+        });
+        if rng.u8(..5) == 0 {
+            row["ended_at_ms"] = json!(near(rng, NOW_MS).max(starts));
+        }
+        row.as_object_mut().unwrap().extend(target);
+        rows.push(row);
+    }
+    rows
 }
 
 /// The file with every flag of every group on: what an organization may have been before some were cleared.
@@ -50,7 +82,7 @@ fn rows<'f>(file: &'f mut Value, key: &str) -> impl Iterator<Item = &'f mut Valu
     file.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten()
 }
 
-fn push(file: &mut Value, key: &str, row: Value) {
+pub(super) fn push(file: &mut Value, key: &str, row: Value) {
     match file.get_mut(key).and_then(Value::as_array_mut) {
         Some(rows) => rows.push(row),
         None => file[key] = json!([row]),

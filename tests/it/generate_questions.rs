@@ -21,8 +21,12 @@ pub fn question(rng: &mut Rng, file: &Value) -> Question {
                 .unwrap()
                 .into();
         }
-        55..200 => spoil(rng, file, &catalogue, &mut question),
-        200..290 => question.permission = "organization_users.create".into(),
+        55..180 => spoil(rng, file, &catalogue, &mut question),
+        180..240 => {
+            let aimed = held_together(rng, file).and_then(|row| pointed_at(rng, file, &catalogue, &row));
+            question = aimed.unwrap_or(question);
+        }
+        240..330 => question.permission = "organization_users.create".into(),
         _ => {}
     }
     question
@@ -120,6 +124,16 @@ fn handed_out(rng: &mut Rng, file: &Value) -> Option<Value> {
     }
     let rows: Vec<&Value> = list(file, "assignments").iter().chain(list(file, "grants")).collect();
     rng.choice(rows).cloned()
+}
+
+/// An assignment of a role of a constraint that denies, to a member that holds another one of them.
+fn held_together(rng: &mut Rng, file: &Value) -> Option<Value> {
+    let denies = list(file, "separation_of_duties").iter().filter(|row| row["enforce"] == "deny");
+    let constraint = rng.choice(denies.collect::<Vec<_>>())?;
+    let named = |row: &&Value| list(constraint, "roles").contains(&row["role"]);
+    let held: Vec<&Value> = list(file, "assignments").iter().filter(named).collect();
+    let others = |row: &&&Value| held.iter().any(|o| o["member"] == row["member"] && o["role"] != row["role"]);
+    rng.choice(held.iter().filter(others).copied().collect::<Vec<_>>()).cloned()
 }
 
 /// A well-formed question about anything.

@@ -13,6 +13,13 @@ pub fn world_question(rng: &mut Rng, world: &World) -> Question {
     let file = &world.file;
     let concerned = (rng.u8(..10) < 8).then(|| someone_concerned(rng, file)).flatten();
     let mut question = concerned.unwrap_or_else(|| question(rng, file));
+    if rng.u8(..100) < 8
+        && let Some(activation) = rng.choice(&world.activations)
+    {
+        let mut row = activation.clone();
+        row["member"] = json!(format!("user:{}", text(activation, "user")));
+        question = pointed_at(rng, file, &oracle::catalogue(file), &row).unwrap_or(question);
+    }
     if let (Some(object), Some(record)) = (question.object.as_deref(), question.record.as_mut()) {
         describe(rng, file, object, record);
     }

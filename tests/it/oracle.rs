@@ -5,8 +5,8 @@
 //! catalogue: what both get wrong must be got wrong twice. It believes the file (validation is not its part) and
 //! panics on one that is not well formed. Conditions it does not parse: whoever wrote the file hands them over as trees.
 //!
-//! Covered: 1.2–1.4, 2.1–2.3, 2.5–2.7, 2.9, 3.1–3.6, 4.1–4.8 without separation of duties, 5.1, 5.2,
-//! 6.1–6.5. Not yet: 4.9, 6.6. Each rule is one small function that names its number.
+//! Covered: 1.2–1.4, 2.1–2.3, 2.5–2.7, 2.9, 3.1–3.6, 4.1–4.9, 5.1, 5.2, 6.1–6.5, of 7.3 what 4.5 says of it. Not yet:
+//! 6.6. Each rule is one small function that names its number.
 //!
 //! For example: may `user:ana` do `records.read` on record `r-1` of `vendor-risk`? The permission is known (4.1), she is
 //! active (4.2) and internal (4.3), the object is not an element (4.4); a grant to her group at `vendor-risk` gives it
@@ -108,6 +108,7 @@ pub struct Oracle {
     sources: Vec<Source>,
     relations: Vec<Relation>,
     policies: Vec<Policy>,
+    separations: Vec<Separation>,
     user_attributes: BTreeMap<String, String>, // declared ones, with their types
 }
 
@@ -187,6 +188,7 @@ enum Members {
 /// An assignment, by hand or by rule, a grant or an auto-share (5.2): from where `member` may hold `patterns`, and while when.
 struct Source {
     member: String,
+    role: Option<String>, // a grant has none
     patterns: Vec<String>,
     target: Target,
     starts_at_ms: Option<i64>,
@@ -217,6 +219,13 @@ struct Policy {
     condition: Option<Condition>,
 }
 
+/// 7.3: of these roles nobody may hold more than `max`; if it denies, whoever does has nothing of them.
+struct Separation {
+    roles: BTreeSet<String>,
+    max: usize,
+    denies: bool,
+}
+
 /// Whose dynamic and system membership counts: for `restrict` policies it ignores status and removed domains (2.9).
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Membership {
@@ -244,11 +253,15 @@ impl Oracle {
         let members = self.members(&as_principal(&question.principal), Membership::Ordinary);
         let inviting = asked.name == "organization_users.create";
         let admin = &self.catalogue["organization.admin"];
-        if inviting && self.m4_5_given(&members, admin, &resource, question.now_ms) {
+        let (asked_instead, now_ms) = (self.m4_6_asked_instead(asked, question), question.now_ms);
+        let (none, void) = (BTreeSet::new(), self.m4_5_void(&members, &resource, now_ms));
+        let given = |permission, void| self.m4_5_given(&members, permission, &resource, now_ms, void);
+        if inviting && given(admin, &void) {
             return Answer::Allow; // 4.9
         }
-        if !self.m4_5_given(&members, self.m4_6_asked_instead(asked, question), &resource, question.now_ms) {
-            return Answer::Deny("NO_PERMISSION");
+        if !given(asked_instead, &void) {
+            let without = given(asked_instead, &none) || inviting && given(admin, &none);
+            return Answer::Deny(if without { "SEPARATION_OF_DUTIES" } else { "NO_PERMISSION" });
         }
         if inviting && !self.m7_1_may_be_invited(question.invitee_email.as_deref()) {
             return Answer::Deny("INVITE_POLICY");
@@ -372,14 +385,35 @@ impl Oracle {
     }
 
     /// 4.5: some source in effect now gives it, at a place that reaches the resource and that its level admits.
-    fn m4_5_given(&self, members: &BTreeSet<String>, asked: &Permission, resource: &Resource, now_ms: i64) -> bool {
+    /// Roles that are void give nothing.
+    fn m4_5_given(
+        &self,
+        members: &BTreeSet<String>,
+        asked: &Permission,
+        resource: &Resource,
+        now_ms: i64,
+        void: &BTreeSet<String>,
+    ) -> bool {
         self.sources.iter().any(|source| {
             members.contains(&source.member)
+                && source.role.as_ref().is_none_or(|role| !void.contains(role))
                 && source.m3_4_in_effect(now_ms)
                 && source.target.m3_3_reaches(resource)
                 && source.target.level() <= asked.level
                 && source.patterns.iter().any(|pattern| self.m3_2_covers(pattern, &asked.name))
         })
+    }
+
+    /// 4.5, 7.3: the roles of every constraint that denies and of which too many are held here now, whatever they give.
+    fn m4_5_void(&self, members: &BTreeSet<String>, resource: &Resource, now_ms: i64) -> BTreeSet<String> {
+        let here = self.sources.iter().filter(|source| {
+            members.contains(&source.member) && source.m3_4_in_effect(now_ms) && source.target.m3_3_reaches(resource)
+        });
+        let held: BTreeSet<&String> = here.filter_map(|source| source.role.as_ref()).collect();
+        let broken = self.separations.iter().filter(|separation| {
+            separation.denies && separation.roles.iter().filter(|role| held.contains(role)).count() > separation.max
+        });
+        broken.flat_map(|separation| separation.roles.iter().cloned()).collect()
     }
 
     /// 7.1: allowed domains count only while they are the organization's; 4.9: nobody in particular is only refused where

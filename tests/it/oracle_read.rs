@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::conditions::{Attribute, Condition};
 use super::presets::{built_in_permissions, level_named, preset_roles};
 use super::{
-    Group, Invites, Level, Members, Object, Oracle, Permission, Policy, Principal, Relation, Source, Target, flag_of,
-    m2_9_usable,
+    Group, Invites, Level, Members, Object, Oracle, Permission, Policy, Principal, Relation, Separation, Source,
+    Target, flag_of, m2_9_usable,
 };
 
 impl Oracle {
@@ -58,10 +58,31 @@ impl Oracle {
             },
             sources,
             relations,
+            separations: list(file, "separation_of_duties").iter().map(separation).collect(),
             policies: list(file, "data_access").iter().map(|row| policy(row, conditions)).collect(),
             user_attributes: types(file, "user_attributes"),
             accounts,
         }
+    }
+}
+
+impl Oracle {
+    /// 7.4: activations give their role where and while they last, rehearsals nothing. They are in no file.
+    pub fn activated(mut self, file: &Value, activations: &[Value]) -> Oracle {
+        let roles = role_permissions(file);
+        for row in activations.iter().filter(|row| row["rehearsal"] != true) {
+            let role = text(row, "role");
+            let ends = [&row["expires_at_ms"], &row["ended_at_ms"]].into_iter().filter_map(Value::as_i64).min();
+            self.sources.push(Source {
+                member: format!("user:{}", text(row, "user")),
+                patterns: roles[&role].clone(),
+                role: Some(role),
+                target: target(row),
+                starts_at_ms: row["starts_at_ms"].as_i64(),
+                expires_at_ms: ends,
+            });
+        }
+        self
     }
 }
 
@@ -156,6 +177,11 @@ fn relations(file: &Value) -> Vec<Relation> {
     list(file, "relations").iter().map(relation).collect()
 }
 
+fn separation(row: &Value) -> Separation {
+    let max = usize::try_from(row["max"].as_u64().expect("a number")).unwrap();
+    Separation { roles: texts(row, "roles").into_iter().collect(), max, denies: row["enforce"] == "deny" }
+}
+
 /// The text is not read, but it must be that of the tree.
 fn policy(row: &Value, conditions: &BTreeMap<(String, String), Condition>) -> Policy {
     let (object, id) = (text(row, "object"), text(row, "id"));
@@ -218,6 +244,7 @@ fn sources(file: &Value, default_account: &str) -> Vec<Source> {
     let roles = role_permissions(file);
     let source = |row: &Value, patterns: Vec<String>| Source {
         member: text(row, "member"),
+        role: maybe(row, "role"),
         patterns,
         target: target(row),
         starts_at_ms: maybe(row, "starts_at").map(|at| instant_ms(&at)),
@@ -242,6 +269,7 @@ fn m5_2_auto_shared(file: &Value, relations: &[Relation], groups: &BTreeMap<Stri
         for role in roles.iter().filter(|role| shares(role, relation)) {
             shared.push(Source {
                 member: relation.member.clone(),
+                role: Some(text(role, "id")),
                 patterns: texts(role, "permissions"),
                 target: Target::Record(relation.object.clone(), relation.record.clone()),
                 starts_at_ms: None,
@@ -271,7 +299,8 @@ fn m3_6_by_rule(file: &Value, default_account: &str, roles: &BTreeMap<String, Ve
         } else {
             ("default-user", Target::Account(account))
         };
-        let source = Source { patterns: roles[role].clone(), target, starts_at_ms: None, expires_at_ms: None, member };
+        let (patterns, role) = (roles[role].clone(), Some(role.to_owned()));
+        let source = Source { patterns, role, target, starts_at_ms: None, expires_at_ms: None, member };
         (!by_hand(&source.member)).then_some(source)
     };
     list(file, "users").iter().filter_map(by_rule).collect()

@@ -90,11 +90,13 @@ impl Oracle {
     /// 6.4: whether any permission marked `requires_visibility` is held at that very record.
     fn m6_4_held_at_it(&self, question: &Question, resource: &Resource, record: &RecordQ) -> bool {
         let members = self.members(&as_principal(&question.principal), Membership::Ordinary);
+        let void = self.m4_5_void(&members, resource, question.now_ms);
         let marked = || self.catalogue.values().filter(|permission| permission.requires_visibility);
         self.sources.iter().any(|source| {
             let at_it = matches!(&source.target, Target::Record(object, id)
                 if Some(object.as_str()) == resource.object && *id == record.id);
             at_it
+                && source.role.as_ref().is_none_or(|role| !void.contains(role))
                 && members.contains(&source.member)
                 && source.m3_4_in_effect(question.now_ms)
                 && marked().any(|permission| {

@@ -23,6 +23,10 @@ fn check_valid(file: &Value) {
         format!("{} {} {} {} {}", row["role"], row["member"], row["account"], row["object"], row["record"])
     };
     unique("assignment", list("assignments").iter().map(place).collect());
+    for row in list("separation_of_duties") {
+        let roles = row["roles"].as_array().unwrap().len() as u64;
+        assert!((1..roles).contains(&row["max"].as_u64().unwrap()), "{file}");
+    }
     assert!(
         list("accounts").is_empty()
             || list("accounts").iter().filter(|account| account["default"] == true).count() == 1
@@ -83,7 +87,7 @@ fn depth(condition: &Condition) -> usize {
     }
 }
 
-const REASONS: [&str; 9] = [
+const REASONS: [&str; 10] = [
     "PRINCIPAL_UNKNOWN",
     "PRINCIPAL_INVITED",
     "PRINCIPAL_INACTIVE",
@@ -93,6 +97,7 @@ const REASONS: [&str; 9] = [
     "NO_PERMISSION",
     "NOT_VISIBLE",
     "NOT_APPROVER",
+    "SEPARATION_OF_DUTIES",
 ];
 
 fn check_spread(counts: &BTreeMap<Answer, u32>, reasons: &[&'static str]) {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use doorward::core::change::Change;
 use doorward::core::decision::{Reason, Walk};
+use doorward::core::emergency::used;
 use doorward::core::filter::filter;
 use doorward::core::model::{Key, Write};
 use doorward::core::table::Table;
@@ -15,7 +16,7 @@ use fastrand::Rng;
 
 use crate::generate;
 use crate::oracle::{Answer, Closed, Oracle};
-use crate::support::{Sent, answer, applied, blank, over, parsed, question, record, rows, sent, table};
+use crate::support::{Sent, activated, answer, applied, blank, over, parsed, question, record, rows, sent, table};
 
 /// Organizations and questions each; more with `DOORWARD_PROPERTY_ORGANIZATIONS`, as `.ci/run` has it.
 fn organizations() -> u64 {
@@ -112,7 +113,7 @@ fn decisions_are_the_oracles_however_the_organization_came_about() {
     for (reason, n) in &seen {
         assert!(*n * 100 >= total, "{reason:?} is rarer than 1%: {n} of {total}");
     }
-    assert_eq!(seen.len(), 12, "every reason occurs: {seen:?}");
+    assert_eq!(seen.len(), 13, "every reason occurs: {seen:?}");
     println!("{closed:?}, {private_and_listed} private and listed");
     for by in [Closed::Denylist, Closed::Safelist, Closed::Private] {
         assert!(closed.get(&Some(by)).is_some_and(|n| *n * 500 >= total), "{by:?} is rare: {closed:?}");
@@ -214,7 +215,7 @@ fn toggle(rng: &mut Rng, file: &mut serde_json::Value, list: &str, other: &str) 
 
 /// Changes one thing in the file, if it has such a thing; what comes out need not be valid.
 fn edit(rng: &mut Rng, file: &mut serde_json::Value) {
-    let removed = ["assignments", "grants", "email_domains"];
+    let removed = ["assignments", "grants", "email_domains", "separation_of_duties"];
     match rng.u8(..11) {
         8 => toggle(rng, file, "element_safelist", "element_denylist"),
         9 => {
@@ -239,13 +240,13 @@ fn edit(rng: &mut Rng, file: &mut serde_json::Value) {
                 roles[one]["permissions"] = permissions;
             }
         }
-        n @ 3..6 => {
+        n @ 3..7 => {
             let Some(rows) = file[removed[usize::from(n) - 3]].as_array_mut().filter(|rows| !rows.is_empty()) else {
                 return;
             };
             rows.remove(rng.usize(..rows.len()));
         }
-        6 => {
+        7 => {
             let groups = file["groups"].as_array_mut().into_iter().flatten();
             let mut manual: Vec<_> =
                 groups.filter_map(|group| group["members"].as_array_mut()).filter(|m| !m.is_empty()).collect();
@@ -301,18 +302,30 @@ fn grown(file: &serde_json::Value) -> Table {
 #[test]
 fn m6_what_is_visible_is_what_the_oracle_sees() {
     let mut seen: BTreeMap<Answer, usize> = BTreeMap::new();
-    let mut total = 0;
+    let (mut total, mut uses) = (0, 0);
     for seed in 0..worlds() {
         let mut rng = Rng::with_seed(seed ^ 0x6666);
         let world = generate::world(&mut rng);
-        let oracle = Oracle::with_conditions(&world.file, &world.conditions);
+        let without = Oracle::with_conditions(&world.file, &world.conditions);
+        let oracle = Oracle::with_conditions(&world.file, &world.conditions).activated(&world.file, &world.activations);
         let tables = [("at once", table(&world.file)), ("grown", grown(&world.file))];
+        let tables = tables.map(|(how, table)| (how, activated(&table, &world)));
         for _ in 0..WORLD_QUESTIONS {
             let q = generate::world_question(&mut rng, &world);
             let expected = oracle.authorize(&q);
             for (how, table) in &tables {
                 let got = answer(table, &q);
-                assert!(got == expected, "seed {seed}, {how}: {got:?}, not {expected:?}: {q:#?}\n{:#}", world.file);
+                let wrong = || format!("{q:#?}\n{:#}\n{:#?}", world.file, world.activations);
+                assert!(got == expected, "seed {seed}, {how}: {got:?}, not {expected:?}: {}", wrong());
+                // Rule 7.4: an allow by an activation alone is known as such.
+                let sent = sent(&q);
+                let use_of = used(table, &question(&q, &sent), q.now_ms);
+                let alone = expected == Answer::Allow && without.authorize(&q) != Answer::Allow;
+                assert_eq!(use_of.is_some(), alone, "seed {seed}, {how}: {}", wrong());
+                let own =
+                    use_of.is_none_or(|a| format!("user:{}", a.user) == q.principal || a.user.as_str() == q.principal);
+                assert!(own, "seed {seed}, {how}: {}", wrong());
+                uses += usize::from(alone);
             }
             *seen.entry(expected).or_default() += 1;
             total += 1;
@@ -326,8 +339,9 @@ fn m6_what_is_visible_is_what_the_oracle_sees() {
         let loaded = Table::load(tables[0].1.id().clone(), "h".into(), 9, 1, exported.clone()).unwrap();
         assert!(changes(&loaded).is_empty(), "seed {seed}");
     }
-    println!("{total} questions: {seen:?}");
-    for reason in ["NOT_VISIBLE", "RESTRICTED", "NOT_APPROVER"] {
+    println!("{total} questions: {seen:?}, {uses} uses of activations");
+    assert!(uses * 100 >= total, "uses are rarer than 1%");
+    for reason in ["NOT_VISIBLE", "RESTRICTED", "NOT_APPROVER", "SEPARATION_OF_DUTIES"] {
         let n = seen.get(&Answer::Deny(reason)).copied().unwrap_or(0);
         assert!(n * 100 >= total, "{reason} is rarer than 1%: {n} of {total}");
     }
@@ -339,8 +353,8 @@ fn m6_5_a_filter_gives_exactly_the_records_that_are_allowed() {
     for seed in 0..worlds() {
         let mut rng = Rng::with_seed(seed ^ 0x6565);
         let world = generate::world(&mut rng);
-        let oracle = Oracle::with_conditions(&world.file, &world.conditions);
-        let table = table(&world.file);
+        let oracle = Oracle::with_conditions(&world.file, &world.conditions).activated(&world.file, &world.activations);
+        let table = activated(&table(&world.file), &world);
         for _ in 0..WORLD_QUESTIONS / 20 {
             let q = generate::filter_question(&mut rng, &world);
             let attributes: Vec<Sent> = q.records.iter().map(|r| Sent::of(&r.attributes)).collect();

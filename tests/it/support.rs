@@ -4,13 +4,14 @@ use doorward::cli::file::{FileErrors, Known, OrganizationFile};
 use doorward::core::change::{Change, apply};
 use doorward::core::decision::{self, Context, Reason, Record, Resource};
 use doorward::core::lists::SuperOrganization;
-use doorward::core::model::{Row, Value};
+use doorward::core::model::{Activation, Row, Target, Value};
 use doorward::core::table::Table;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use crate::generate::World;
 use crate::oracle::conditions::Attribute;
 use crate::oracle::{Answer, Question, RecordQ};
 
@@ -57,6 +58,36 @@ pub fn table(file: &Json) -> Table {
         &blank(1).under(over(file, 1).as_ref()),
         vec![Change::Replace { rows: rows(file), deactivate_missing: false }],
     )
+}
+
+/// The activations of a world as rows (rule 7.4).
+pub fn activations(world: &World) -> Vec<Row> {
+    let text = |row: &Json, key: &str| row[key].as_str().map(str::to_owned);
+    let row = |row: &Json| {
+        let target = match (text(row, "account"), text(row, "object"), text(row, "record")) {
+            (Some(account), ..) => Target::Account(account.parse().unwrap()),
+            (None, Some(object), Some(record)) => Target::Record(object.parse().unwrap(), record.parse().unwrap()),
+            (None, Some(object), None) => Target::Object(object.parse().unwrap()),
+            (None, None, _) => Target::Organization,
+        };
+        Row::Activation(Activation {
+            id: text(row, "id").unwrap().parse().unwrap(),
+            role: text(row, "role").unwrap().parse().unwrap(),
+            target,
+            user: text(row, "user").unwrap().parse().unwrap(),
+            justification: "it burns".to_owned(),
+            rehearsal: row["rehearsal"] == true,
+            starts_at: row["starts_at_ms"].as_i64().unwrap(),
+            expires_at: row["expires_at_ms"].as_i64().unwrap(),
+            ended_at: row["ended_at_ms"].as_i64(),
+        })
+    };
+    world.activations.iter().map(row).collect()
+}
+
+/// A version, with the activations of a world.
+pub fn activated(table: &Table, world: &World) -> Table {
+    applied(table, activations(world).into_iter().map(Change::Create).collect())
 }
 
 /// What is sent with a question, as the library takes it.

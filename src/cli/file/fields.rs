@@ -171,6 +171,22 @@ impl<'t, 'p> Fields<'t, 'p> {
         false
     }
 
+    /// A whole number of something, which must be there.
+    pub fn required_count(&mut self, name: &str, out: &mut Problems) -> Option<u32> {
+        let Some(node) = self.take(name) else {
+            self.missing(name, out);
+            return None;
+        };
+        if let What::Scalar(Scalar { text, kind: ScalarKind::Plain }) = &node.what
+            && let Plain::Int(count) = scalar::resolve(text)
+            && let Ok(count) = u32::try_from(count)
+        {
+            return Some(count);
+        }
+        out.add(node.at, self.path.key(name), "expected a whole number that is not negative");
+        None
+    }
+
     /// A timestamp; it may be quoted or not.
     pub fn timestamp(&mut self, name: &str, out: &mut Problems) -> Option<i64> {
         let mut node = self.take(name)?;

@@ -40,7 +40,7 @@ pub(super) const FIRST: [&str; 9] = [
     "permissions",
 ];
 /// Sections whose content this version does not understand.
-const UNSUPPORTED: [&str; 2] = ["separation_of_duties", "emergency"];
+const UNSUPPORTED: [&str; 0] = [];
 
 #[derive(Clone, Copy)]
 enum Mode {
@@ -77,6 +77,8 @@ impl Reader {
         self.roles(&mut head);
         self.policies(&mut head);
         self.safelist(&mut head);
+        self.separations(&mut head);
+        self.emergencies(&mut head);
         for key in UNSUPPORTED {
             unsupported(&mut head, key, &mut self.out);
         }

@@ -18,6 +18,7 @@
 //! content: a separation of duties that got lost would give what it forbids.
 
 mod cases;
+mod duties;
 mod error;
 mod fields;
 mod flow;

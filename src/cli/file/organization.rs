@@ -76,6 +76,8 @@ pub(super) enum Section {
     Relations,
     DataAccess,
     ElementSafelist,
+    Separation,
+    Emergency,
 }
 
 impl Section {
@@ -94,6 +96,8 @@ impl Section {
             Self::Relations => "relations",
             Self::DataAccess => "data_access",
             Self::ElementSafelist => "element_safelist",
+            Self::Separation => "separation_of_duties",
+            Self::Emergency => "emergency",
         }
     }
 

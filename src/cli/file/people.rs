@@ -236,7 +236,7 @@ impl Reader {
     }
 
     /// No key is the organization.
-    fn target(&mut self, fields: &mut Fields<'_, '_>) -> Option<Target> {
+    pub(super) fn target(&mut self, fields: &mut Fields<'_, '_>) -> Option<Target> {
         let path = fields.path;
         let given = ["account", "object", "record"].map(|key| fields.has(key));
         let out = &mut self.out;

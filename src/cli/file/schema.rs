@@ -70,8 +70,13 @@ pub fn schema_organization() -> String {
             "condition": text(),
         }))),
         "element_safelist": set(&id()),
-        "separation_of_duties": unsupported(),
-        "emergency": unsupported(),
+        "separation_of_duties": list(&object(&["id", "roles", "max"], &json!({
+            "id": id(),
+            "roles": set(&id()),
+            "max": { "type": "integer", "minimum": 1 },
+            "enforce": one_of(&["prevent", "deny"]),
+        }))),
+        "emergency": list(&emergency()),
     });
     document("Doorward organization file", &["organization"], &properties)
 }
@@ -210,11 +215,32 @@ fn edge(what: &str, schema: &Value) -> Value {
             properties.insert("by_hand".to_owned(), flag());
         }
     }
-    if let Some(edge) = edge.as_object_mut() {
-        edge.insert("dependentRequired".to_owned(), json!({ "record": ["object"] }));
-        edge.insert("not".to_owned(), json!({ "required": ["account", "object"] }));
-    }
+    one_target(&mut edge);
     edge
+}
+
+/// A role may be activated by users at a target.
+fn emergency() -> Value {
+    let mut rule = object(
+        &["role", "users", "max_duration"],
+        &json!({
+            "role": id(),
+            "users": set(&opaque()),
+            "max_duration": text(),
+            "account": id(),
+            "object": id(),
+            "record": opaque(),
+        }),
+    );
+    one_target(&mut rule);
+    rule
+}
+
+fn one_target(entry: &mut Value) {
+    if let Some(entry) = entry.as_object_mut() {
+        entry.insert("dependentRequired".to_owned(), json!({ "record": ["object"] }));
+        entry.insert("not".to_owned(), json!({ "required": ["account", "object"] }));
+    }
 }
 
 fn object(required: &[&str], properties: &Value) -> Value {
@@ -267,11 +293,6 @@ fn list(items: &Value) -> Value {
 
 fn set(items: &Value) -> Value {
     json!({ "type": "array", "items": items, "uniqueItems": true })
-}
-
-/// Sections of a later version: only an empty one is accepted.
-fn unsupported() -> Value {
-    json!({ "type": "array", "maxItems": 0 })
 }
 
 fn field_types() -> Value {

@@ -9,11 +9,12 @@ use std::fmt::Write as _;
 
 use crate::core::id::{Domain, Id, Pattern};
 use crate::core::model::{
-    Account, Assignment, DEFAULT_ACCOUNT, FieldType, Grant, Group, GroupKind, InvitePolicy, Level, Member, Object,
-    Period, Permission, Policy, Preset, PrivateTo, Related, Role, RoleKind, Row, ServiceAccount, Settings, Status,
-    Target, User, UserKind, Value, Visibility,
+    Account, Assignment, DEFAULT_ACCOUNT, EmergencyRule, Enforcement, FieldType, Grant, Group, GroupKind, InvitePolicy,
+    Level, Member, Object, Period, Permission, Policy, Preset, PrivateTo, Related, Role, RoleKind, Row, Separation,
+    ServiceAccount, Settings, Status, Target, User, UserKind, Value, Visibility,
 };
 
+use super::duties::ENFORCEMENTS;
 use super::flow::{Flow, flow_list, section};
 use super::head::{AUDIENCES, LEVELS, OBJECT_KINDS, PRESETS, parse_domain};
 use super::people::STATUSES;
@@ -47,6 +48,8 @@ struct Writer<'r> {
     relations: Vec<&'r Related>,
     policies: Vec<&'r Policy>,
     safelist: Vec<&'r Id>,
+    separations: Vec<&'r Separation>,
+    emergencies: Vec<&'r EmergencyRule>,
     members: BTreeMap<&'r Id, Vec<String>>,
     internal: HashSet<&'r Domain>,
     home: Option<&'r Id>,
@@ -84,8 +87,10 @@ impl<'r> Writer<'r> {
                 Row::Related(related) => w.relations.push(related),
                 Row::Policy(policy) => w.policies.push(policy),
                 Row::SafelistElement(entry) => w.safelist.push(&entry.element),
-                // Files do not speak of credentials.
-                Row::Credential(_) => {}
+                Row::Separation(separation) => w.separations.push(separation),
+                Row::Emergency(rule) => w.emergencies.push(rule),
+                // Files do not speak of credentials, nor of activations.
+                Row::Credential(_) | Row::Activation(_) => {}
             }
         }
         w.accounts.sort_by_key(|a| &a.id);
@@ -100,6 +105,8 @@ impl<'r> Writer<'r> {
         w.relations.sort_by_key(|r| (&r.object, &r.record, r.relation, &r.member));
         w.policies.sort_by_key(|p| &p.id);
         w.safelist.sort();
+        w.separations.sort_by_key(|s| &s.id);
+        w.emergencies.sort_by_key(|e| (&e.role, &e.target));
         for members in w.members.values_mut() {
             members.sort_unstable();
         }
@@ -139,6 +146,8 @@ impl<'r> Writer<'r> {
         section(&mut out, "relations", self.relations.iter().map(|r| relation(r)));
         section(&mut out, "data_access", self.policies.iter().map(|p| policy(p)));
         section(&mut out, "element_safelist", self.safelist.iter().map(|id| text_text(id.as_str())));
+        section(&mut out, "separation_of_duties", self.separations.iter().map(|s| separation(s)));
+        section(&mut out, "emergency", self.emergencies.iter().map(|e| emergency(e)));
         out
     }
 
@@ -379,6 +388,28 @@ fn policy(policy: &Policy) -> String {
     flow.end()
 }
 
+fn separation(separation: &Separation) -> String {
+    let Separation { id, roles, max, enforcement } = separation;
+    let mut flow = Flow::default();
+    flow.text("id", id);
+    flow.list("roles", roles);
+    flow.put("max", max.to_string());
+    if *enforcement != Enforcement::default() {
+        flow.put("enforce", word(&ENFORCEMENTS, enforcement));
+    }
+    flow.end()
+}
+
+fn emergency(rule: &EmergencyRule) -> String {
+    let EmergencyRule { role, target, users, max_duration_ms } = rule;
+    let mut flow = Flow::default();
+    flow.text("role", role);
+    place(target, &mut flow);
+    flow.list("users", users);
+    flow.put("max_duration", duration_text(*max_duration_ms));
+    flow.end()
+}
+
 fn assignment(assignment: &Assignment) -> String {
     let mut flow = Flow::default();
     flow.text("role", &assignment.role);
@@ -397,6 +428,15 @@ fn grant(grants: &[&Grant]) -> Option<String> {
 
 fn edge(member: &Member, target: &Target, period: Period, flow: &mut Flow) {
     flow.text("member", member.to_string());
+    place(target, flow);
+    for (key, bound) in [("starts_at", period.starts_at), ("expires_at", period.expires_at)] {
+        if let Some(ms) = bound {
+            flow.put(key, timestamp_text(ms));
+        }
+    }
+}
+
+fn place(target: &Target, flow: &mut Flow) {
     match target {
         Target::Organization => {}
         Target::Account(id) => flow.text("account", id),
@@ -404,11 +444,6 @@ fn edge(member: &Member, target: &Target, period: Period, flow: &mut Flow) {
         Target::Record(object, record) => {
             flow.text("object", object);
             flow.text("record", record);
-        }
-    }
-    for (key, bound) in [("starts_at", period.starts_at), ("expires_at", period.expires_at)] {
-        if let Some(ms) = bound {
-            flow.put(key, timestamp_text(ms));
         }
     }
 }

@@ -56,6 +56,8 @@ pub(super) enum Lack {
     Narrow,
     /// Rule 2.9: the group's flag is off.
     Unusable(Relation),
+    /// Rule 4.5: a separation constraint voids it here; which of those that deny.
+    Void(u32),
 }
 
 /// What was found, and whether all was looked at.
@@ -156,6 +158,7 @@ impl Proof<'_, '_> {
         if level_of(target) < asked.level {
             lacks.push(Lack::Narrow);
         }
+        lacks.extend(self.void(edge.bundle));
         let (bundle, place) = (edge.bundle, Place::At(target));
         Some(Held { group, bundle, relation: None, by_rule: false, place, edge, pattern: Some(pattern), lacks })
     }
@@ -203,6 +206,7 @@ impl Proof<'_, '_> {
                 lacks.extend((!here).then_some(Lack::Elsewhere));
                 lacks.extend((level > Level::Object).then_some(Lack::Narrow));
                 lacks.extend(relation.and_then(|r| self.unusable(group, r)));
+                lacks.extend(self.void(bundle));
                 let pattern = self.covering(bundle, permission);
                 let place = Place::Record(id.clone());
                 held.push(Held { group, bundle, relation, by_rule: false, place, edge, pattern, lacks });
@@ -245,6 +249,12 @@ impl Proof<'_, '_> {
         vec![if edge.from > now { Lack::NotYet(edge.from) } else { Lack::Expired(edge.until) }]
     }
 
+    fn void(&self, bundle: u32) -> Option<Lack> {
+        let denying = self.walk.table.denying.as_ref()?;
+        let mut voids = self.broken.iter().filter(|n| denying.constraint(**n).is_some_and(|c| c.names(bundle)));
+        voids.next().map(|n| Lack::Void(*n))
+    }
+
     pub(super) fn unusable(&self, group: Option<u32>, relation: Relation) -> Option<Lack> {
         let flags = self.walk.table.group_slot(group?)?.row.visibility;
         (!relation.usable(flags)).then_some(Lack::Unusable(relation))
@@ -276,10 +286,7 @@ impl Proof<'_, '_> {
     pub(super) fn covering(&self, bundle: u32, permission: u32) -> Option<Pattern> {
         let table = self.walk.table;
         let bundle = table.bundle(bundle).filter(|b| b.set.contains(permission))?;
-        let patterns = match &bundle.source {
-            table::Source::Role { row, .. } => row.permissions.as_slice(),
-            table::Source::Grant(pattern) => std::slice::from_ref(pattern),
-        };
+        let patterns = table.patterns(bundle);
         let name = table.permission_slot(permission)?.row.name.as_str();
         let closeness = |pattern: &&Pattern| match pattern.coverage() {
             Coverage::One(one) => (table.permission(one)?.number == permission).then_some(usize::MAX),
@@ -311,6 +318,11 @@ impl Proof<'_, '_> {
             }
             table::Source::Grant(pattern) => {
                 Source::Grant(Grant { permission: pattern.clone(), member, target, period })
+            }
+            table::Source::Activation(_) => {
+                let role = &table.role_of(table.bundle(held.bundle)?)?.id;
+                let Member::User(user) = &member else { return None };
+                Source::Activation(table.activated(user, role, &target)?.clone())
             }
         })
     }

@@ -2,6 +2,7 @@
 
 use crate::core::condition::timestamp_text;
 use crate::core::decision::{FoundRecord, Reason};
+use crate::core::id::Id;
 use crate::core::model::{Effect, Level, Member, Related, Relation, Target};
 use crate::core::table::{Edge, GROUP_MEMBER, Unpacked, of_relation, relation_of, unpack};
 
@@ -13,7 +14,7 @@ impl<'a> Proof<'_, 'a> {
     pub(super) fn misses(&self, reason: Reason, asked: Asked, truncated: &mut bool) -> Vec<Miss> {
         let mut misses = match (reason, &self.walk.record) {
             (Reason::Allowed | Reason::Restricted | Reason::InvitePolicy, _) => Vec::new(),
-            (Reason::NoPermission, _) => self.without_permission(asked, truncated),
+            (Reason::NoPermission | Reason::SeparationOfDuties, _) => self.without_permission(asked, truncated),
             (Reason::NotVisible, Some(record)) => self.unseen(record),
             (Reason::NotApprover, Some(record)) => self.approvers(record),
             _ => self.refused(reason, asked, truncated),
@@ -47,7 +48,8 @@ impl<'a> Proof<'_, 'a> {
         let found = self.held(asked, true);
         *truncated |= !found.all;
         let mut misses = self.lacking_one(&found.held, asked);
-        if asked.permission != self.permission.number {
+        let twin = asked.permission != self.permission.number && !self.walk.table.is_inviting(self.permission);
+        if twin {
             let own = Asked { permission: self.permission.number, level: self.permission.level };
             let lacks = self.not_the_owner(asked);
             let paths = self.paths(&self.held(own, false).held, truncated);
@@ -91,6 +93,7 @@ impl<'a> Proof<'_, 'a> {
                 };
                 format!("`{name}` takes effect only where it is held {from}")
             }
+            Lack::Void(constraint) => self.void_words(constraint),
             Lack::Unusable(relation) => {
                 let group = held.group.and_then(|g| self.group(g)).map_or_else(String::new, |m| m.to_string());
                 format!(
@@ -99,6 +102,29 @@ impl<'a> Proof<'_, 'a> {
                 )
             }
         }
+    }
+
+    /// The separation constraints that void something that is held, and by which paths they are broken.
+    pub(super) fn separated(&self, held: &[Held]) -> Vec<(Id, Vec<Path>)> {
+        let voids = |n: &u32| held.iter().any(|h| h.lacks == [Lack::Void(*n)]);
+        let table = self.walk.table;
+        let separated = self.broken.iter().filter(|n| voids(n)).filter_map(|n| {
+            let slot = table.denying.as_ref()?.constraint(*n)?;
+            let record = self.walk.record.as_ref().and_then(|r| Some((self.walk.object?.0, r.record.id)));
+            let place = (self.targets(), record);
+            let paths = table.roles_here(slot, self.walk.question.principal, (&place.0, place.1), self.walk.now);
+            Some((slot.row.id.clone(), paths))
+        });
+        separated.collect()
+    }
+
+    fn void_words(&self, constraint: u32) -> String {
+        let denying = self.walk.table.denying.as_ref();
+        let Some(slot) = denying.and_then(|denying| denying.constraint(constraint)) else { return String::new() };
+        format!(
+            "void by the separation constraint `{}`: more than {} of its roles are held here",
+            slot.row.id, slot.row.max
+        )
     }
 
     fn elsewhere(&self, place: &Place) -> String {
@@ -231,7 +257,7 @@ impl<'a> Proof<'_, 'a> {
 /// What was nearly enough comes before what is somewhere else.
 fn remoteness(lack: Lack) -> u8 {
     match lack {
-        Lack::Expired(_) | Lack::NotYet(_) => 0,
+        Lack::Expired(_) | Lack::NotYet(_) | Lack::Void(_) => 0,
         Lack::Unusable(_) => 1,
         Lack::Narrow => 2,
         Lack::Elsewhere => 3,

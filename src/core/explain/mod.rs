@@ -24,11 +24,12 @@ mod held;
 mod misses;
 mod said;
 mod seen;
-mod ways;
+pub(super) mod ways;
 
 use super::decision::{Problems, Question, Reason, Walk, decide};
 use super::id::{Id, OpaqueId, Pattern, PermissionName};
-use super::model::{Assignment, Effect, Grant, Level, Member, Millis, Related};
+use super::model::{Activation, Assignment, Effect, Grant, Level, Member, Millis, Related};
+use super::presets::ORGANIZATION_ADMIN;
 use super::table::{PermissionRef, PrincipalFound, Table};
 
 use held::{Asked, Held};
@@ -67,6 +68,9 @@ pub struct Explanation {
     pub policies: Vec<PolicySaid>,
     /// For a deny: what would have allowed but for one thing, nearest first.
     pub misses: Vec<Miss>,
+    /// The separation constraints that void a path (rule 4.5), each with the shortest path to every one
+    /// of its roles that the principal holds there.
+    pub separated: Vec<(Id, Vec<Path>)>,
     /// Whether there are more paths or near misses.
     pub truncated: bool,
 }
@@ -99,6 +103,8 @@ pub enum Source {
         /// By which relation.
         relation: Related,
     },
+    /// A role activated in an emergency (rule 7.4).
+    Activation(Activation),
     /// A relation as such.
     Relation(Related),
     /// A data-access policy.
@@ -180,6 +186,7 @@ fn begin(walk: &Walk<'_>, permission: PermissionRef) -> Option<Explanation> {
         approver_by: Vec::new(),
         policies: Vec::new(),
         misses: Vec::new(),
+        separated: Vec::new(),
         truncated: false,
     })
 }
@@ -196,18 +203,24 @@ struct Proof<'w, 'a> {
     found: PrincipalFound<'a>,
     permission: PermissionRef,
     above: Above,
+    /// The separation constraints that are broken here.
+    broken: Vec<u32>,
     max_paths: usize,
 }
 
 impl<'w, 'a> Proof<'w, 'a> {
     fn new(walk: &'w Walk<'a>, found: PrincipalFound<'a>, permission: PermissionRef, max_paths: usize) -> Self {
         let above = Above::of(walk.table, walk.table.groups_of(&found).iter());
-        Self { walk, found, permission, above, max_paths }
+        let broken = walk.broken(&found, walk.record.as_ref()).to_vec();
+        Self { walk, found, permission, above, broken, max_paths }
     }
 
     fn write(&self, to: &mut Explanation) {
         let reason = to.reason;
-        let Some(asked) = self.asked() else { return };
+        let Some(asked) = self.asked(reason) else { return };
+        if let Some(slot) = self.walk.table.permission_slot(asked.permission) {
+            (to.asked, to.level) = (slot.row.name.clone(), asked.level);
+        }
         let passed_4_5 = matches!(
             reason,
             Reason::Allowed | Reason::NotVisible | Reason::Restricted | Reason::NotApprover | Reason::InvitePolicy
@@ -223,16 +236,28 @@ impl<'w, 'a> Proof<'w, 'a> {
                 to.approver_by = self.paths(&self.held_approving(record), &mut to.truncated);
             }
         }
+        if !self.broken.is_empty() {
+            to.separated = self.separated(&self.held(asked, false).held);
+        }
         if reason != Reason::Allowed {
             to.misses = self.misses(reason, asked, &mut to.truncated);
         }
     }
 
     /// What rule 4.5 asks for.
-    fn asked(&self) -> Option<Asked> {
+    fn asked(&self, reason: Reason) -> Option<Asked> {
         let (permission, level) =
             self.walk.asked_in_place(Some(&self.found), self.permission, self.walk.record.as_ref())?;
-        Some(Asked { permission, level })
+        let asked = Asked { permission, level };
+        // To invite, administering would do (4.9): it may be that which is void.
+        if reason == Reason::SeparationOfDuties
+            && self.walk.table.is_inviting(self.permission)
+            && self.separated(&self.held(asked, false).held).is_empty()
+        {
+            let admin = self.walk.table.permission(ORGANIZATION_ADMIN)?;
+            return Some(Asked { permission: admin.number, level: admin.level });
+        }
+        Some(asked)
     }
 
     /// A path for every way to what is held and lacks nothing.

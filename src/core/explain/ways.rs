@@ -11,7 +11,7 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 use crate::core::table::Table;
 
 /// The groups that a principal is in by any path.
-pub(super) struct Above {
+pub(in crate::core) struct Above {
     places: HashMap<u32, Place>,
 }
 
@@ -58,7 +58,7 @@ struct Open {
 
 impl Above {
     /// The closure over nesting of these direct groups (rule 2.7).
-    pub(super) fn of(table: &Table, direct: impl Iterator<Item = u32>) -> Self {
+    pub(in crate::core) fn of(table: &Table, direct: impl Iterator<Item = u32>) -> Self {
         let mut places: HashMap<u32, Place> = HashMap::new();
         let mut open = VecDeque::new();
         for group in direct {
@@ -84,6 +84,11 @@ impl Above {
         Self { places }
     }
 
+    /// How many groups the shortest way to a group has.
+    pub(in crate::core) fn distance(&self, group: u32) -> usize {
+        self.places.get(&group).map_or(usize::MAX, |place| place.distance)
+    }
+
     /// Whether the principal is in that group.
     pub(super) fn contains(&self, group: u32) -> bool {
         self.places.contains_key(&group)
@@ -97,7 +102,7 @@ impl Above {
     }
 
     /// The shortest way to a group.
-    pub(super) fn shortest(&self, group: u32) -> Option<Vec<u32>> {
+    pub(in crate::core) fn shortest(&self, group: u32) -> Option<Vec<u32>> {
         self.ways(&[Some(group)], 1).0.pop().map(|way| way.groups)
     }
 

@@ -20,9 +20,10 @@ use std::sync::Arc;
 
 use crate::core::change::Effect;
 use crate::core::decision::{Context, Question, Reason, Resource, Walk, decide};
+use crate::core::emergency;
 use crate::core::handing::lacks;
-use crate::core::id::Id;
-use crate::core::model::{Key, Millis, Row};
+use crate::core::id::{Id, OpaqueId};
+use crate::core::model::{Key, Millis, PrincipalId, Row};
 use crate::core::presets::INVITING;
 use crate::core::table::Table;
 use crate::engine::{Guard, Outcome};
@@ -34,7 +35,7 @@ pub use table::{Needs, RPCS, needs};
 pub use touched::{Place, Touched};
 
 /// What decides one call.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Authority {
     /// None: an operator in its own name.
     subject: Option<Subject>,
@@ -185,6 +186,33 @@ impl Authority {
         table.row(&Key::Account(account.clone())).map(|_| account)
     }
 
+    /// Whether it is that user who calls, or on whose behalf somebody calls.
+    pub fn is_user(&self, user: &OpaqueId) -> bool {
+        self.subject.as_ref().is_some_and(|subject| subject.principal.parse() == Ok(PrincipalId::User(user.clone())))
+    }
+
+    /// Whether one of these permissions is held at the organization, beyond what the call itself asks.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn ask(&self, table: &Table, now: Millis, permissions: &'static [&'static str]) -> Result<(), Refusal> {
+        let Some(subject) = &self.subject else { return Ok(()) };
+        subject.ask(table, now, permissions, &Place::default(), "")
+    }
+
+    /// The emergency activation by which alone the call was allowed (rule 7.4), for the activity log: asked
+    /// of the version and at the time that the call was admitted at.
+    pub fn activation(&self, table: &Table, now: Millis) -> Option<Id> {
+        let (subject, Needs::Any(permissions)) = (self.subject.as_ref()?, self.needs) else { return None };
+        let places = self.touched.places(table);
+        let used = |(place, permission): (&Place, &&'static str)| {
+            let context = subject.context(self.touched.invitee());
+            let (principal, resource) = (subject.principal.as_str(), place.resource());
+            emergency::used(table, &Question { principal, permission, resource, context }, now).map(|a| a.id.clone())
+        };
+        places.iter().flat_map(|place| permissions.iter().map(move |p| (place, p))).find_map(used)
+    }
+
     /// Whether what the call changes may be changed.
     ///
     /// # Errors
@@ -215,7 +243,12 @@ impl Authority {
             }
         }
         match lacks(before, after, &outcome.effects, &subject.principal, now) {
-            None => Ok(()),
+            None => {
+                if let Some(activation) = self.activation(before, now) {
+                    tracing::warn!(%activation, principal = subject.principal, "emergency access was used for an admin call");
+                }
+                Ok(())
+            }
             Some(held) => Err(Refusal::HandsOut { principal: subject.principal.clone(), held: Box::new(held) }),
         }
     }
@@ -350,6 +383,10 @@ fn differences(key: &Key, effect: Effect, old: Option<&Row>, new: Option<&Row>) 
         (Key::Policy(_), ..) => asks.push(&["data_access.manage"]),
         (Key::SafelistElement(_), ..) => asks.push(&["element_lists.manage"]),
         (Key::Credential(_), ..) => asks.push(&["credentials.manage"]),
+        (Key::Separation(_), ..) => asks.push(&["separation_of_duties.manage"]),
+        (Key::Emergency(..), ..) => asks.push(&["emergency.configure"]),
+        // They end with their rule.
+        (Key::Activation(_), ..) => {}
     }
     asks
 }

@@ -99,9 +99,14 @@ impl Place {
     pub fn of_row(table: &Table, key: &Key) -> Option<Self> {
         let row = table.row(key)?;
         Some(match &row {
-            Row::Settings(_) | Row::Account(_) | Row::Permission(_) | Row::Group(_) | Row::SafelistElement(_) => {
-                Self::default()
-            }
+            Row::Settings(_)
+            | Row::Account(_)
+            | Row::Permission(_)
+            | Row::Group(_)
+            | Row::SafelistElement(_)
+            | Row::Separation(_) => Self::default(),
+            Row::Emergency(rule) => Self::of_target(&rule.target),
+            Row::Activation(activation) => Self::of_target(&activation.target),
             Row::Object(object) => Self::object(&object.id),
             Row::Role(role) => Self::of_role(role),
             Row::User(user) => Self::account(&user.account),

@@ -2,13 +2,14 @@
 
 use crate::core::id::Id;
 use crate::core::model::{
-    Account, Assignment, Grant, Group, Member, Object, Permission, Policy, Related, Role, Row, Settings,
+    Account, Assignment, EmergencyRule, Grant, Group, Member, Object, Permission, Policy, Related, Role, Row,
+    Separation, Settings,
 };
 
 use super::super::fields::Fields;
 use super::super::proto::{self, row::Kind};
 use super::principal::{ServiceDraft, UserDraft, service, to_service, to_user, user};
-use super::{data_access, group, organization, relation, role};
+use super::{data_access, emergency, group, organization, relation, role, separation};
 
 /// A row as it came, before what it leaves open is known.
 #[derive(Debug)]
@@ -41,6 +42,10 @@ pub enum Staged {
     Related(Related),
     /// An entry of the safelist.
     SafelistElement(Id),
+    /// A separation constraint.
+    Separation(Separation),
+    /// A rule of emergency access.
+    Emergency(EmergencyRule),
 }
 
 /// One row.
@@ -72,20 +77,15 @@ pub fn row(f: &mut Fields, message: proto::Row) -> Option<Staged> {
             let proto::SafelistElement { element } = m;
             f.parse("element", &element).map(Staged::SafelistElement)
         }),
-        Some(Kind::SeparationConstraint(_)) => {
-            unsupported(f, "separation_constraint", "separation-of-duties constraints are")
+        Some(Kind::SeparationConstraint(m)) => {
+            f.within("separation_constraint", |f| separation::constraint(f, m)).map(Staged::Separation)
         }
-        Some(Kind::EmergencyRule(_)) => unsupported(f, "emergency_rule", "emergency access is"),
+        Some(Kind::EmergencyRule(m)) => f.within("emergency_rule", |f| emergency::rule(f, m)).map(Staged::Emergency),
         Some(Kind::EmergencyActivation(_)) => {
             f.refuse("emergency_activation", "is watched only, never applied");
             None
         }
     }
-}
-
-fn unsupported(f: &mut Fields, name: &str, what: &str) -> Option<Staged> {
-    f.unsupported(name, what);
-    None
 }
 
 fn membership(f: &mut Fields, message: &proto::Membership) -> Option<Staged> {
@@ -112,6 +112,9 @@ pub fn to_row(organization: &Id, row: Row) -> Option<proto::Row> {
         Row::SafelistElement(entry) => {
             Kind::SafelistElement(proto::SafelistElement { element: entry.element.to_string() })
         }
+        Row::Separation(row) => Kind::SeparationConstraint(separation::to_constraint(&row)),
+        Row::Emergency(rule) => Kind::EmergencyRule(emergency::to_rule(&rule)),
+        Row::Activation(activation) => Kind::EmergencyActivation(emergency::to_activation(&activation)),
         Row::Credential(_) => return None,
     };
     Some(proto::Row { kind: Some(kind) })

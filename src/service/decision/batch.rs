@@ -78,7 +78,7 @@ pub async fn decide(
     let now = engine.now();
     let mut results = Vec::with_capacity(items.len());
     for item in &items {
-        let decided = if open(item) { one(&tables, item, now) } else { Err(Refusal::OtherOrganization.into()) };
+        let decided = if open(item) { one(engine, &tables, item, now) } else { Err(Refusal::OtherOrganization.into()) };
         let outcome = match decided {
             Ok(answer) => Outcome::Decision(answer),
             Err(failure) => Outcome::Error(failure.into()),
@@ -126,7 +126,7 @@ where
 
 #[allow(clippy::result_large_err, reason = "an error is made once for an item that fails")]
 /// One item, with the error that the same question by itself would have.
-fn one(tables: &Versions<'_>, item: &Item<'_>, now: i64) -> Result<AuthorizeResponse, Failure> {
+fn one(engine: &Engine, tables: &Versions<'_>, item: &Item<'_>, now: i64) -> Result<AuthorizeResponse, Failure> {
     let mut fields = Fields::default();
     let asked = Asked::new(&mut fields, item.principal, item.permission, item.resource, item.context);
     let table = tables.get(item.organization).and_then(Option::as_ref);
@@ -139,6 +139,9 @@ fn one(tables: &Versions<'_>, item: &Item<'_>, now: i64) -> Result<AuthorizeResp
         return Err(question::malformed(fields, decided.err(), &asked.question));
     }
     let reason = decided.map_err(|error| question::failure(error, &asked.question))?;
+    if let Some(table) = table {
+        engine.note_use(table, &asked.question, now, reason);
+    }
     Ok(outcome(reason))
 }
 

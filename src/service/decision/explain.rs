@@ -8,7 +8,7 @@ use crate::core::table::Table;
 use crate::engine::ReadError;
 
 use super::super::convert::relation::to_related;
-use super::super::convert::{place, role};
+use super::super::convert::{emergency, place, role};
 use super::super::fields::Fields;
 use super::super::proto::access_path::Source as Held;
 use super::super::proto::{
@@ -66,6 +66,7 @@ pub fn explanation(of: &Explanation, question: &Question<'_>) -> ExplainResponse
         approver_by,
         policies,
         misses,
+        separated,
         truncated,
     } = of;
     let decided = outcome(*reason);
@@ -81,14 +82,15 @@ pub fn explanation(of: &Explanation, question: &Question<'_>) -> ExplainResponse
         paths_truncated: *truncated,
         policies: policies.iter().map(to_policy).collect(),
         near_misses: misses.iter().map(to_miss).collect(),
-        broken_constraints: Vec::new(),
+        broken_constraints: separated.iter().map(|(constraint, _)| constraint.to_string()).collect(),
         shown_by: shown_by.iter().map(to_path).collect(),
         approver_by: approver_by.iter().map(to_path).collect(),
     };
     ExplainResponse { summary: words::summary(of, question, &reply), ..reply }
 }
 
-fn to_path(path: &Path) -> AccessPath {
+/// A path as a message.
+pub fn to_path(path: &Path) -> AccessPath {
     let Path { members, source, pattern } = path;
     let source = match source {
         Source::Assignment(assignment) => Held::Assignment(role::to_assignment(assignment)),
@@ -102,6 +104,7 @@ fn to_path(path: &Path) -> AccessPath {
         Source::AutoShare { role, relation } => {
             Held::AutoShare(AutoShare { role: role.to_string(), relation: Some(to_related(relation)) })
         }
+        Source::Activation(activation) => Held::EmergencyActivation(emergency::to_activation(activation)),
         Source::Relation(relation) => Held::Relation(to_related(relation)),
         Source::Policy(id) => Held::Policy(id.to_string()),
     };

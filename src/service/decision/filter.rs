@@ -1,6 +1,6 @@
 //! `FilterRecords`: which of these records, as rows.
 
-use crate::core::decision::{Problem, Question, Resource};
+use crate::core::decision::{Problem, Question, Reason, Resource};
 use crate::core::filter::{Filtered, Wrong, filter};
 use crate::core::table::Table;
 use crate::engine::Engine;
@@ -51,7 +51,10 @@ pub fn answer(engine: &Engine, message: &FilterRecordsRequest) -> Result<FilterR
     let records = message.records.get(..MAX_RECORDS).unwrap_or(&message.records);
     let answered = engine.with_table(organization, min_revision.as_ref().map(at_least), |table| {
         let filtered = filter(table, &question, records.iter().map(question::record), now);
-        filtered.map(|filtered| reply(table, message, filtered))
+        filtered.map(|filtered| {
+            note_use(engine, table, message, &question, &filtered);
+            reply(table, message, filtered)
+        })
     });
     // Without a permission, none is missing.
     let named = Question { permission: if permission.is_empty() { NO_PERMISSION } else { permission }, ..question };
@@ -61,6 +64,27 @@ pub fn answer(engine: &Engine, message: &FilterRecordsRequest) -> Result<FilterR
         Ok(Err(wrong)) => Err(refused(fields, wrong)),
         Err(error) if fields.is_empty() => Err(question::failure(error, &named)),
         Err(error) => Err(question::malformed(fields, Some(error), &named)),
+    }
+}
+
+/// Of all records that passed, one use (rule 7.4): the first one's.
+fn note_use(
+    engine: &Engine,
+    table: &Table,
+    message: &FilterRecordsRequest,
+    question: &Question<'_>,
+    filtered: &Filtered,
+) {
+    if !table.has_activations() {
+        return;
+    }
+    let now = engine.now();
+    let passed = filtered.positions.iter().filter_map(|at| message.records.get(*at as usize));
+    for record in passed {
+        let resource = Resource { record: Some(question::record(record)), ..question.resource };
+        if engine.note_use(table, &Question { resource, ..*question }, now, Reason::Allowed) {
+            return;
+        }
     }
 }
 

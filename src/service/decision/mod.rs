@@ -32,7 +32,7 @@ use super::report::revision_of;
 use super::request::{at_least, caller, reading};
 use super::status::Failure;
 
-pub use explain::explanation;
+pub use explain::{explanation, to_path};
 use question::{Asked, NO_PERMISSION};
 
 pub use words::source;
@@ -218,6 +218,7 @@ fn to_reason(reason: Decided) -> Reason {
         Decided::Restricted => Reason::Restricted,
         Decided::NotApprover => Reason::NotApprover,
         Decided::InvitePolicy => Reason::InvitePolicy,
+        Decided::SeparationOfDuties => Reason::SeparationOfDuties,
     }
 }
 
@@ -235,7 +236,8 @@ fn permissions(walk: &Walk<'_>, table: &Table, page: &Page) -> Result<ListPermis
                 | Decided::NotVisible
                 | Decided::Restricted
                 | Decided::NotApprover
-                | Decided::InvitePolicy,
+                | Decided::InvitePolicy
+                | Decided::SeparationOfDuties,
             )
             | None => {}
             Some(reason) => {

@@ -7,6 +7,7 @@ use crate::core::model::{Effect, Member};
 
 use super::super::proto::access_path::Source;
 use super::super::proto::{AccessPath, ExplainResponse, Period, RecordRelation, Target};
+use super::explain::to_path;
 
 /// The explanation in a few sentences. `reply` is the same explanation as a message.
 pub fn summary(of: &Explanation, question: &Question<'_>, reply: &ExplainResponse) -> String {
@@ -27,12 +28,21 @@ pub fn summary(of: &Explanation, question: &Question<'_>, reply: &ExplainRespons
             sentences.push(format!("There {} {at_least}{more} other {paths}.", if more == 1 { "is" } else { "are" }));
         }
     }
+    for (constraint, paths) in &of.separated {
+        let paths: Vec<String> = paths.iter().map(|path| given(&to_path(path))).collect();
+        let text = format!("it holds {}", paths.join("; and "));
+        sentences.push(format!("The separation constraint `{constraint}` voids these of its roles there: {text}."));
+    }
     sentences.extend(shown(of, reply));
     if let Some(miss) = reply.near_misses.first()
         && let Some(path) = &miss.path
     {
         sentences.push(match of.reason {
-            Reason::NoPermission | Reason::NotVisible | Reason::Restricted | Reason::NotApprover => {
+            Reason::NoPermission
+            | Reason::SeparationOfDuties
+            | Reason::NotVisible
+            | Reason::Restricted
+            | Reason::NotApprover => {
                 format!("Nearest to it: {}, but {}.", given(path), miss.lacks)
             }
             // Of rules 4.2 to 4.4 it was said already what stands against it.
@@ -56,6 +66,9 @@ fn because(of: &Explanation) -> String {
         Reason::ReauthenticationRequired => "it is external and has to authenticate again".to_owned(),
         Reason::ElementNotListed => of.closed.clone().unwrap_or_else(|| "the element is not listed".to_owned()),
         Reason::NoPermission => format!("nothing that it holds gives `{}` there", of.asked),
+        Reason::SeparationOfDuties => {
+            format!("what would give `{}` there is void by separation of duties", of.asked)
+        }
         Reason::NotVisible => "no data-access policy shows it this record".to_owned(),
         Reason::Restricted => match hiding() {
             Some(policy) => format!("the policy `{}` hides this record from it", policy.policy),
@@ -124,7 +137,9 @@ pub fn source(path: &AccessPath) -> String {
         }
         Some(Source::Relation(relation)) => related(relation),
         Some(Source::Policy(id)) => format!("policy `{id}`"),
-        Some(Source::EmergencyActivation(a)) => format!("emergency access by role `{}`", a.role),
+        Some(Source::EmergencyActivation(a)) => {
+            format!("role `{}` at {}, activated in an emergency", a.role, target(a.target.as_ref()))
+        }
     }
 }
 

@@ -186,6 +186,8 @@ fn fold(fields: &mut Fields, organization: Option<&Id>, staged: Vec<Staged>) -> 
             Staged::Assignment(assignment) => rows.push(Row::Assignment(assignment)),
             Staged::Grants(grants) => rows.extend(grants.into_iter().map(Row::Grant)),
             Staged::Policy(policy) => rows.push(Row::Policy(policy)),
+            Staged::Separation(separation) => rows.push(Row::Separation(separation)),
+            Staged::Emergency(rule) => rows.push(Row::Emergency(rule)),
             Staged::Related(related) => rows.push(Row::Related(related)),
             Staged::SafelistElement(element) => rows.push(Row::SafelistElement(SafelistElement { element })),
             Staged::Membership(group, member) => memberships.entry(member).or_default().push(group),

@@ -94,7 +94,7 @@ fn sort(table: &Table) -> (Vec<Key>, u64) {
     let mut total = 0;
     let mut keys: Vec<Key> = table
         .rows()
-        .filter(|row| !matches!(row, Row::Credential(_)))
+        .filter(|row| !matches!(row, Row::Credential(_) | Row::Activation(_)))
         .map(|row| {
             total += 1 + groups(&row).len() as u64;
             row.key()

@@ -2,11 +2,13 @@
 
 mod apply;
 mod decisions;
+mod emergency;
 mod explain;
 mod filter;
 mod lists;
 mod policies;
 mod relations;
+mod separation;
 mod writes;
 
 use std::sync::Arc;

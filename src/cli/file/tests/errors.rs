@@ -266,9 +266,12 @@ const CASES: &[(&str, &str)] = &[
         "element_safelist: [x, x, 'ü']",
         "2:20: element_safelist[0]: unknown object `x`\n2:23: element_safelist[1]: `x` is given twice\n2:26: element_safelist[2]: `ü` must begin with a letter or digit and contain only letters, digits, `.`, `_`, `/` and `-`",
     ),
-    // Of later versions.
-    ("separation_of_duties: {}", "2:23: separation_of_duties: `separation_of_duties` is not supported by this version"),
-    ("emergency: [x]", "2:12: emergency: `emergency` is not supported by this version"),
+    ("separation_of_duties: {}", "2:23: separation_of_duties: expected a list, found a mapping"),
+    (
+        "separation_of_duties: [{}, {id: a, roles: [x, x], max: '1', enforce: no, n: 1}, {id: a, roles: [], max: 1}]",
+        "2:24: separation_of_duties[0]: `id` is missing\n2:24: separation_of_duties[0]: `roles` is missing\n2:24: separation_of_duties[0]: `max` is missing\n2:44: separation_of_duties[1].roles[0]: unknown role `x`\n2:47: separation_of_duties[1].roles[1]: `x` is given twice\n2:56: separation_of_duties[1].max: expected a whole number that is not negative\n2:70: separation_of_duties[1].enforce: `no` is none of `prevent`, `deny`\n2:74: separation_of_duties[1].n: unknown key\n2:86: separation_of_duties[2].id: separation constraint `a` is already given in line 2",
+    ),
+    ("emergency: [x]", "2:13: emergency[0]: expected a mapping, found text"),
 ];
 
 fn problems(text: &str) -> String {

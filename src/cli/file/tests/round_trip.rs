@@ -354,6 +354,7 @@ fn organization(r: &mut Rng) -> Vec<Row> {
         }));
     }
 
+    let user_ids = users.clone();
     let mut members: Vec<Member> = users.into_iter().map(Member::User).collect();
     members.extend(services.into_iter().map(Member::Service));
     members.extend(group_ids.into_iter().map(Member::Group));
@@ -393,6 +394,18 @@ fn organization(r: &mut Rng) -> Vec<Row> {
             members: some(r, &members),
             condition: r.bool().then(|| text(r)),
         }));
+    }
+    let mut emergencies: BTreeMap<Key, Row> = BTreeMap::new();
+    for _ in 0..r.usize(0..4) {
+        let (Some(role), target) = (r.choice(&roles).cloned(), pick(r, &targets)) else { break };
+        let (users, max_duration_ms) = (some(r, &user_ids), r.i64(1..100_000_000));
+        let row = Row::Emergency(EmergencyRule { role, target, users, max_duration_ms });
+        emergencies.insert(row.key(), row);
+    }
+    rows.extend(emergencies.into_values());
+    for separation in unique(r, 3, id) {
+        let (max, enforcement) = (r.u32(..9), pick(r, &[Enforcement::Prevent, Enforcement::Deny]));
+        rows.push(Row::Separation(Separation { id: separation, roles: some(r, &roles), max, enforcement }));
     }
     rows.sort_by_cached_key(Row::key);
     rows
