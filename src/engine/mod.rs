@@ -62,6 +62,7 @@ pub struct Engine {
     trails: Arc<Trails>,
     /// Whether streams without an end are to end.
     draining: watch::Sender<bool>,
+    told: uses::Told,
 }
 
 type Trails = DashMap<Box<str>, Arc<Trail>>;
@@ -204,6 +205,7 @@ impl Engine {
             credentials,
             trails,
             draining,
+            told: uses::Told::default(),
         })
     }
 

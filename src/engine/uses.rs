@@ -1,9 +1,12 @@
 //! Uses of emergency access (rule 7.4): every allow that came by an activation alone.
 //!
-//! **A seam.** All that allows comes by here once an organization has an activation: `Authorize`, the items of
-//! `BatchAuthorize`, and of `FilterRecords` the first record that passed by it. A use is told to the server's log,
-//! and is for the activity log to keep (its entry's `emergency_activation`). Of admin calls it is
-//! `service::access::Authority::activation` that says by which activation they were allowed.
+//! All that allows comes by here once an organization has an activation: `Authorize`, the items of
+//! `BatchAuthorize`, and of `FilterRecords` the first record that passed by it. A use is told in the activity
+//! log; the same principal's further uses of the same activation for the same permission only a minute later
+//! again, because a client may ask thousands of times a second. Of admin calls the entry of the change
+//! itself says by which activation it was allowed.
+
+use dashmap::DashMap;
 
 use crate::core::decision::{Question, Reason};
 use crate::core::emergency;
@@ -12,6 +15,32 @@ use crate::core::model::Millis;
 use crate::core::table::Table;
 
 use super::Engine;
+use super::activity::{Ending, Note, Origin};
+
+/// How long one entry tells of further uses, too.
+const TOLD_MS: Millis = 60_000;
+/// Uses that are remembered as told; more are forgotten, and told again.
+const MAX_TOLD: usize = 10_000;
+
+/// When which use was told last: organization and activation, principal, permission.
+#[derive(Debug, Default)]
+pub(super) struct Told(DashMap<(String, String, String), Millis>);
+
+impl Told {
+    /// Whether it is time to tell of it (again).
+    fn is_due(&self, used: &Use, organization: &Id) -> bool {
+        let scope = format!("{organization} {}", used.activation);
+        let key = (scope, used.principal.clone(), used.permission.clone());
+        if self.0.get(&key).is_some_and(|at| (*at..*at + TOLD_MS).contains(&used.at)) {
+            return false;
+        }
+        if self.0.len() >= MAX_TOLD {
+            self.0.clear();
+        }
+        self.0.insert(key, used.at);
+        true
+    }
+}
 
 /// One use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,15 +68,38 @@ pub fn of(table: &Table, question: &Question<'_>, now: Millis, reason: Reason) -
 }
 
 impl Engine {
-    /// Takes note of a use, and says whether there was one. No lock, no await: it is on the way of a decision.
+    /// Takes note of a use, and says whether there was one. It is on the way of a decision, which waits for
+    /// no disk: the entry follows. Where it cannot be written, the server's log has it.
     #[inline]
     pub fn note_use(&self, table: &Table, question: &Question<'_>, now: Millis, reason: Reason) -> bool {
         let made = of(table, question, now, reason);
-        if let Some(made) = &made {
-            let organization = table.id();
-            tracing::warn!(%organization, activation = %made.activation, principal = made.principal, permission = made.permission,
-                "emergency access was used");
+        if let Some(used) = &made {
+            self.tell(table, used);
         }
         made.is_some()
+    }
+
+    #[cold]
+    fn tell(&self, table: &Table, used: &Use) {
+        if !self.told.is_due(used, table.id()) {
+            return;
+        }
+        let Use { activation, principal, permission, at: _ } = used;
+        let note = Note {
+            origin: Origin {
+                caller: principal.clone(),
+                method: "doorward.v1.DecisionService".to_owned(),
+                ..Origin::default()
+            },
+            ending: Ending::Recorded,
+            reason: String::new(),
+            summary: format!("emergency access gave `{permission}`"),
+            account: None,
+            emergency_activation: Some(activation.to_string()),
+        };
+        if let Err(error) = self.record_soon(table.id(), note) {
+            let organization = table.id();
+            tracing::error!(%organization, %activation, principal, permission, %error, "emergency access was used, and the activity log does not say so");
+        }
     }
 }

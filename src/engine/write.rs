@@ -78,6 +78,11 @@ pub trait Guard<E>: Send + 'static {
     /// # Errors
     /// It may not.
     fn review(&self, outcome: &Outcome, now: Millis) -> Result<(), E>;
+
+    /// The emergency activation by which alone it was admitted (rule 7.4), for the activity log.
+    fn activation(&self, _: &Table, _: Millis) -> Option<Id> {
+        None
+    }
 }
 
 /// Everything may be done.
@@ -346,7 +351,8 @@ impl Engine {
         if call.validate_only || outcome.effects.is_empty() {
             return Ok(Step::Unchanged { reply, revision: before.revision(), replayed: false });
         }
-        let step = self.submit(call, head, now, Arc::clone(&after), writes, id, reply)?;
+        let activation = if before.has_activations() { guard.activation(&before, now) } else { None };
+        let step = self.submit(call, head, now, Arc::clone(&after), writes, id, reply, activation)?;
         supers::tell(&mut locked, &after);
         Ok(step)
     }
@@ -361,6 +367,7 @@ impl Engine {
         writes: Vec<crate::core::model::Write>,
         id: Option<Vec<u8>>,
         reply: Vec<u8>,
+        activation: Option<Id>,
     ) -> Result<Step, WriteError<E>> {
         self.store.writable()?;
         let gone = head.answers.forget(now);
@@ -370,7 +377,7 @@ impl Engine {
         let revision = after.revision();
         // The randomness is forgotten: whoever knew it could try guesses at what was erased.
         let deed = Deed::of(&head.table, &after, &writes, &self.clock.random()?);
-        let (entry, beside) = Entry::of_change(call, now, revision, deed);
+        let (entry, beside) = Entry::of_change(call, now, revision, deed, activation);
         let credentials = super::credentials::entries(&head.table, &writes);
         let mut stored: Vec<_> = writes.iter().map(rows::of_write).collect();
         stored.extend(gone.iter().map(|id| rows::forget_answered(id)));

@@ -32,7 +32,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::core::activity::{Beside, Changed, Deed, Hash};
 use crate::core::id::{Id, OpaqueId};
-use crate::core::model::Millis;
+use crate::core::model::{Key, Millis};
 use crate::store::{Commit, RowWrite, StoreError};
 
 use super::rows::encode;
@@ -173,8 +173,22 @@ impl From<&Call> for Origin {
 
 impl Entry {
     /// Of a change that made `revision`; also what lies beside it.
-    pub(super) fn of_change(call: &Call, at: Millis, revision: u64, deed: Deed) -> (Self, Vec<Beside>) {
+    /// `activation` is the one that allowed the call; else the entry names one that it is about.
+    pub(super) fn of_change(
+        call: &Call,
+        at: Millis,
+        revision: u64,
+        deed: Deed,
+        activation: Option<Id>,
+    ) -> (Self, Vec<Beside>) {
         let Deed { changes, count, beside, account, summary } = deed;
+        let about = || {
+            changes.iter().find_map(|changed| match &changed.key {
+                Key::Activation(id) => Some(id.clone()),
+                _ => None,
+            })
+        };
+        let emergency_activation = activation.or_else(about).map(|id| id.to_string());
         let beside_bytes = beside.iter().map(|beside| beside.value.len() as u64).sum();
         let entry = Self {
             sequence: 0,
@@ -187,7 +201,7 @@ impl Entry {
             revision: Some(revision),
             changes,
             change_count: count,
-            emergency_activation: None,
+            emergency_activation,
             beside_bytes,
         };
         (entry, beside)
@@ -353,5 +367,14 @@ impl Engine {
         let trail = self.trail(organization.as_str()).ok_or(StoreError::Stopped)?;
         let durable = self.append(&trail, note, Vec::new())?;
         durable.await.map_err(|_| StoreError::Stopped)
+    }
+
+    /// The same, on its way to the disk when this returns.
+    ///
+    /// # Errors
+    /// As those of [`Engine::record`].
+    pub(super) fn record_soon(&self, organization: &Id, note: Note) -> Result<(), StoreError> {
+        let trail = self.trail(organization.as_str()).ok_or(StoreError::Stopped)?;
+        self.append(&trail, note, Vec::new()).map(drop)
     }
 }

@@ -146,6 +146,23 @@ async fn m7_4_a_named_user_activates_the_role_for_itself_and_ends_it() {
     let before = world.revision().await;
     ok(world.admin.end_emergency_access(by(end(&activation.id))).await);
     assert_eq!(world.revision().await, before, "what is over is left as it is");
+
+    // The log tells of the activation, its use and its end, marked; of further uses within a minute once.
+    let marked = ActivityFilter { emergency_only: true, ..Default::default() };
+    let list = ListActivityRequest { organization: "acme".into(), filter: Some(marked), ..Default::default() };
+    let entries = ok(world.admin.list_activity(by(list)).await).entries;
+    assert!(entries.iter().all(|entry| entry.emergency_activation == activation.id), "{entries:#?}");
+    let told = |entry: &ActivityEntry| {
+        let method = entry.method.rsplit('/').next().unwrap_or_default().to_owned();
+        (method, entry.outcome(), entry.caller.clone())
+    };
+    let told: Vec<_> = entries.iter().rev().map(told).collect();
+    let of =
+        |place: usize| told.get(place).map(|(method, outcome, caller)| (method.as_str(), *outcome, caller.as_str()));
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert_eq!(of(0).map(|t| (t.0, t.1)), Some(("ActivateEmergencyAccess", ActivityOutcome::Applied)));
+    assert_eq!(of(1), Some(("doorward.v1.DecisionService", ActivityOutcome::Recorded, "user:ana")));
+    assert_eq!(of(2).map(|t| (t.0, t.1)), Some(("EndEmergencyAccess", ActivityOutcome::Applied)));
 }
 
 #[tokio::test]
