@@ -340,7 +340,7 @@ fn m6_what_is_visible_is_what_the_oracle_sees() {
         assert!(changes(&loaded).is_empty(), "seed {seed}");
     }
     println!("{total} questions: {seen:?}, {uses} uses of activations");
-    assert!(uses * 100 >= total, "uses are rarer than 1%");
+    assert!(uses * 200 >= total, "uses are rarer than 0.5%: {uses} of {total}");
     for reason in ["NOT_VISIBLE", "RESTRICTED", "NOT_APPROVER", "SEPARATION_OF_DUTIES"] {
         let n = seen.get(&Answer::Deny(reason)).copied().unwrap_or(0);
         assert!(n * 100 >= total, "{reason} is rarer than 1%: {n} of {total}");
