@@ -20,8 +20,7 @@ async fn the_same_request_again_gets_the_first_reply_and_another_one_is_refused(
     let first = ok(world.admin.create_group(by(create("risk", "r1"))).await);
     world.group("other").await;
     let again = ok(world.admin.create_group(by(create("risk", "r1"))).await);
-    assert_eq!((first.assignment, first.revision), (again.assignment, again.revision));
-    assert_eq!((first.changes.len(), again.changes.len()), (1, 0));
+    assert_eq!(first, again);
     let reused = world.admin.create_group(by(create("staff", "r1"))).await;
     assert_eq!(refused(reused), (Code::InvalidArgument, "REQUEST_ID_REUSED".into()));
     let mut stranger = by(create("staff", "r1"));
