@@ -15,11 +15,11 @@ use super::{CliError, cases, read, tree};
 /// Who answers.
 #[derive(Debug, clap::Args)]
 pub struct WhereArgs {
-    /// An organization file to ask offline.
+    /// An organization file to ask offline; and perhaps that of its super-organization.
     #[arg(long = "org", value_name = "FILE", conflicts_with_all = ["server", "organization"])]
-    file: Option<PathBuf>,
+    files: Vec<PathBuf>,
     /// The clock for the question, such as `2026-11-22T12:00:00Z`: offline only, the real one if absent.
-    #[arg(long, value_name = "TIME", requires = "file", value_parser = time)]
+    #[arg(long, value_name = "TIME", requires = "files", value_parser = time)]
     now: Option<Millis>,
     /// The organization to ask about on the server.
     #[arg(long, value_name = "ID")]
@@ -139,9 +139,11 @@ pub async fn explain(args: CheckArgs) -> Result<bool, CliError> {
 impl WhereArgs {
     /// Who answers, and about which organization.
     async fn judge(&self) -> Result<(Judge, String), CliError> {
-        let files: Vec<PathBuf> = self.file.iter().cloned().collect();
-        let judge = Judge::new(&files, &self.server).await?;
+        let judge = Judge::new(&self.files, &self.server).await?;
         let organization = match (&judge, &self.organization) {
+            (Judge::Offline(tables), _) if tables.len() > 1 => {
+                return Err(CliError::Usage("give one organization with `--org`".to_owned()));
+            }
             (Judge::Offline(tables), _) => tables.keys().next().cloned(),
             (Judge::Server(_), named) => named.clone(),
         };

@@ -327,7 +327,7 @@ fn a_super_organizations_file_denies_its_elements_offline_and_on_a_server() {
     acme("[]");
     globex("[sap, unheard-of]");
     let ask = |from: &[&str], element: &str| {
-        let question = ["check", "--organization", "acme", "--principal", "ana", "--permission", "elements.read"];
+        let question = ["check", "--principal", "ana", "--permission", "elements.read"];
         files.run(&[&question[..], &["--object", element], from].concat())
     };
     let alone = ["--org", "elements.yaml"];
@@ -340,8 +340,8 @@ fn a_super_organizations_file_denies_its_elements_offline_and_on_a_server() {
     assert!(error.contains("element `sap` is on the denylist of super-organization `globex`"), "{error}");
 
     let (_server, address) = Serving::start(&files);
-    let server = ["--server", &address];
-    let run = |args: &[&str]| files.run(&[args, &server[..]].concat());
+    let server = ["--server", &address, "--organization", "acme"];
+    let run = |args: &[&str]| files.run(&[args, &server[..2]].concat());
     acme("[]");
     let (status, _, error) = run(&["apply", "elements.yaml"]);
     assert_eq!(status, 2, "{error}");

@@ -289,7 +289,7 @@ fn objects(rng: &mut Rng, file: &mut Value, size: usize) {
     for id in many(rng, &OBJECTS, size.clamp(1, 6)) {
         let kind = rng.choice(["app", "element", "element", "task", "workflow"]).unwrap();
         let mut row = json!({"id": id, "kind": kind});
-        if kind == "element" && rng.u8(..10) < 5 {
+        if kind == "element" && rng.u8(..10) < 4 {
             let user = rng.choice(&users).filter(|_| rng.bool());
             row["private_to"] =
                 json!(user.map_or_else(
@@ -312,7 +312,7 @@ fn lists(rng: &mut Rng, file: &mut Value) {
         .collect();
     let others: Vec<String> = ids(file, "objects").into_iter().filter(|id| !elements.contains(id)).collect();
     let (mut safe, mut denied) = (Vec::new(), Vec::new());
-    let (with_safelist, with_denylist) = (rng.u8(..10) < 3, rng.u8(..10) < 3);
+    let (with_safelist, with_denylist) = (rng.u8(..10) < 2, rng.u8(..10) < 2);
     for id in elements {
         match rng.u8(..10) {
             0..6 if with_safelist => safe.push(id),
