@@ -356,6 +356,7 @@ impl Draft {
             self.dirty.moved.push(row.id.clone());
         }
         self.claim_email(&row.id, old.as_ref().map(|u| &u.email), &row.email);
+        self.claim_sign_ons(key, &row.id, old.map(|u| u.sign_ons).unwrap_or_default(), &row.sign_ons);
         let value = Principal {
             number: 0,
             account,

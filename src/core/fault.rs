@@ -33,6 +33,16 @@ pub enum Fault {
         /// Who has it.
         user: String,
     },
+    /// Rule 2.4.
+    #[error("the identity `{subject}` of `{issuer}` is bound to user `{user}`")]
+    SignOnTaken {
+        /// Who vouches for it.
+        issuer: String,
+        /// The issuer's name for the user.
+        subject: String,
+        /// To whom it is bound.
+        user: String,
+    },
     /// Names and aliases share one name space (rule 3.1).
     #[error("the name `{name}` is taken by permission `{by}`")]
     NameTaken {
@@ -114,6 +124,7 @@ impl Fault {
         match self {
             Self::Unknown { .. } => "UNKNOWN_REFERENCE",
             Self::EmailTaken { .. } => "EMAIL_TAKEN",
+            Self::SignOnTaken { .. } => "SIGN_ON_TAKEN",
             Self::NameTaken { .. } => "NAME_TAKEN",
             Self::Cycle(_) => "CYCLE",
             Self::Immutable(_) => "IMMUTABLE",
@@ -147,6 +158,7 @@ impl Fault {
             | Self::Duplicate(_)
             | Self::Condition(_) => true,
             Self::EmailTaken { .. }
+            | Self::SignOnTaken { .. }
             | Self::NameTaken { .. }
             | Self::Immutable(_)
             | Self::BuiltIn(_)

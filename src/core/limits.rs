@@ -16,6 +16,12 @@ pub const MAX_HELD_AT_RECORD: usize = 10_000;
 pub const MAX_POLICIES: usize = 1_000;
 /// Members of one data-access policy.
 pub const MAX_POLICY_MEMBERS: usize = 1_000;
+/// Identities bound to one user.
+pub const MAX_SIGN_ONS: usize = 20;
+/// Bytes of an identity's issuer.
+pub const MAX_ISSUER_BYTES: usize = 2_048;
+/// Bytes of an identity's subject.
+pub const MAX_SUBJECT_BYTES: usize = 256;
 /// Credentials of one service account, those included that ended.
 pub const MAX_CREDENTIALS: usize = 100;
 /// E-mail domains of an organization, of a dynamic group or of the invite policy.

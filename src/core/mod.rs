@@ -4,7 +4,7 @@
 //! id, model          what there is: identifiers and rows
 //! draft (entities,   how rows become the next version: put, delete, check, flatten
 //!   delete, flatten,
-//!   policies)
+//!   policies, sign_ons)
 //! pages, set, table  the version itself, laid out for decisions and shared with the one before
 //! read               a version as rows again
 //! change             what callers want changed, resolved against a version
@@ -12,7 +12,8 @@
 //! filter             the same walk, asked of many records
 //! explain            what that walk said, and its proof
 //! condition          the language of data-access policies
-//! handing            who gives what to whom by a change: rule 3.7
+//! handing,           who gives what to whom by a change, and who is left to administer: rule 3.7
+//!   administrators
 //! packed             principals' attributes, small and readable in place
 //! presets            the shipped catalogues and roles, as data
 //! ```
@@ -25,8 +26,10 @@ mod flatten;
 mod packed;
 mod policies;
 mod read;
+mod sign_ons;
 mod visible;
 
+pub mod administrators;
 pub mod change;
 pub mod condition;
 pub mod decision;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::id::{Id, OpaqueId};
 use super::model::{
-    Assignment, Credential, Grant, Group, Key, Member, Object, Related, Role, Row, ServiceAccount, Settings, Status,
-    Target, User, UserKind, Visibility,
+    Assignment, Credential, Grant, Group, Key, Member, Object, Related, Role, Row, ServiceAccount, Settings, SignOn,
+    Status, Target, User, UserKind, Visibility,
 };
 use super::packed::Far;
 use super::pages::{Pages, Position};
@@ -353,6 +353,13 @@ impl Table {
     #[must_use]
     pub fn user_by_email<'a>(&'a self, folded: &'a str) -> Option<&'a str> {
         std::str::from_utf8(self.emails.find(folded)?.near).ok()
+    }
+
+    /// The user to whom an identity is bound (rule 2.4).
+    #[must_use]
+    pub fn user_by_sign_on(&self, sign_on: &SignOn) -> Option<OpaqueId> {
+        let found = self.sign_ons.find(&super::sign_ons::name(sign_on))?.near.to_vec();
+        OpaqueId::parse(&String::from_utf8(found).ok()?).ok()
     }
 
     /// Up to `limit` users after `position` that satisfy `filter`.

@@ -72,6 +72,8 @@ pub struct Table {
     pub(super) principals: u32,
     /// Folded addresses; the near bytes are the user's id.
     pub(super) emails: Pages<()>,
+    /// Identities bound to users; the near bytes are the user's id.
+    pub(super) sign_ons: Pages<()>,
     pub(super) holdings: Arc<Holdings>,
     pub(super) shapes: OrdMap<Box<[u32]>, Arc<Shape>>,
     pub(super) by_rule: Option<ByRuleRoles>,
@@ -481,6 +483,15 @@ impl Holdings {
     }
 }
 
+impl Holdings {
+    /// Whether a group holds `permission` here now, by itself or through a group around it.
+    pub(super) fn held_by(&self, permission: u32, group: u32, now: i64) -> bool {
+        let group = group.to_le_bytes();
+        let direct = std::slice::from_ref(&group);
+        self.hold(permission, Groups { direct, system: &[], dynamic: &[] }, now)
+    }
+}
+
 impl Table {
     /// An organization before its first row: nothing can be asked of it, and the first version must
     /// bring its settings. `history` tells it from others under the same id; `seed` keys its hashes
@@ -518,6 +529,7 @@ impl Table {
             services: Pages::new(seed),
             principals: 0,
             emails: Pages::new(seed),
+            sign_ons: Pages::new(seed),
             holdings: Arc::default(),
             shapes: OrdMap::new(),
             by_rule: None,

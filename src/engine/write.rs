@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
 use crate::clock::{ClockError, hex};
+use crate::core::administrators;
 use crate::core::change::{self, Applied, Change, ChangeError, Effect};
 use crate::core::id::Id;
 use crate::core::model::{Key, Millis};
@@ -323,6 +324,9 @@ impl Engine {
         }
         let changes = plan(&before).map_err(WriteError::Plan)?;
         let Applied { table, writes, effects } = change::apply(&before, changes)?;
+        if administrators::last_goes(&before, &table, &effects, now) {
+            return Err(ChangeError::LastAdministrator.into());
+        }
         let after = Arc::new(table);
         let seen = if call.validate_only { &before } else { &after };
         let revision = Revision { history: Arc::clone(seen.history()), number: seen.revision() };

@@ -31,6 +31,7 @@ mod group;
 mod mask;
 mod organization;
 mod paging;
+mod provision;
 pub mod proto;
 mod refusal;
 mod relation;

@@ -93,6 +93,17 @@ pub enum Refusal {
         /// The statuses that it could become.
         possible: &'static [Status],
     },
+    /// Rule 2.4: an address may have gone to another person.
+    #[error("user `{user}` is bound to another identity of `{issuer}`")]
+    OtherSignOn {
+        /// Who.
+        user: String,
+        /// Who vouches for both.
+        issuer: String,
+    },
+    /// Rule 2.4.
+    #[error("nobody has the address `{0}`, and the organization does not create a user for it")]
+    NotCreated(String),
     /// The e-mail domain is there already, or not there.
     #[error("the organization {} the e-mail domain `{domain}`", if *.there { "has" } else { "does not have" })]
     EmailDomain {

@@ -81,6 +81,11 @@ pub struct Counts {
 pub struct Report<'a>(pub &'a Outcome);
 
 impl<'a> Report<'a> {
+    /// The version without the change.
+    pub fn before(self) -> &'a Table {
+        &self.0.before
+    }
+
     /// The version with the change, that of a dry run included.
     pub fn after(self) -> &'a Table {
         &self.0.after

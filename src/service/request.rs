@@ -234,6 +234,7 @@ writes! {
         UpdateUserRequest "UpdateUser" at |m| Touched::User(of(m.user.as_ref(), |u| &u.id)),
         InviteUserRequest "InviteUser" at |m| newcomer(m.user.as_ref()),
         CompleteRegistrationRequest "CompleteRegistration" at |m| Touched::User(m.user.clone()),
+        ProvisionUserRequest "ProvisionUser",
         RevokeInvitationRequest "RevokeInvitation" at |m| Touched::User(m.user.clone()),
         DowngradeUserRequest "DowngradeUser" at |m| Touched::User(m.user.clone()),
         UpgradeUserRequest "UpgradeUser" at |m| Touched::User(m.user.clone()),

@@ -150,6 +150,8 @@ impl From<Refusal> for Failure {
             Refusal::BuiltIn(key) => Self::state("BUILT_IN", key.describe(), message),
             Refusal::PageToken => Self::field("INVALID_PAGE_TOKEN", "page_token", message),
             Refusal::StatusMove { user, .. } => Self::state("ILLEGAL_STATUS_MOVE", format!("user `{user}`"), message),
+            Refusal::OtherSignOn { user, .. } => Self::state("SIGN_ON_MISMATCH", format!("user `{user}`"), message),
+            Refusal::NotCreated(email) => Self::state("AUTO_CREATION_REFUSED", email, message),
             Refusal::EmailDomain { domain, there: true } => {
                 Self::new(Code::AlreadyExists, "ALREADY_EXISTS", message).about("email_domain", domain)
             }
@@ -261,6 +263,7 @@ impl From<ChangeError> for Failure {
             ChangeError::NotFound(key) => about(Self::new(Code::NotFound, "NOT_FOUND", message), &key),
             ChangeError::AlreadyExists(key) => about(Self::new(Code::AlreadyExists, "ALREADY_EXISTS", message), &key),
             ChangeError::EtagMismatch(key) => about(Self::new(Code::Aborted, "ETAG_MISMATCH", message), &key),
+            ChangeError::LastAdministrator => Self::state("LAST_ADMINISTRATOR", "the organization".to_owned(), message),
             ChangeError::Violations(violations) => violations.into(),
         }
     }

@@ -367,6 +367,7 @@ fn large_one() {
             photo_uri,
             visibility,
             groups,
+            sign_ons: Vec::new(),
         }));
         let Some(role) = roles_of(group) else { continue };
         rows.push(Row::Assignment(Assignment {

@@ -28,6 +28,7 @@ use crate::engine::{Guard, Outcome};
 use super::Caller;
 use super::refusal::Refusal;
 
+use table::PROVISION;
 pub use table::{Needs, RPCS, needs};
 pub use touched::{Place, Touched};
 
@@ -163,10 +164,23 @@ impl Authority {
                 }
             }
         }
-        match lacks(before, after, &outcome.effects, &subject.principal, now) {
+        let judged = self.judged(subject, before, &outcome.effects, now);
+        match lacks(before, after, &judged, &subject.principal, now) {
             None => Ok(()),
             Some(held) => Err(Refusal::HandsOut { principal: subject.principal.clone(), held: Box::new(held) }),
         }
+    }
+}
+
+impl Authority {
+    /// What rule 3.7 is asked of: not of what a caller trusted with provisioning does to users other
+    /// than itself, nor of what completes a registration.
+    fn judged(&self, subject: &Subject, before: &Table, effects: &[(Key, Effect)], now: Millis) -> Vec<(Key, Effect)> {
+        let trusted = matches!(self.needs, Needs::Any(permissions) if permissions.contains(&PROVISION))
+            && subject.ask(before, now, &[PROVISION], &Place::default(), "").is_ok();
+        let itself = |key: &Key| matches!(key, Key::User(id) if subject.principal == format!("user:{id}"));
+        let exempt = |key: &Key| trusted && matches!(key, Key::User(_)) && !itself(key);
+        effects.iter().filter(|(key, _)| !exempt(key)).cloned().collect()
     }
 }
 
