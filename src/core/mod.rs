@@ -6,11 +6,12 @@
 //!   delete, flatten,
 //!   policies, sign_ons)
 //! pages, set, table  the version itself, laid out for decisions and shared with the one before
-//! read               a version as rows again
+//! read, domains      a version as rows again, and what hangs on its e-mail domains
 //! change             what callers want changed, resolved against a version
 //! decision, visible  the rules of ACCESS-MODEL.md sections 4 to 6: one walk over a version
 //! filter             the same walk, asked of many records
 //! explain            what that walk said, and its proof
+//! review             who holds what, as reports over all principals
 //! condition          the language of data-access policies
 //! handing,           who gives what to whom by a change, and who is left to administer: rule 3.7
 //!   administrators
@@ -19,6 +20,7 @@
 //! ```
 
 mod delete;
+mod domains;
 mod draft;
 mod entities;
 mod fault;
@@ -41,6 +43,7 @@ pub mod limits;
 pub mod model;
 pub mod pages;
 pub mod presets;
+pub mod review;
 pub mod set;
 pub mod table;
 

@@ -1,12 +1,12 @@
 //! The table as rows: what an administrator reads, what is exported and what is stored.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::id::{Id, OpaqueId};
 use super::model::{
     Assignment, Credential, Grant, Group, Key, Member, Object, Related, Role, Row, ServiceAccount, Settings, SignOn,
-    Status, Target, User, UserKind, Visibility,
+    Target, User, UserKind, Visibility,
 };
 use super::packed::Far;
 use super::pages::{Pages, Position};
@@ -457,17 +457,6 @@ impl Table {
             })
         };
         Some(of(&self.users, below.clone(), Member::User).chain(of(&self.services, below, Member::Service)))
-    }
-
-    /// How many active users have an address in each domain.
-    #[must_use]
-    pub fn active_users_by_domain(&self) -> BTreeMap<String, u64> {
-        let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
-        for found in self.users.iter().filter(|f| f.value.status == Status::Active) {
-            *counts.entry(found.value.domain).or_default() += 1;
-        }
-        let counted = self.domains.iter().filter_map(|f| Some((f.id.to_owned(), *counts.get(&f.value)?)));
-        counted.collect()
     }
 
     /// The account that a principal belongs to.

@@ -9,6 +9,7 @@
 //! **A decision.** One published version, no lock, no await (an unreached least revision aside).
 
 mod credentials;
+mod end;
 mod rows;
 mod token;
 mod tokens;
@@ -29,6 +30,7 @@ use crate::snapshot::{Published, Snapshots};
 use crate::store::{Committer, CommitterOptions, PolicyStore, StoreError};
 
 pub use credentials::{Bearer, Shut};
+pub use end::Ended;
 pub use rows::{Birth, Logged};
 pub use token::{Malformed, Token};
 pub use tokens::{TokenHash, TokenRow};
@@ -53,11 +55,20 @@ pub struct Engine {
 
 /// What the committer hands back once it is on disk.
 struct Durable {
-    /// None for the server's own rows.
-    table: Option<Arc<Table>>,
+    news: News,
     /// Tokens that it brings or ends.
     credentials: Vec<credentials::Entry>,
     done: oneshot::Sender<()>,
+}
+
+/// What readers come to see.
+enum News {
+    /// Nothing: the server's own rows.
+    None,
+    /// The next version.
+    Version(Arc<Table>),
+    /// The end of an organization, and of its history.
+    End(Id, Arc<str>),
 }
 
 /// A revision of an organization (API.md).
@@ -147,8 +158,10 @@ impl Engine {
                 continue;
             }
             let head = load(&*store, &scope)?;
-            credentials.apply(credentials::all(head.table()));
-            snapshots.publish([Arc::clone(head.table())]);
+            if head.exists() {
+                credentials.apply(credentials::all(head.table()));
+                snapshots.publish([Arc::clone(head.table())]);
+            }
             heads.insert(scope.into(), Arc::new(Mutex::new(head)));
         }
         snapshots.sweep();
@@ -221,7 +234,8 @@ impl Engine {
         let mut revisions = published.revisions();
         let reached = tokio::time::timeout(wait.min(MAX_REVISION_WAIT), revisions.wait_for(|r| *r >= wanted)).await;
         match reached {
-            Ok(Ok(_)) => Ok(()),
+            // An organization that ends wakes whoever waits for it.
+            Ok(Ok(_)) if published.table().revision() >= wanted => Ok(()),
             _ => Err(ReadError::NotReached { wanted, reached: published.table().revision() }),
         }
     }
@@ -299,9 +313,11 @@ impl Engine {
         from_revision: u64,
         visit: &mut dyn FnMut(u64, Logged) -> bool,
     ) -> Result<(), StoreError> {
-        self.store.log(organization.as_str(), from_revision, &mut |revision, bytes| {
+        // What was before it under the same id is none of its business.
+        let base = self.heads.get(organization.as_str()).map_or(0, |head| lock(&head).base());
+        self.store.log(organization.as_str(), base + from_revision.max(1), &mut |revision, bytes| {
             let logged = minicbor::decode(bytes).map_err(|e| StoreError::Unreadable(e.to_string()))?;
-            Ok(visit(revision, logged))
+            Ok(visit(revision - base, logged))
         })
     }
 
@@ -329,11 +345,19 @@ fn publish(snapshots: &Snapshots, index: &credentials::Credentials, batch: Vec<D
     let mut last: Vec<Arc<Table>> = Vec::new();
     let mut waiting = Vec::with_capacity(batch.len());
     let mut entries = Vec::new();
-    for Durable { table, credentials, done } in batch {
+    for Durable { news, credentials, done } in batch {
         entries.extend(credentials);
-        if let Some(table) = table {
-            last.retain(|t| t.id() != table.id());
-            last.push(table);
+        match news {
+            News::None => {}
+            News::Version(table) => {
+                last.retain(|t| t.id() != table.id());
+                last.push(table);
+            }
+            News::End(id, history) => {
+                // What may come after it under this id is another history.
+                last.retain(|t| *t.id() != id);
+                snapshots.end(id.as_str(), &history);
+            }
         }
         waiting.push(done);
     }
@@ -361,13 +385,17 @@ fn load(store: &dyn PolicyStore, scope: &str) -> Result<Head, OpenError> {
         Ok(())
     })?;
     let id = Id::parse(scope).map_err(|e| damaged(e.to_string()))?;
+    if birth.is_none() && contents.is_empty() {
+        // It was deleted; what is left is the place where its history ended.
+        return Ok(Head::new(Arc::new(Table::blank(id, "".into(), 0)), answered).after(revision));
+    }
     let birth = birth.ok_or_else(|| damaged("it has no birth record".to_owned()))?;
     let table =
-        Table::load(id, birth.history.as_str().into(), birth.seed, revision, contents).map_err(|violations| {
+        Table::load(id, birth.history.as_str().into(), birth.seed, revision - birth.base, contents).map_err(|violations| {
             let first = violations.first().map_or_else(String::new, |v| format!("{}: {}", v.key.describe(), v.fault));
             damaged(first)
         })?;
-    Ok(Head::new(Arc::new(table), answered))
+    Ok(Head::new(Arc::new(table), answered).after(birth.base))
 }
 
 /// A lock that survives a panic elsewhere: what it guards is replaced whole, never left half done.

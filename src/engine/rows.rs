@@ -24,6 +24,10 @@ pub struct Birth {
     /// Keys its hashes.
     #[n(1)]
     pub seed: u64,
+    /// How many revisions of the scope belong to organizations of the same id that were deleted.
+    #[n(2)]
+    #[cbor(default)]
+    pub base: u64,
 }
 
 /// A write that was answered, so that a retry gets the same answer.
@@ -116,6 +120,11 @@ pub fn of_write(write: &Write) -> RowWrite {
 /// The store's row for what is fixed at creation.
 pub fn of_birth(birth: &Birth) -> RowWrite {
     RowWrite { key: vec![BIRTH], value: Some(encode(birth)) }
+}
+
+/// The write that takes away what is fixed at creation: there is no organization any more.
+pub fn forget_birth() -> RowWrite {
+    RowWrite { key: vec![BIRTH], value: None }
 }
 
 /// The store's row for an answered request.

@@ -11,7 +11,7 @@ use crate::core::model::Millis;
 use crate::store::{Commit, PolicyStore, RowWrite, StoreError};
 
 use super::rows::encode;
-use super::{Durable, Engine, lock};
+use super::{Durable, Engine, News, lock};
 
 /// SHA-256 of a token. Tokens are random, so nothing slower is needed.
 pub type TokenHash = [u8; 32];
@@ -84,7 +84,7 @@ impl Engine {
             let log = Vec::new();
             let commit = Commit { scope: String::new(), revision: *head + 1, log, rows: vec![write] };
             let (done, durable) = oneshot::channel();
-            self.committer.submit(commit, Durable { table: None, credentials: Vec::new(), done })?;
+            self.committer.submit(commit, Durable { news: News::None, credentials: Vec::new(), done })?;
             *head += 1;
             durable
         };

@@ -15,7 +15,7 @@ use crate::core::table::Table;
 use crate::store::{Commit, StoreError};
 
 use super::rows::{self, Answered, Birth, Logged};
-use super::{Durable, Engine, Revision, lock};
+use super::{Durable, Engine, News, Revision, lock};
 
 /// How long an answered request id is remembered (API.md).
 pub const REQUEST_ID_KEPT_MS: Millis = 24 * 60 * 60 * 1_000;
@@ -138,8 +138,13 @@ pub enum WriteError<E> {
 pub(super) struct Head {
     /// The newest version, perhaps not durable yet.
     table: Arc<Table>,
-    /// None while the organization does not exist.
+    /// What a first revision is to store; none once it is stored.
     birth: Option<Birth>,
+    /// How many revisions of the scope came before the first of this history: those of organizations of
+    /// the same id that were deleted.
+    base: u64,
+    /// The history that ended last, where there is no organization now.
+    ended: Option<Arc<str>>,
     answered: HashMap<Vec<u8>, Answered>,
     /// Answered requests by age.
     order: VecDeque<(Millis, Vec<u8>)>,
@@ -150,7 +155,45 @@ impl Head {
         answered.sort_by_key(|a| a.at);
         let order = answered.iter().map(|a| (a.at, a.id.clone())).collect();
         let answered = answered.into_iter().map(|a| (a.id.clone(), a)).collect();
-        Self { table, birth: None, answered, order }
+        Self { table, birth: None, base: 0, ended: None, answered, order }
+    }
+
+    /// After so many revisions of the scope that belong to other histories.
+    pub(super) fn after(self, base: u64) -> Self {
+        Self { base, ..self }
+    }
+
+    /// See [`Head::base`].
+    pub(super) fn base(&self) -> u64 {
+        self.base
+    }
+
+    /// Whether there is an organization.
+    pub(super) fn exists(&self) -> bool {
+        self.table.revision() > 0
+    }
+
+    /// What must be on disk before anything is told that was derived from this.
+    fn tentative(&self) -> Tentative {
+        let ended = || self.ended.clone().map(|history| Revision { history, number: u64::MAX });
+        let now = || Revision { history: Arc::clone(self.table.history()), number: self.table.revision() };
+        if self.exists() { Some(now()) } else { ended() }
+    }
+
+    /// There is no organization any more.
+    pub(super) fn end(&mut self, blank: Table) {
+        self.base += self.table.revision() + 1;
+        self.ended = Some(Arc::clone(self.table.history()));
+        self.table = Arc::new(blank);
+        self.birth = None;
+    }
+
+    /// Remembers a reply.
+    pub(super) fn answer(&mut self, now: Millis, answered: Option<Answered>) {
+        if let Some(answered) = answered {
+            self.order.push_back((now, answered.id.clone()));
+            self.answered.insert(answered.id.clone(), answered);
+        }
     }
 
     pub(super) fn table(&self) -> &Arc<Table> {
@@ -158,7 +201,7 @@ impl Head {
     }
 
     /// Request ids that are old enough to be forgotten.
-    fn forget(&mut self, now: Millis) -> Vec<Vec<u8>> {
+    pub(super) fn forget(&mut self, now: Millis) -> Vec<Vec<u8>> {
         let mut gone = Vec::new();
         while let Some((at, id)) = self.order.front() {
             if *at > now - REQUEST_ID_KEPT_MS {
@@ -173,12 +216,17 @@ impl Head {
 }
 
 /// What the blocking part of a write came to.
-enum Step {
+pub(super) enum Step {
     /// Submitted; the reply may go out when the committer says so.
     Submitted(Vec<u8>, oneshot::Receiver<()>),
-    /// Nothing to write; the reply stands once `revision` is durable.
-    Unchanged { reply: Vec<u8>, revision: u64, replayed: bool },
+    /// Nothing to write; the reply stands once what it was derived from is durable.
+    Unchanged { reply: Vec<u8>, replayed: bool },
 }
+
+/// The revision that something was derived from; none if there was no organization.
+type Tentative = Option<Revision>;
+/// What a write came to, and what it was derived from.
+pub(super) type Stepped<E> = (Result<Step, WriteError<E>>, Tentative);
 
 impl Engine {
     /// Plans a change against the newest version, stores it and publishes it. `plan` sees the
@@ -215,53 +263,68 @@ impl Engine {
     {
         let engine = Arc::clone(self);
         let organization = call.organization.clone();
+        let step = move || {
+            let write = |head: &mut Head| engine.write_locked(&call, head, &guard, plan, reply);
+            engine.with_head(&call, write)
+        };
+        self.carried_out(&organization, step).await
+    }
+
+    /// Runs the blocking part of a write, and waits for the disk.
+    pub(super) async fn carried_out<E: Send + 'static>(
+        &self,
+        organization: &Id,
+        step: impl FnOnce() -> Stepped<E> + Send + 'static,
+    ) -> Result<Written, WriteError<E>> {
         // Applying a large file takes long; it must not sit on a runtime's thread.
-        let step = tokio::task::spawn_blocking(move || engine.write_blocking(&call, &guard, plan, reply)).await;
+        let step = tokio::task::spawn_blocking(step).await;
         let (step, tentative) = step.map_err(|_| WriteError::Stopping)?;
         match step {
             Ok(Step::Submitted(reply, durable)) => {
                 durable.await.map_err(|_| WriteError::Stopping)?;
                 Ok(Written { reply, replayed: false })
             }
-            Ok(Step::Unchanged { reply, revision, replayed }) => {
-                self.durable(&organization, revision).await?;
+            Ok(Step::Unchanged { reply, replayed }) => {
+                self.durable(organization, tentative).await;
                 Ok(Written { reply, replayed })
             }
             Err(error) => {
-                self.durable(&organization, tentative).await?;
+                self.durable(organization, tentative).await;
                 Err(error)
             }
         }
     }
 
     /// Waits until what a refusal was derived from is on disk.
-    async fn durable<E>(&self, organization: &Id, revision: u64) -> Result<(), WriteError<E>> {
-        if revision == 0 {
-            return Ok(());
-        }
+    async fn durable(&self, organization: &Id, tentative: Tentative) {
+        let Some(Revision { history, number }) = tentative else { return };
         loop {
-            if let Some(published) = self.snapshots.find(organization.as_str()) {
-                let mut revisions = published.revisions();
-                let reached = revisions.wait_for(|r| *r >= revision).await;
-                return reached.map(drop).map_err(|_| WriteError::Stopping);
+            if self.snapshots.has_ended(&history) {
+                return;
             }
-            // The organization's very first revision is on its way to the disk.
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            match self.snapshots.find(organization.as_str()) {
+                Some(published) if *published.table().history() == history => {
+                    // It ends with this history at the latest.
+                    let _ = published.revisions().wait_for(|r| *r >= number).await;
+                    return;
+                }
+                // The organization's very first revision is on its way to the disk.
+                _ => tokio::time::sleep(std::time::Duration::from_millis(1)).await,
+            }
         }
     }
 
-    fn write_blocking<E>(
+    /// Calls `write` with the head that a call is about, locked.
+    pub(super) fn with_head<E>(
         &self,
         call: &Call,
-        guard: &impl Guard<E>,
-        plan: impl FnOnce(&Table) -> Result<Vec<Change>, E>,
-        reply: impl FnOnce(&Outcome) -> Vec<u8>,
-    ) -> (Result<Step, WriteError<E>>, u64) {
+        write: impl FnOnce(&mut Head) -> Result<Step, WriteError<E>>,
+    ) -> Stepped<E> {
         let id = call.organization.as_str();
         loop {
             let found = match self.head(call) {
                 Ok(found) => found,
-                Err(error) => return (Err(error), 0),
+                Err(error) => return (Err(error), None),
             };
             let mut head = lock(&found);
             // While this call waited for the lock, a creation that failed may have taken the head
@@ -269,14 +332,30 @@ impl Engine {
             if !self.heads.get(id).is_some_and(|current| Arc::ptr_eq(&current, &found)) {
                 continue;
             }
-            let step = self.write_locked(call, &mut head, guard, plan, reply);
-            let tentative = head.table.revision();
-            if tentative == 0 {
+            if !head.exists() && head.birth.is_none() && call.create != Create::Never {
+                match self.born(&call.organization) {
+                    Ok((table, birth)) => {
+                        (head.table, head.birth) = (Arc::new(table), Some(Birth { base: head.base, ..birth }));
+                    }
+                    Err(error) => return (Err(error.into()), head.tentative()),
+                }
+            }
+            let step = write(&mut head);
+            let tentative = head.tentative();
+            if !head.exists() && head.base == 0 {
                 // It was not created after all.
                 self.heads.remove_if(id, |_, current| Arc::ptr_eq(current, &found));
             }
             return (step, tentative);
         }
+    }
+
+    /// An organization before its first row, of a history of its own.
+    fn born(&self, id: &Id) -> Result<(Table, Birth), ClockError> {
+        let (history, seed) = (self.clock.random()?, self.clock.random()?);
+        let seed = seed.iter().take(8).fold(0, |n, b| n << 8 | u64::from(*b));
+        let birth = Birth { history: hex(&history), seed, base: 0 };
+        Ok((Table::blank(id.clone(), birth.history.as_str().into(), seed), birth))
     }
 
     fn head<E>(&self, call: &Call) -> Result<Arc<Mutex<Head>>, WriteError<E>> {
@@ -287,12 +366,24 @@ impl Engine {
         if call.create == Create::Never {
             return Err(WriteError::UnknownOrganization(id.to_owned()));
         }
-        let (history, seed) = (self.clock.random()?, self.clock.random()?);
-        let seed = seed.iter().take(8).fold(0, |n, b| n << 8 | u64::from(*b));
-        let birth = Birth { history: hex(&history), seed };
-        let blank = Table::blank(call.organization.clone(), birth.history.as_str().into(), seed);
+        let (blank, birth) = self.born(&call.organization)?;
         let head = Head { birth: Some(birth), ..Head::new(Arc::new(blank), Vec::new()) };
         Ok(Arc::clone(&self.heads.entry(id.into()).or_insert_with(|| Arc::new(Mutex::new(head)))))
+    }
+
+    /// The reply that the same request had before.
+    pub(super) fn repeated<E>(
+        call: &Call,
+        head: &Head,
+        id: Option<&Vec<u8>>,
+        now: Millis,
+    ) -> Result<Option<Step>, WriteError<E>> {
+        let answered = id.and_then(|id| head.answered.get(id)).filter(|a| a.at > now - REQUEST_ID_KEPT_MS);
+        match answered {
+            Some(answered) if answered.body != call.body => Err(WriteError::RequestIdReused),
+            Some(answered) => Ok(Some(Step::Unchanged { reply: answered.reply.clone(), replayed: true })),
+            None => Ok(None),
+        }
     }
 
     fn write_locked<E>(
@@ -307,14 +398,8 @@ impl Engine {
         let id = request_id(call);
         let before = Arc::clone(&head.table);
         guard.admit(&before, now).map_err(WriteError::Plan)?;
-        if let Some(answered) = id.as_ref().and_then(|id| head.answered.get(id))
-            && answered.at > now - REQUEST_ID_KEPT_MS
-        {
-            if answered.body != call.body {
-                return Err(WriteError::RequestIdReused);
-            }
-            let (reply, revision) = (answered.reply.clone(), answered.revision);
-            return Ok(Step::Unchanged { reply, revision, replayed: true });
+        if let Some(step) = Self::repeated(call, head, id.as_ref(), now)? {
+            return Ok(step);
         }
         let name = || call.organization.to_string();
         match (call.create, before.revision()) {
@@ -334,7 +419,7 @@ impl Engine {
         guard.review(&outcome, now).map_err(WriteError::Plan)?;
         let reply = reply(&outcome);
         if call.validate_only || outcome.effects.is_empty() {
-            return Ok(Step::Unchanged { reply, revision: before.revision(), replayed: false });
+            return Ok(Step::Unchanged { reply, replayed: false });
         }
         self.submit(call, head, now, after, writes, id, reply)
     }
@@ -350,11 +435,7 @@ impl Engine {
         id: Option<Vec<u8>>,
         reply: Vec<u8>,
     ) -> Result<Step, WriteError<E>> {
-        self.store.writable()?;
-        let gone = head.forget(now);
-        if id.is_some() && head.answered.len() >= MAX_REQUEST_IDS {
-            return Err(WriteError::TooManyRequestIds);
-        }
+        let gone = self.room(head, id.is_some(), now)?;
         let revision = after.revision();
         let credentials = super::credentials::entries(&head.table, &writes);
         let mut stored: Vec<_> = writes.iter().map(rows::of_write).collect();
@@ -370,22 +451,30 @@ impl Engine {
             on_behalf_of: call.on_behalf_of.clone(),
         };
         let scope = call.organization.to_string();
-        let commit = Commit { scope, revision, log: rows::encode(&logged), rows: stored };
+        let commit = Commit { scope, revision: head.base + revision, log: rows::encode(&logged), rows: stored };
         let (done, durable) = oneshot::channel();
-        self.committer.submit(commit, Durable { table: Some(Arc::clone(&after)), credentials, done })?;
+        let news = News::Version(Arc::clone(&after));
+        self.committer.submit(commit, Durable { news, credentials, done })?;
         // INVARIANT 2: the next write builds on this one, under the same lock and in the committer's order.
         head.table = after;
         head.birth = None;
-        if let Some(answered) = answered {
-            head.order.push_back((now, answered.id.clone()));
-            head.answered.insert(answered.id.clone(), answered);
-        }
+        head.answer(now, answered);
         Ok(Step::Submitted(reply, durable))
+    }
+
+    /// Whether a write is taken now; request ids that it forgets.
+    pub(super) fn room<E>(&self, head: &mut Head, named: bool, now: Millis) -> Result<Vec<Vec<u8>>, WriteError<E>> {
+        self.store.writable()?;
+        let gone = head.forget(now);
+        if named && head.answered.len() >= MAX_REQUEST_IDS {
+            return Err(WriteError::TooManyRequestIds);
+        }
+        Ok(gone)
     }
 }
 
 /// Request ids are keyed by caller and method too (the organization has its own map).
-fn request_id(call: &Call) -> Option<Vec<u8>> {
+pub(super) fn request_id(call: &Call) -> Option<Vec<u8>> {
     if call.request_id.is_empty() || call.validate_only {
         return None;
     }

@@ -10,6 +10,7 @@ use tonic_health::server::HealthReporter;
 use tonic_reflection::server::Builder;
 
 use crate::engine::Engine;
+use crate::service::proto::activity_service_server::ActivityServiceServer;
 use crate::service::proto::credential_service_server::CredentialServiceServer;
 use crate::service::proto::data_access_service_server::DataAccessServiceServer;
 use crate::service::proto::decision_service_server::DecisionServiceServer;
@@ -100,4 +101,5 @@ fn admin(engine: &Arc<Engine>) -> Routes {
         .add_service(server!(DataAccessServiceServer))
         .add_service(server!(RelationServiceServer))
         .add_service(server!(CredentialServiceServer))
+        .add_service(server!(ActivityServiceServer))
 }

@@ -21,7 +21,7 @@ pub type Reply<R> = Result<Response<R>, Status>;
 pub type Planned = Result<Vec<Change>, Refusal>;
 
 /// Serves `OrganizationService`, `UserService`, `GroupService`, `RoleService`,
-/// `DataAccessService`, `RelationService` and `CredentialService`.
+/// `DataAccessService`, `RelationService`, `CredentialService` and `ActivityService`.
 #[derive(Clone)]
 pub struct Admin {
     pub(super) engine: Arc<Engine>,

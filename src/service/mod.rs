@@ -21,6 +21,7 @@
 #![allow(clippy::missing_errors_doc, reason = "what cannot be is a `Refusal`, and it says why")]
 
 mod access;
+mod activity;
 pub mod admin;
 mod convert;
 mod credential;
@@ -37,6 +38,7 @@ mod refusal;
 mod relation;
 mod report;
 mod request;
+mod review;
 mod role;
 mod status;
 #[cfg(test)]
@@ -53,7 +55,7 @@ pub use access::{Needs, RPCS, needs};
 pub use admin::Admin;
 pub use convert::row::messages;
 pub use convert::value::{to_timestamp, to_value};
-pub use decision::{Decisions, explanation, source};
+pub use decision::{Decisions, explanation, source, to_path};
 pub use organization::rows;
 pub use status::DOMAIN;
 

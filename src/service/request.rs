@@ -218,6 +218,7 @@ organization_writes! {
 
 writes! {
     "OrganizationService":
+        DeleteOrganizationRequest "DeleteOrganization",
         AddEmailDomainRequest "AddEmailDomain",
         RemoveEmailDomainRequest "RemoveEmailDomain",
         CreateAccountRequest "CreateAccount",
@@ -280,7 +281,12 @@ writes! {
 
 reads! {
     "DecisionService":
-        ListPermissionsRequest "ListPermissions",;
+        ListPermissionsRequest "ListPermissions",
+        ListPrincipalsRequest "ListPrincipals",;
+    "ActivityService":
+        ReviewAccessRequest "ReviewAccess" at |m| target(m.target.as_ref()),
+        ListUnusedRolesRequest "ListUnusedRoles",
+        ListUnusedPermissionsRequest "ListUnusedPermissions",;
     "OrganizationService":
         GetOrganizationRequest "GetOrganization",
         ExportOrganizationRequest "ExportOrganization",
@@ -303,6 +309,7 @@ reads! {
         GetRoleRequest "GetRole" at |m| Touched::Role(m.role.clone()),
         ListRolesRequest "ListRoles" at |m| Touched::Object(m.object.clone()),
         CompareRolesRequest "CompareRoles" at |m| Touched::Roles(vec![m.first_role.clone(), m.second_role.clone()]),
+        ListRoleHoldersRequest "ListRoleHolders" at |m| target(m.target.as_ref()),
         GetAssignmentRequest "GetAssignment" at |m| target(m.target.as_ref()),
         ListAssignmentsRequest "ListAssignments" at |m| target(m.target.as_ref()),
         ListGrantsRequest "ListGrants" at |m| target(m.target.as_ref()),;
@@ -336,7 +343,8 @@ fn reported(report: Option<&RelationReport>) -> String {
 }
 
 lists! {
-    ListPermissionsRequest ListOrganizationsRequest ListAccountsRequest ListObjectsRequest
+    ListPermissionsRequest ListPrincipalsRequest ListRoleHoldersRequest ListUnusedRolesRequest
+    ListUnusedPermissionsRequest ListOrganizationsRequest ListAccountsRequest ListObjectsRequest
     ListCatalogPermissionsRequest ListUsersRequest ListUserGroupsRequest ListGroupsRequest
     ListMembersRequest ListRolesRequest ListAssignmentsRequest ListGrantsRequest
     ListPoliciesRequest ListRelationsRequest ListServiceAccountsRequest ListCredentialsRequest

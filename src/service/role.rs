@@ -1,4 +1,4 @@
-//! `RoleService`. Not done yet: role holders, separation of duties, emergency access.
+//! `RoleService`. Not done yet: separation of duties, emergency access.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -120,6 +120,10 @@ impl RoleService for Admin {
         let first = found(table.role_row(&first), || Key::Role(first))?;
         let second = found(table.role_row(&second), || Key::Role(second))?;
         Ok(Response::new(compared(&table, first, second)))
+    }
+
+    async fn list_role_holders(&self, request: Request<ListRoleHoldersRequest>) -> Reply<ListRoleHoldersResponse> {
+        self.role_holders(request).await
     }
 
     async fn create_assignment(&self, request: Request<CreateAssignmentRequest>) -> Reply<CreateAssignmentResponse> {

@@ -4,7 +4,7 @@
 //! nobody. A version that was replaced is kept by the publisher until no reader has it any more and
 //! freed there ([`Snapshots::sweep`]): a deciding thread never pays for the free.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
@@ -24,6 +24,8 @@ pub struct Snapshots {
 struct Retired {
     tables: Vec<Arc<Table>>,
     maps: Vec<Arc<Map>>,
+    /// Histories that ended.
+    ended: HashSet<Arc<str>>,
 }
 
 /// One organization as readers see it.
@@ -104,6 +106,25 @@ impl Snapshots {
             map.insert(id, Arc::new(Published { table: ArcSwap::new(table), revision }));
         }
         retired.maps.push(self.organizations.swap(Arc::new(map)));
+    }
+
+    /// There is no such organization any more. Called by the one publisher only.
+    pub fn end(&self, organization: &str, history: &Arc<str>) {
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        retired.ended.insert(Arc::clone(history));
+        let Some(published) = self.find(organization) else { return };
+        let mut map = Map::clone(&self.organizations.load());
+        map.remove(organization);
+        retired.maps.push(self.organizations.swap(Arc::new(map)));
+        retired.tables.push(published.table_full());
+        // Whoever waits for a revision of it has waited enough.
+        published.revision.send_replace(u64::MAX);
+    }
+
+    /// Whether a history ended in the life of this process.
+    #[must_use]
+    pub fn has_ended(&self, history: &Arc<str>) -> bool {
+        self.retired.lock().unwrap_or_else(PoisonError::into_inner).ended.contains(history)
     }
 
     /// Frees what was replaced and is read by nobody any more.

@@ -24,7 +24,7 @@ mod held;
 mod misses;
 mod said;
 mod seen;
-mod ways;
+pub(super) mod ways;
 
 use super::decision::{Problems, Question, Reason, Walk, decide, split_principal};
 use super::id::{Id, OpaqueId, Pattern, PermissionName};

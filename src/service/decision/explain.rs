@@ -87,7 +87,8 @@ pub fn explanation(of: &Explanation, question: &Question<'_>) -> ExplainResponse
     ExplainResponse { summary: words::summary(of, question, &reply), ..reply }
 }
 
-fn to_path(path: &Path) -> AccessPath {
+/// A path as a message.
+pub fn to_path(path: &Path) -> AccessPath {
     let Path { members, source, pattern } = path;
     let source = match source {
         Source::Assignment(assignment) => Held::Assignment(role::to_assignment(assignment)),

@@ -6,6 +6,7 @@ mod export;
 
 pub use apply::rows;
 
+use prost::Message;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -13,7 +14,7 @@ use crate::core::change::Change;
 use crate::core::id::{Id, PermissionName};
 use crate::core::model::{Account, DEFAULT_ACCOUNT, Key, Row, Settings};
 use crate::core::table::Table;
-use crate::engine::Create;
+use crate::engine::{Create, Ended};
 
 use super::admin::{Admin, Planned, Reply, delete, found, update};
 use super::convert::organization as convert;
@@ -22,8 +23,8 @@ use super::paging::Page;
 use super::proto::organization_service_server::OrganizationService;
 use super::proto::*;
 use super::refusal::Refusal;
-use super::report::revision_of;
-use super::request::{caller, etag, reading, writing};
+use super::report::{revision, revision_of};
+use super::request::{Writing, caller, etag, reading, writing};
 
 #[tonic::async_trait]
 impl OrganizationService for Admin {
@@ -91,6 +92,27 @@ impl OrganizationService for Admin {
             email_domain_effects: o.email_domain_effects(),
         })
         .await
+    }
+
+    async fn delete_organization(
+        &self,
+        request: Request<DeleteOrganizationRequest>,
+    ) -> Reply<DeleteOrganizationResponse> {
+        let (Writing { call, authority }, etag) = writing(request, |f, m| {
+            let DeleteOrganizationRequest { organization: _, etag, request_id: _, validate_only: _ } = m;
+            self::etag(f, etag)
+        })?;
+        let check = move |table: &Table| match (table.row(&Key::Settings), etag) {
+            (Some(row), Some(etag)) if crate::core::change::etag(&row) != etag => Err(Refusal::EtagMismatch(row.key())),
+            _ => Ok(()),
+        };
+        let reply = |ended: &Ended| {
+            let (revision, rows_removed) = (Some(revision(&ended.revision)), ended.rows);
+            DeleteOrganizationResponse { revision, rows_removed }.encode_to_vec()
+        };
+        let written = self.engine.end(call, authority, check, reply).await?;
+        let reply = DeleteOrganizationResponse::decode(written.reply.as_slice());
+        Ok(Response::new(reply.map_err(|_| Refusal::Internal("a stored reply cannot be decoded"))?))
     }
 
     async fn add_email_domain(&self, request: Request<AddEmailDomainRequest>) -> Reply<AddEmailDomainResponse> {
