@@ -9,6 +9,7 @@ mod demo;
 pub mod file;
 mod judge;
 mod remote;
+mod review;
 mod transfer;
 mod tree;
 
@@ -48,6 +49,8 @@ enum Command {
     Filter(ask::FilterArgs),
     /// Say why a principal may do something, or may not.
     Explain(ask::CheckArgs),
+    /// Print who can do what, and by which paths, of an organization file or of a running server.
+    Review(review::ReviewArgs),
     /// Show the whole path on a sample organization: serve it, apply it, ask it.
     Demo(demo::DemoArgs),
     /// Print the JSON Schema of a file format.
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => block_on(ask::check(args)),
         Command::Filter(args) => block_on(ask::filter(args)),
         Command::Explain(args) => block_on(ask::explain(args)),
+        Command::Review(args) => block_on(review::review(args)),
         Command::Demo(args) => block_on(demo::demo(args)),
         Command::Serve(args) => server::serve(args).map(|()| true).map_err(|e| CliError::Usage(remote::chain(&e))),
         Command::Schema { format } => {

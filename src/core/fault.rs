@@ -43,6 +43,14 @@ pub enum Fault {
         /// To whom it is bound.
         user: String,
     },
+    /// Rule 2.2.
+    #[error("a user cannot become `{to}` from `{from}`")]
+    StatusMove {
+        /// The status that it has.
+        from: &'static str,
+        /// The one that it was to have.
+        to: &'static str,
+    },
     /// Names and aliases share one name space (rule 3.1).
     #[error("the name `{name}` is taken by permission `{by}`")]
     NameTaken {
@@ -125,6 +133,7 @@ impl Fault {
             Self::Unknown { .. } => "UNKNOWN_REFERENCE",
             Self::EmailTaken { .. } => "EMAIL_TAKEN",
             Self::SignOnTaken { .. } => "SIGN_ON_TAKEN",
+            Self::StatusMove { .. } => "ILLEGAL_STATUS_MOVE",
             Self::NameTaken { .. } => "NAME_TAKEN",
             Self::Cycle(_) => "CYCLE",
             Self::Immutable(_) => "IMMUTABLE",
@@ -159,6 +168,7 @@ impl Fault {
             | Self::Condition(_) => true,
             Self::EmailTaken { .. }
             | Self::SignOnTaken { .. }
+            | Self::StatusMove { .. }
             | Self::NameTaken { .. }
             | Self::Immutable(_)
             | Self::BuiltIn(_)

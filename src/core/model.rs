@@ -93,6 +93,19 @@ pub enum Status {
     Inactive,
 }
 
+impl Status {
+    /// Its name in files and in the API.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Invited => "invited",
+            Self::Active => "active",
+            Self::Limited => "limited",
+            Self::Inactive => "inactive",
+        }
+    }
+}
+
 /// Whether a user belongs to the organization or comes from outside (rule 2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 #[cbor(index_only)]

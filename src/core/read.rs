@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::id::{Id, OpaqueId};
 use super::model::{
     Assignment, Credential, Grant, Group, Key, Member, Object, Related, Role, Row, ServiceAccount, Settings, SignOn,
-    Target, User, UserKind, Visibility,
+    Status, Target, User, UserKind, Visibility,
 };
 use super::packed::Far;
 use super::pages::{Pages, Position};
@@ -424,20 +424,6 @@ impl Table {
         let services = self.services.iter().filter(move |f| self.groups_of(f).any(|g| g == number));
         let services = services.filter_map(|f| Some(Member::Service(OpaqueId::parse(f.id).ok()?)));
         Some(groups.chain(users).chain(services))
-    }
-
-    /// The groups of a principal: direct ones (dynamic and system ones included), then every group
-    /// that those are nested in (rule 2.7).
-    #[must_use]
-    pub fn groups_of_principal(&self, found: &PrincipalFound<'_>) -> (Vec<Id>, Vec<Id>) {
-        let direct: Vec<u32> = self.groups_of(found).iter().collect();
-        let mut seen: BTreeSet<u32> = direct.iter().copied().collect();
-        let mut open = direct.clone();
-        while let Some(slot) = open.pop().and_then(|n| self.group_slot(n)) {
-            open.extend(slot.parents.iter().copied().filter(|p| seen.insert(*p)));
-        }
-        let all = self.group_ids(seen.into_iter());
-        (self.group_ids(direct.into_iter()), all)
     }
 
     /// The users and service accounts that are members of a group by any path (rule 2.7), and

@@ -57,6 +57,7 @@ pub use convert::row::messages;
 pub use convert::value::{to_timestamp, to_value};
 pub use decision::{Decisions, explanation, source, to_path};
 pub use organization::rows;
+pub use review::to_entry as review_entry;
 pub use status::DOMAIN;
 
 /// Who calls, as the layer that authenticates found out. It inserts this into the extensions of

@@ -82,7 +82,7 @@ pub enum Refusal {
     #[error("the page token does not belong to this list")]
     PageToken,
     /// Rule 2.2.
-    #[error("user `{user}` is {}, from where it cannot become {}; possible: {}", name(*from), name(*to), names(possible))]
+    #[error("user `{user}` is {}, from where it cannot become {}; possible: {}", from.name(), to.name(), names(possible))]
     StatusMove {
         /// Whose.
         user: String,
@@ -160,17 +160,7 @@ fn not_allowed(principal: &str, reason: Reason, permissions: &[&str]) -> String 
     }
 }
 
-/// A status as the API names it.
-pub fn name(status: Status) -> &'static str {
-    match status {
-        Status::Invited => "invited",
-        Status::Active => "active",
-        Status::Limited => "limited",
-        Status::Inactive => "inactive",
-    }
-}
-
 fn names(statuses: &[Status]) -> String {
-    let names: Vec<&str> = statuses.iter().copied().map(name).collect();
+    let names: Vec<&str> = statuses.iter().map(|status| status.name()).collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

@@ -255,7 +255,9 @@ impl Report {
     }
 }
 
-fn to_entry(entry: Entry) -> AccessReviewEntry {
+/// An entry as a message.
+#[must_use]
+pub fn to_entry(entry: Entry) -> AccessReviewEntry {
     let Entry { principal, permission, target, paths, truncated, by_policies } = entry;
     AccessReviewEntry {
         principal: principal.to_string(),

@@ -5,6 +5,7 @@ use tonic::{Request, Response};
 use crate::core::change::Change;
 use crate::core::id::{Email, Id, OpaqueId};
 use crate::core::model::{Key, Row, SignOn, Status, User};
+use crate::core::review::ways_to_groups;
 use crate::core::table::{PrincipalFound, Table};
 
 use super::admin::{Admin, Planned, Reply, found, update};
@@ -339,7 +340,7 @@ impl Filter {
             && self.kind.is_none_or(|kind| found.value.user_kind() == Some(kind))
             && self.account.as_ref().is_none_or(|account| table.account_of(found) == Some(account))
             && (self.manager.is_none() || table.user(found).is_some_and(|u| u.manager == self.manager))
-            && (self.sign_on.is_none() || table.user(found).is_some_and(|u| u.sign_ons.iter().any(|s| Some(s) == self.sign_on.as_ref())))
+            && self.sign_on.as_ref().is_none_or(|s| table.user(found).is_some_and(|u| u.sign_ons.contains(s)))
     }
 
     /// The one user that it can be.
@@ -353,18 +354,19 @@ impl Filter {
 fn groups_of(table: &Table, id: OpaqueId, transitive: bool) -> Result<Vec<UserGroup>, Refusal> {
     let Some(user) = table.find_user(&id) else { return Err(Refusal::NotFound(Key::User(id))) };
     let row = found(table.user(&user), || Key::User(id.clone()))?;
-    let group = |group: &Id, direct: bool, pending: bool| {
-        let kind = table.group_row(group).map(|g| to_group_kind(&g.kind)).unwrap_or_default();
-        UserGroup { group: group.to_string(), kind: kind.into(), direct, pending }
+    let group = |path: &[Id], pending: bool| {
+        let id = path.last().map(ToString::to_string).unwrap_or_default();
+        let kind = path.last().and_then(|g| table.group_row(g)).map(|g| to_group_kind(&g.kind)).unwrap_or_default();
+        let path: Vec<String> = path.iter().map(ToString::to_string).collect();
+        UserGroup { group: id, kind: kind.into(), direct: path.len() == 1, pending, path }
     };
     let mut groups: Vec<UserGroup> = if transitive {
-        let (direct, all) = table.groups_of_principal(&user);
-        all.iter().map(|g| group(g, direct.binary_search(g).is_ok(), false)).collect()
+        ways_to_groups(table, &user).iter().map(|path| group(path, false)).collect()
     } else {
-        row.groups.iter().map(|g| group(g, true, false)).collect()
+        row.groups.iter().map(|g| group(std::slice::from_ref(g), false)).collect()
     };
     let listed: std::collections::BTreeSet<String> = groups.iter().map(|g| g.group.clone()).collect();
     let pending = row.pending_groups.iter().filter(|g| !listed.contains(g.as_str()));
-    groups.extend(pending.map(|g| group(g, true, true)));
+    groups.extend(pending.map(|g| group(std::slice::from_ref(g), true)));
     Ok(groups)
 }

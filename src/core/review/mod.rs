@@ -318,6 +318,15 @@ pub fn principals_after<'a>(table: &'a Table, after: Option<&str>, limit: usize)
     (all, more)
 }
 
+/// The groups that a principal is in by any path (rule 2.7), dynamic and system ones included: a
+/// shortest way to each, nearest group first.
+#[must_use]
+pub fn ways_to_groups(table: &Table, found: &PrincipalFound<'_>) -> Vec<Vec<Id>> {
+    let above = Above::of(table, table.groups_of(found).iter());
+    let ids = |way: Vec<u32>| way.into_iter().filter_map(|g| Some(table.group_slot(g)?.row.id.clone())).collect();
+    above.groups().into_iter().filter_map(|g| above.shortest(g)).map(ids).collect()
+}
+
 /// Whether a principal may act, be it by e-mail only (rule 4.2).
 fn may_act(status: Status) -> bool {
     matches!(status, Status::Active | Status::Limited)

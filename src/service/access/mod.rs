@@ -15,6 +15,7 @@
 mod table;
 mod touched;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::core::change::Effect;
@@ -174,12 +175,20 @@ impl Authority {
 
 impl Authority {
     /// What rule 3.7 is asked of: not of what a caller trusted with provisioning does to users other
-    /// than itself, nor of what completes a registration.
-    fn judged(&self, subject: &Subject, before: &Table, effects: &[(Key, Effect)], now: Millis) -> Vec<(Key, Effect)> {
+    /// than itself.
+    fn judged<'e>(
+        &self,
+        subject: &Subject,
+        before: &Table,
+        effects: &'e [(Key, Effect)],
+        now: Millis,
+    ) -> Cow<'e, [(Key, Effect)]> {
         let trusted = matches!(self.needs, Needs::Any(permissions) if permissions.contains(&PROVISION))
             && subject.ask(before, now, &[PROVISION], &Place::default(), "").is_ok();
-        let itself = |key: &Key| matches!(key, Key::User(id) if subject.principal == format!("user:{id}"));
-        let exempt = |key: &Key| trusted && matches!(key, Key::User(_)) && !itself(key);
+        if !trusted {
+            return Cow::Borrowed(effects);
+        }
+        let exempt = |key: &Key| matches!(key, Key::User(id) if subject.principal != format!("user:{id}"));
         effects.iter().filter(|(key, _)| !exempt(key)).cloned().collect()
     }
 }

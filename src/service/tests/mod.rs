@@ -18,6 +18,7 @@ use crate::clock::SystemClock;
 use crate::engine::Engine;
 use crate::store::MemoryStore;
 
+use super::proto::activity_service_server::ActivityService;
 use super::proto::credential_service_server::CredentialService;
 use super::proto::data_access_service_server::DataAccessService;
 use super::proto::decision_service_server::DecisionService;
