@@ -36,9 +36,12 @@ impl<'a> Administered<'a> {
     /// Whether a row was on a way to the permission, and may be no longer.
     fn may_lose(&self, after: &Self, key: &Key, effect: Effect) -> bool {
         match key {
-            Key::User(id) => self.by_one_of(&self.table.users, id.as_str()) && !after.by_one_of(&after.table.users, id.as_str()),
+            Key::User(id) => {
+                self.by_one_of(&self.table.users, id.as_str()) && !after.by_one_of(&after.table.users, id.as_str())
+            }
             Key::Service(id) => {
-                self.by_one_of(&self.table.services, id.as_str()) && !after.by_one_of(&after.table.services, id.as_str())
+                self.by_one_of(&self.table.services, id.as_str())
+                    && !after.by_one_of(&after.table.services, id.as_str())
             }
             // A role assigned by hand takes the place of one given by rule (3.6).
             Key::Assignment(_, Member::User(_), _) if self.by_rule_bundles().is_some() => true,

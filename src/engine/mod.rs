@@ -390,11 +390,12 @@ fn load(store: &dyn PolicyStore, scope: &str) -> Result<Head, OpenError> {
         return Ok(Head::new(Arc::new(Table::blank(id, "".into(), 0)), answered).after(revision));
     }
     let birth = birth.ok_or_else(|| damaged("it has no birth record".to_owned()))?;
-    let table =
-        Table::load(id, birth.history.as_str().into(), birth.seed, revision - birth.base, contents).map_err(|violations| {
+    let table = Table::load(id, birth.history.as_str().into(), birth.seed, revision - birth.base, contents).map_err(
+        |violations| {
             let first = violations.first().map_or_else(String::new, |v| format!("{}: {}", v.key.describe(), v.fault));
             damaged(first)
-        })?;
+        },
+    )?;
     Ok(Head::new(Arc::new(table), answered).after(birth.base))
 }
 

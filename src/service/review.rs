@@ -44,14 +44,8 @@ impl Admin {
     ) -> Reply<ListRoleHoldersResponse> {
         let (read, (page, (role, target))) = reading(request, |f, mut m| {
             let page = Page::take(f, "ListRoleHolders", &mut m);
-            let ListRoleHoldersRequest {
-                organization: _,
-                role,
-                target,
-                min_revision: _,
-                page_size: _,
-                page_token: _,
-            } = m;
+            let ListRoleHoldersRequest { organization: _, role, target, min_revision: _, page_size: _, page_token: _ } =
+                m;
             let target = self::target(f, target);
             page.zip(f.parse::<Id>("role", &role).zip(target))
         })?;
@@ -153,9 +147,7 @@ fn not_counted(f: &mut Fields, unused_for: Option<&prost_types::Duration>) {
 }
 
 /// What looks at every principal.
-async fn beside<T: Send + 'static>(
-    report: impl FnOnce() -> Result<Response<T>, Refusal> + Send + 'static,
-) -> Reply<T> {
+async fn beside<T: Send + 'static>(report: impl FnOnce() -> Result<Response<T>, Refusal> + Send + 'static) -> Reply<T> {
     let made = tokio::task::spawn_blocking(report).await;
     Ok(made.map_err(|_| Refusal::Internal("a report was cut short"))??)
 }

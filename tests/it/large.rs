@@ -42,7 +42,8 @@ async fn write(engine: &Arc<Engine>, changes: Vec<Change>) -> (u64, usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "builds an organization of 100,000 users: run it with `--ignored`"]
 async fn m2_6_a_domain_that_fifty_thousand_memberships_depend_on_goes_in_one_revision() {
-    let engine = Arc::new(Engine::open(Arc::new(MemoryStore::new()), TestClock::at(5), |error| panic!("{error}")).unwrap());
+    let engine =
+        Arc::new(Engine::open(Arc::new(MemoryStore::new()), TestClock::at(5), |error| panic!("{error}")).unwrap());
     let domain = |n: usize| if n % 2 == 0 { "acme.com" } else { "partner.io" };
     let users: Vec<_> =
         (0..USERS).map(|n| json!({"id": format!("u{n}"), "email": format!("u{n}@{}", domain(n))})).collect();

@@ -44,7 +44,8 @@ async fn m3_7_the_last_administrator_stays() {
     let mut roles = RoleServiceClient::new(world.wire.clone());
     let mut users = UserServiceClient::new(world.wire.clone());
     let mut groups = GroupServiceClient::new(world.wire.clone());
-    let deactivate = |id: &str| pb::DeactivateUserRequest { organization: acme(), user: id.into(), ..Default::default() };
+    let deactivate =
+        |id: &str| pb::DeactivateUserRequest { organization: acme(), user: id.into(), ..Default::default() };
     let downgrade = |id: &str| pb::DowngradeUserRequest { organization: acme(), user: id.into(), ..Default::default() };
 
     // Where nobody administers, nothing is guarded.
@@ -120,7 +121,8 @@ async fn m3_7_the_last_administrator_stays() {
     roles.create_assignment(assignment(ADMINISTRATOR, "group:staff")).await.unwrap();
     assert_eq!(outcome(roles.delete_assignment(unassign("chief", "user:ana")).await), "ok");
     let mut organizations = OrganizationServiceClient::new(world.wire.clone());
-    let request = pb::RemoveEmailDomainRequest { organization: acme(), domain: "acme.com".into(), ..Default::default() };
+    let request =
+        pb::RemoveEmailDomainRequest { organization: acme(), domain: "acme.com".into(), ..Default::default() };
     assert_eq!(outcome(organizations.remove_email_domain(request).await), LAST);
 
     // By a grant; and that it ends one day is no removal.
@@ -245,20 +247,15 @@ async fn m2_4_a_verified_identity_stays_bound_to_its_user() {
     assert_eq!(refused(says(provision("s-new", "new@else.org")).await), "AUTO_CREATION_REFUSED");
     let dry = pb::ProvisionUserRequest { validate_only: true, ..provision("s-new", "new@acme.com") };
     assert!(says(dry).await.unwrap().created);
-    let new = pb::ProvisionUserRequest {
-        first_name: "Noa".into(),
-        user: "noa".into(),
-        ..provision("s-new", "Noa@ACME.com")
-    };
+    let new =
+        pb::ProvisionUserRequest { first_name: "Noa".into(), user: "noa".into(), ..provision("s-new", "Noa@ACME.com") };
     let made = says(new.clone()).await.unwrap();
     let noa = made.user.unwrap();
     assert!(made.created && !made.registered);
-    assert_eq!((noa.id.as_str(), noa.first_name.as_str(), noa.kind(), noa.status()), (
-        "noa",
-        "Noa",
-        pb::UserKind::Internal,
-        pb::PrincipalStatus::Active
-    ));
+    assert_eq!(
+        (noa.id.as_str(), noa.first_name.as_str(), noa.kind(), noa.status()),
+        ("noa", "Noa", pb::UserKind::Internal, pb::PrincipalStatus::Active)
+    );
     assert_eq!(noa.sign_ons, [sign_on("https://login.acme.com", "s-new").unwrap()]);
     let named_by_server = says(provision("s-2", "two@acme.com")).await.unwrap().user.unwrap();
     assert!(named_by_server.id.starts_with("u-"), "{named_by_server:?}");
@@ -273,10 +270,8 @@ async fn m2_4_a_verified_identity_stays_bound_to_its_user() {
     assert_eq!(says(provision("s-ana", "x@else.org")).await.unwrap().user.unwrap().id, "ana");
     // An address may have gone to somebody else; of another issuer it is one more identity.
     assert_eq!(refused(says(provision("s-ana-2", "ana@acme.com")).await), "SIGN_ON_MISMATCH");
-    let elsewhere = pb::ProvisionUserRequest {
-        sign_on: sign_on("https://other.example", "7"),
-        ..provision("", "ana@acme.com")
-    };
+    let elsewhere =
+        pb::ProvisionUserRequest { sign_on: sign_on("https://other.example", "7"), ..provision("", "ana@acme.com") };
     assert_eq!(says(elsewhere).await.unwrap().user.unwrap().sign_ons.len(), 2);
 
     // The first verified sign-on completes a registration, with what was pending (rule 2.3).
@@ -343,11 +338,8 @@ async fn m2_4_provisioning_creates_updates_replaces_membership_and_never_deletes
     let mut users = UserServiceClient::new(channel.clone());
     let mut groups = GroupServiceClient::new(channel.clone());
     let mut roles = RoleServiceClient::new(channel);
-    let create = pb::CreateUserRequest {
-        organization: acme(),
-        user: Some(user("zoe", "zoe@acme.com")),
-        ..Default::default()
-    };
+    let create =
+        pb::CreateUserRequest { organization: acme(), user: Some(user("zoe", "zoe@acme.com")), ..Default::default() };
     assert_eq!(outcome(users.create_user(bridge.request(create)).await), "ok");
     let members = |members: &[&str]| pb::ReplaceMembersRequest {
         organization: acme(),
@@ -359,7 +351,10 @@ async fn m2_4_provisioning_creates_updates_replaces_membership_and_never_deletes
     let replaced = groups.replace_members(bridge.request(members(&["user:zoe", "user:ana"]))).await.unwrap();
     assert_eq!(replaced.into_inner().added, 2);
     assert_eq!(outcome(groups.replace_members(bridge.request(members(&["service:bridge"]))).await), "HANDS_OUT_MORE");
-    assert_eq!(outcome(roles.create_grants(bridge.request(granting("records.read", "user:zoe"))).await), "PERMISSION_DENIED");
+    assert_eq!(
+        outcome(roles.create_grants(bridge.request(granting("records.read", "user:zoe"))).await),
+        "PERMISSION_DENIED"
+    );
     let renamed = pb::User { id: "zoe".into(), email: "zoe.x@acme.com".into(), ..Default::default() };
     let request = pb::UpdateUserRequest { organization: acme(), user: Some(renamed), ..Default::default() };
     assert_eq!(outcome(users.update_user(bridge.request(request)).await), "ok");
@@ -414,7 +409,10 @@ async fn an_organization_that_is_deleted_takes_its_history_with_it() {
     assert_eq!(organizations.delete_organization(request.clone()).await.unwrap().into_inner(), ended);
     let again = pb::DeleteOrganizationRequest { organization: acme(), ..Default::default() };
     assert_eq!(outcome(organizations.delete_organization(again).await), "UNKNOWN_ORGANIZATION");
-    assert_eq!(outcome(create_user(&world.wire, "acme", user("x", "x@acme.com")).await.map(tonic::Response::new)), "UNKNOWN_ORGANIZATION");
+    assert_eq!(
+        outcome(create_user(&world.wire, "acme", user("x", "x@acme.com")).await.map(tonic::Response::new)),
+        "UNKNOWN_ORGANIZATION"
+    );
 
     // It stays away over a restart, and what is created again is another one.
     let World { server, operator, dir, .. } = world;
@@ -548,7 +546,8 @@ async fn who_holds_a_role_and_who_may_do_what_by_which_path() {
     groups.create_group(request).await.unwrap();
     for (group, member) in [("inner", "user:bo"), ("g", "group:inner"), ("g", "user:gone"), ("g", "service:robot")] {
         let members = vec![member.to_owned()];
-        let request = pb::AddMembersRequest { organization: acme(), group: group.into(), members, ..Default::default() };
+        let request =
+            pb::AddMembersRequest { organization: acme(), group: group.into(), members, ..Default::default() };
         groups.add_members(request).await.unwrap();
     }
     let mut roles = RoleServiceClient::new(world.wire.clone());
@@ -574,7 +573,8 @@ async fn who_holds_a_role_and_who_may_do_what_by_which_path() {
     assert_eq!((ids, next.next_page_token.as_str()), (vec!["service:robot", "user:bo", "user:gone"], ""));
     let ways: Vec<Vec<String>> = all[1].paths.iter().map(|p| p.members.clone()).collect();
     assert_eq!(ways, [vec!["user:bo".to_owned()], vec!["user:bo".into(), "group:inner".into(), "group:g".into()]]);
-    let elsewhere = roles.list_role_holders(holders(Some(pb::Target { account: "main".into(), ..Default::default() }), "")).await;
+    let elsewhere =
+        roles.list_role_holders(holders(Some(pb::Target { account: "main".into(), ..Default::default() }), "")).await;
     assert_eq!(elsewhere.unwrap().into_inner().holders, []);
     let nowhere = pb::Target { object: "no-such".into(), ..Default::default() };
     assert_eq!(outcome(roles.list_role_holders(holders(Some(nowhere), "")).await), "NOT_FOUND");
@@ -607,12 +607,8 @@ async fn who_holds_a_role_and_who_may_do_what_by_which_path() {
     assert_eq!(entries[1].target, at_app);
     let inactive = pb::ReviewAccessRequest { include_inactive: true, ..review.clone() };
     assert_eq!(read(inactive).await.unwrap().len(), 3);
-    let one = pb::ReviewAccessRequest {
-        permissions: vec![],
-        principals: vec!["bo".into()],
-        target: None,
-        ..review.clone()
-    };
+    let one =
+        pb::ReviewAccessRequest { permissions: vec![], principals: vec!["bo".into()], target: None, ..review.clone() };
     let given = read(one).await.unwrap();
     assert!(given.iter().any(|e| e.permission == "records.*" && e.subject_to_policies), "as it was given: {given:?}");
     let unknown = pb::ReviewAccessRequest { permissions: vec!["no.such".into()], ..review };
@@ -698,7 +694,9 @@ async fn who_may_do_this_here_is_whom_authorize_allows() {
                         ..Default::default()
                     };
                     match decisions.authorize(request).await {
-                        Ok(reply) if reply.get_ref().decision() == pb::Decision::Allow => allowed.push(principal.clone()),
+                        Ok(reply) if reply.get_ref().decision() == pb::Decision::Allow => {
+                            allowed.push(principal.clone())
+                        }
                         Ok(_) => {}
                         Err(status) => assert_eq!(failed, Some(reason(&status)), "{permission}"),
                     }

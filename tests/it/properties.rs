@@ -51,10 +51,12 @@ fn row_by_row(file: &serde_json::Value) -> Table {
 /// (rule 2.2).
 fn with_possible_statuses(table: &Table, rows: &[Row]) -> Table {
     use doorward::core::model::Status::{Active, Inactive, Invited, Limited};
-    let wanted = |id: &OpaqueId| rows.iter().find_map(|row| match row {
-        Row::User(user) if user.id == *id => Some((user.status, user.status_before)),
-        _ => None,
-    });
+    let wanted = |id: &OpaqueId| {
+        rows.iter().find_map(|row| match row {
+            Row::User(user) if user.id == *id => Some((user.status, user.status_before)),
+            _ => None,
+        })
+    };
     let aligned = table.rows().map(|row| match row {
         Row::User(mut user) => {
             if let Some((status, before)) = wanted(&user.id) {

@@ -97,7 +97,8 @@ fn who_holds_a_role_is_found_and_nobody_else() {
         for role in table.list_roles(None, usize::MAX).items {
             let found: BTreeSet<String> = review.role_holders(&role.id, None).into_iter().map(text).collect();
             let one_by_one = review.principals().into_iter();
-            let one_by_one = one_by_one.filter(|(service, id)| review.role_holder(*service, id, &role.id, None).is_some());
+            let one_by_one =
+                one_by_one.filter(|(service, id)| review.role_holder(*service, id, &role.id, None).is_some());
             assert_eq!(found, one_by_one.map(text).collect(), "seed {seed}: {}", role.id);
             assert_eq!(found.is_empty(), idle.contains(&role.id), "seed {seed}: {}", role.id);
             unused += usize::from(found.is_empty());
@@ -146,7 +147,8 @@ fn a_difference_is_what_decisions_say_before_and_after() {
                     // What is not there at all allows nothing.
                     let there = without.permission(name).is_some()
                         && (object.is_empty() || without.object_row(&object.parse::<Id>().unwrap()).is_some())
-                        && (account.is_empty() || places(if difference.gained { &old } else { &file }).iter().any(|p| p.1 == account));
+                        && (account.is_empty()
+                            || places(if difference.gained { &old } else { &file }).iter().any(|p| p.1 == account));
                     assert!(!there || may(without, &who, name, resource) != Reason::Allowed, "{what}");
                     if difference.gained { gained += 1 } else { lost += 1 }
                 }
@@ -204,7 +206,8 @@ fn a_permission_that_moves_to_the_organization_is_no_loss() {
     assert_eq!(of(&narrow, &wide), [r#"true the organization ["data.read"]"#]);
     assert_eq!(of(&wide, &narrow), [r#"false the organization ["data.read"]"#]);
     assert_eq!(of(&narrow, &narrow), [""; 0]);
-    let rows = rows(&json!({"organization": "acme", "users": [{"id": "ana", "email": "ana@acme.com", "status": "inactive"}]}));
+    let rows =
+        rows(&json!({"organization": "acme", "users": [{"id": "ana", "email": "ana@acme.com", "status": "inactive"}]}));
     let off = apply(&narrow, vec![Change::Replace { rows, deactivate_missing: false }]).unwrap().table;
     assert_eq!(of(&narrow, &off), [r#"false object `app` ["data.read"]"#], "whoever may not act can do nothing");
 }

@@ -53,11 +53,14 @@ impl Console {
             ..Default::default()
         });
         let resource = pb::Resource { object: "cases".into(), record, ..Default::default() };
-        let answer = done!(self, DecisionServiceClient.authorize(AuthorizeRequest {
-            principal: principal,
-            permission: permission,
-            resource: resource,
-        }));
+        let answer = done!(
+            self,
+            DecisionServiceClient.authorize(AuthorizeRequest {
+                principal: principal,
+                permission: permission,
+                resource: resource,
+            })
+        );
         answer.reason().as_str_name().trim_start_matches("REASON_").to_owned()
     }
 }
@@ -73,8 +76,7 @@ async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
     create_user(&world.wire, "acme", user("ana", "ana@acme.com")).await.unwrap();
     let mut operator = RoleServiceClient::new(world.wire.clone());
     let first = pb::Assignment { role: "organization-admin".into(), member: "user:ana".into(), ..Default::default() };
-    let request =
-        pb::CreateAssignmentRequest { organization: acme(), assignment: Some(first), ..Default::default() };
+    let request = pb::CreateAssignmentRequest { organization: acme(), assignment: Some(first), ..Default::default() };
     operator.create_assignment(request).await.unwrap();
     world.service("acme", "portal").await;
     let trusted = pb::CreateCredentialRequest { acts_for_users: true, ..credential_of("acme", "portal") };
@@ -87,7 +89,10 @@ async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
     // Domains, and what the records are.
     for (domain, audience) in [("acme.com", pb::UserKind::Internal), ("partner.io", pb::UserKind::External)] {
         let email_domain = pb::EmailDomain { domain: domain.into(), audience: audience.into() };
-        done!(console, OrganizationServiceClient.add_email_domain(AddEmailDomainRequest { email_domain: email_domain }));
+        done!(
+            console,
+            OrganizationServiceClient.add_email_domain(AddEmailDomainRequest { email_domain: email_domain })
+        );
     }
     let settings = pb::OrganizationSettings {
         auto_create_unknown_users: true,
@@ -111,7 +116,11 @@ async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
     };
     done!(console, OrganizationServiceClient.create_object(CreateObjectRequest { object: cases }));
     assert_eq!(console.may("user:ana", "tasks.read", None).await, "ALLOWED");
-    assert_eq!(console.may("user:ana", "records.read", Some(("c-1", "eu"))).await, "NOT_VISIBLE", "power alone shows nothing");
+    assert_eq!(
+        console.may("user:ana", "records.read", Some(("c-1", "eu"))).await,
+        "NOT_VISIBLE",
+        "power alone shows nothing"
+    );
 
     // Groups.
     let visible = pb::Visibility { data_access: true, ..Default::default() };
@@ -121,10 +130,14 @@ async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
         ("reviewers", pb::GroupKind::Manual, vec![]),
         ("leads", pb::GroupKind::Manual, vec![]),
     ] {
-        let group = pb::Group { id: id.into(), kind: kind.into(), domains, visibility: Some(visible), ..Default::default() };
+        let group =
+            pb::Group { id: id.into(), kind: kind.into(), domains, visibility: Some(visible), ..Default::default() };
         done!(console, GroupServiceClient.create_group(CreateGroupRequest { group: group }));
     }
-    done!(console, GroupServiceClient.add_members(AddMembersRequest { group: "reviewers", members: strings(&["group:leads"]) }));
+    done!(
+        console,
+        GroupServiceClient.add_members(AddMembersRequest { group: "reviewers", members: strings(&["group:leads"]) })
+    );
 
     // Roles: the shipped ones, and one of their own.
     let approver = pb::Role {
@@ -186,19 +199,39 @@ async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
     assert_eq!(console.may("user:eve", "records.update", Some(("c-1", "eu"))).await, "NO_PERMISSION");
 
     // Ana invites whom she likes; Eve, who may invite, only whom the policy lets her, and not into more than she has.
-    assert_eq!(outcome(ask!(eve_calls, UserServiceClient.invite_user(InviteUserRequest { user: user("pat", "pat@partner.io") }))), "PERMISSION_DENIED");
-    let grant = pb::Grant { permissions: strings(&["organization_users.create"]), member: "user:eve".into(), ..Default::default() };
+    assert_eq!(
+        outcome(ask!(
+            eve_calls,
+            UserServiceClient.invite_user(InviteUserRequest { user: user("pat", "pat@partner.io") })
+        )),
+        "PERMISSION_DENIED"
+    );
+    let grant = pb::Grant {
+        permissions: strings(&["organization_users.create"]),
+        member: "user:eve".into(),
+        ..Default::default()
+    };
     done!(console, RoleServiceClient.create_grants(CreateGrantsRequest { grant: grant }));
-    assert_eq!(outcome(ask!(eve_calls, UserServiceClient.invite_user(InviteUserRequest { user: user("pat", "pat@else.org") }))), "INVITE_POLICY");
-    let into_leads = ask!(eve_calls, UserServiceClient.invite_user(InviteUserRequest {
-        user: user("pat", "pat@partner.io"),
-        groups: strings(&["leads"]),
-    }));
+    assert_eq!(
+        outcome(ask!(
+            eve_calls,
+            UserServiceClient.invite_user(InviteUserRequest { user: user("pat", "pat@else.org") })
+        )),
+        "INVITE_POLICY"
+    );
+    let into_leads = ask!(
+        eve_calls,
+        UserServiceClient
+            .invite_user(InviteUserRequest { user: user("pat", "pat@partner.io"), groups: strings(&["leads"]) })
+    );
     assert_eq!(outcome(into_leads), "HANDS_OUT_MORE");
-    done!(console, UserServiceClient.invite_user(InviteUserRequest {
-        user: user("pat", "pat@partner.io"),
-        groups: strings(&["partners", "reviewers"]),
-    }));
+    done!(
+        console,
+        UserServiceClient.invite_user(InviteUserRequest {
+            user: user("pat", "pat@partner.io"),
+            groups: strings(&["partners", "reviewers"]),
+        })
+    );
     assert_eq!(console.may("user:pat", "records.read", Some(("c-3", "shared"))).await, "PRINCIPAL_INVITED");
     let pending = done!(console, GroupServiceClient.list_members(ListMembersRequest { group: "partners" })).members;
     assert!(pending.len() == 1 && pending[0].pending, "{pending:?}");
@@ -253,15 +286,20 @@ async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
     done!(console, UserServiceClient.update_user(UpdateUserRequest { user: moved }));
     assert_eq!(console.may("user:eve", "records.read", Some(("c-1", "eu"))).await, "NOT_VISIBLE");
     assert_eq!(console.may("user:eve", "records.read", Some(("c-2", "us"))).await, "ALLOWED");
-    done!(console, GroupServiceClient.add_members(AddMembersRequest { group: "leads", members: strings(&["user:eve"]) }));
+    done!(
+        console,
+        GroupServiceClient.add_members(AddMembersRequest { group: "leads", members: strings(&["user:eve"]) })
+    );
     assert_eq!(console.may("user:eve", "records.delete", Some(("c-2", "us"))).await, "ALLOWED", "as a lead");
     assert_eq!(console.may("user:eve", "records.update", Some(("c-2", "us"))).await, "ALLOWED", "a lead is a reviewer");
-    let in_groups = done!(console, UserServiceClient.list_user_groups(ListUserGroupsRequest { user: "eve", transitive: true }));
+    let in_groups =
+        done!(console, UserServiceClient.list_user_groups(ListUserGroupsRequest { user: "eve", transitive: true }));
     let direct: Vec<String> = in_groups.groups.iter().filter(|g| g.direct).map(|g| g.group.clone()).collect();
     assert_eq!(direct, ["all-users", "internal-users", "leads", "staff"]);
     let reviewers = in_groups.groups.iter().find(|g| g.group == "reviewers").unwrap();
     assert!(!reviewers.direct && reviewers.path == ["leads", "reviewers"], "{reviewers:?}");
-    let holders = done!(console, RoleServiceClient.list_role_holders(ListRoleHoldersRequest { role: "content-editor" })).holders;
+    let holders =
+        done!(console, RoleServiceClient.list_role_holders(ListRoleHoldersRequest { role: "content-editor" })).holders;
     assert_eq!(holders.iter().map(|h| h.principal.as_str()).collect::<Vec<_>>(), ["user:eve", "user:pat"]);
     assert_eq!(holders[0].paths[0].members, ["user:eve", "group:leads", "group:reviewers"]);
 
@@ -280,17 +318,33 @@ async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
     let before = organizations.remove_email_domain(console.ana.request(remove(true))).await.unwrap().into_inner();
     assert!(before.effect.unwrap().in_invite_policy);
     organizations.remove_email_domain(console.ana.request(remove(false))).await.unwrap();
-    assert_eq!(outcome(ask!(eve_calls, UserServiceClient.invite_user(InviteUserRequest { user: user("pim", "pim@partner.io") }))), "INVITE_POLICY", "it counts no longer");
+    assert_eq!(
+        outcome(ask!(
+            eve_calls,
+            UserServiceClient.invite_user(InviteUserRequest { user: user("pim", "pim@partner.io") })
+        )),
+        "INVITE_POLICY",
+        "it counts no longer"
+    );
     done!(console, UserServiceClient.deactivate_user(DeactivateUserRequest { user: "pat" }));
     assert_eq!(console.may("user:pat", "records.update", Some(("c-3", "shared"))).await, "PRINCIPAL_INACTIVE");
 
     // Ana leaves: not before somebody else administers.
-    assert_eq!(outcome(ask!(console, UserServiceClient.deactivate_user(DeactivateUserRequest { user: "ana" }))), "LAST_ADMINISTRATOR");
+    assert_eq!(
+        outcome(ask!(console, UserServiceClient.deactivate_user(DeactivateUserRequest { user: "ana" }))),
+        "LAST_ADMINISTRATOR"
+    );
     let heir = pb::Assignment { role: "organization-admin".into(), member: "user:eve".into(), ..Default::default() };
     done!(console, RoleServiceClient.create_assignment(CreateAssignmentRequest { assignment: heir }));
     done!(console, UserServiceClient.deactivate_user(DeactivateUserRequest { user: "ana" }));
-    assert_eq!(outcome(ask!(console, UserServiceClient.get_user(GetUserRequest { user: "eve" }))), "PRINCIPAL_INACTIVE");
-    let kept = done!(eve_calls, RoleServiceClient.get_assignment(GetAssignmentRequest { role: "organization-admin", member: "user:ana" }));
+    assert_eq!(
+        outcome(ask!(console, UserServiceClient.get_user(GetUserRequest { user: "eve" }))),
+        "PRINCIPAL_INACTIVE"
+    );
+    let kept = done!(
+        eve_calls,
+        RoleServiceClient.get_assignment(GetAssignmentRequest { role: "organization-admin", member: "user:ana" })
+    );
     assert!(kept.assignment.is_some(), "what she was given stays, for when she comes back");
     done!(eve_calls, UserServiceClient.activate_user(ActivateUserRequest { user: "ana" }));
     assert_eq!(console.may("user:ana", "tasks.read", None).await, "ALLOWED");

@@ -134,10 +134,10 @@ impl<'r, 'a> Access<'r, 'a> {
         if let Some(known) = self.shown.get(pattern) {
             return *known;
         }
-        let marked = |slot: &crate::core::table::PermissionSlot| {
-            slot.row.requires_visibility && slot.row.level == Level::Object
-        };
-        let shown = table.catalogue().any(|(n, slot)| marked(slot) && covers(table, pattern, n, slot.row.name.as_str()));
+        let marked =
+            |slot: &crate::core::table::PermissionSlot| slot.row.requires_visibility && slot.row.level == Level::Object;
+        let shown =
+            table.catalogue().any(|(n, slot)| marked(slot) && covers(table, pattern, n, slot.row.name.as_str()));
         self.shown.insert(pattern.clone(), shown);
         shown
     }

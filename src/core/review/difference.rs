@@ -115,7 +115,8 @@ impl<'a> Side<'a> {
                 continue;
             };
             let level = held.place.level();
-            let effective = bundle.set.iter().filter(|n| table.permission_slot(*n).is_some_and(|s| s.row.level <= level));
+            let effective =
+                bundle.set.iter().filter(|n| table.permission_slot(*n).is_some_and(|s| s.row.level <= level));
             given.entry(target).or_default().extend(effective.filter_map(|n| self.shared.get(&n)));
         }
         Some(given)

@@ -115,8 +115,10 @@ impl<'a> Review<'a> {
     #[must_use]
     pub fn of(table: &'a Table, when: When) -> Self {
         let mut by_group: HashMap<u32, Vec<Edge>> = HashMap::new();
-        let accounts = (0u32..).zip(&table.account_slots).filter_map(|(n, s)| Some((at_account(n), &s.as_ref()?.holdings)));
-        let objects = (0u32..).zip(&table.object_slots).filter_map(|(n, s)| Some((at_object(n), &s.as_ref()?.holdings)));
+        let accounts =
+            (0u32..).zip(&table.account_slots).filter_map(|(n, s)| Some((at_account(n), &s.as_ref()?.holdings)));
+        let objects =
+            (0u32..).zip(&table.object_slots).filter_map(|(n, s)| Some((at_object(n), &s.as_ref()?.holdings)));
         for (at, holdings) in std::iter::once((AT_ORGANIZATION, &table.holdings)).chain(accounts).chain(objects) {
             for edge in holdings.edges.iter().filter(|e| when.counts(e)) {
                 by_group.entry(edge.at).or_default().push(Edge { at, ..*edge });
@@ -161,9 +163,8 @@ impl<'a> Review<'a> {
         let found = &PrincipalFound { value, ..*found };
         let above = Above::of(self.table, self.table.groups_of(found).iter());
         let mut held = Vec::new();
-        let plain = |group, place, edge: Edge| {
-            Held { group, bundle: edge.bundle, place, edge, relation: None, by_rule: false }
-        };
+        let plain =
+            |group, place, edge: Edge| Held { group, bundle: edge.bundle, place, edge, relation: None, by_rule: false };
         let own = edges(Table::edges_of(found)).filter(|e| self.when.counts(e));
         held.extend(own.map(|edge| plain(None, Place::At(edge.at), edge)));
         held.extend(self.by_rule(found));
@@ -271,7 +272,10 @@ impl Holder<'_, '_> {
         let source = &self.review.table.bundle(held.bundle)?.source;
         if let Some(relation) = held.relation {
             let Target::Record(object, record) = target else { return None };
-            return Some(Source::AutoShare { role: role(source)?, relation: Related { relation, member, object, record } });
+            return Some(Source::AutoShare {
+                role: role(source)?,
+                relation: Related { relation, member, object, record },
+            });
         }
         let period = held.edge.period();
         Some(match source {
@@ -280,7 +284,9 @@ impl Holder<'_, '_> {
                 let assignment = Assignment { role, member, target, period, by_hand };
                 if held.by_rule { Source::ByRule(assignment) } else { Source::Assignment(assignment) }
             }
-            table::Source::Grant(pattern) => Source::Grant(Grant { permission: pattern.clone(), member, target, period }),
+            table::Source::Grant(pattern) => {
+                Source::Grant(Grant { permission: pattern.clone(), member, target, period })
+            }
         })
     }
 }

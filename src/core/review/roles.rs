@@ -43,9 +43,9 @@ impl<'a> Review<'a> {
                 let directly = edges(Table::edges_of(&found)).any(|e| e.bundle == bundle);
                 let by_rule = self.by_rule(&found).is_some_and(|held| held.bundle == bundle);
                 let may = directly || by_rule || in_group(&found) || !self.at_records(found.value.number).is_empty();
-                may && self.holder(*service, &found, false).is_some_and(|holder| {
-                    holder.held.iter().any(|held| self.is_role_at(held, bundle, target))
-                })
+                may && self
+                    .holder(*service, &found, false)
+                    .is_some_and(|holder| holder.held.iter().any(|held| self.is_role_at(held, bundle, target)))
             })
         });
         all
@@ -71,7 +71,8 @@ impl<'a> Review<'a> {
         let direct = self.by_group.iter().filter(|(_, edges)| edges.iter().any(|e| e.bundle == bundle));
         // What is held at records is few, so that whatever it is counts.
         let at_records = self.at_records.iter().map(|held| held.edge.at).filter(|at| at & GROUP_MEMBER != 0);
-        let mut groups: BTreeSet<u32> = direct.map(|(g, _)| *g).chain(at_records.map(|at| at & !GROUP_MEMBER)).collect();
+        let mut groups: BTreeSet<u32> =
+            direct.map(|(g, _)| *g).chain(at_records.map(|at| at & !GROUP_MEMBER)).collect();
         let mut open: Vec<u32> = groups.iter().copied().collect();
         while let Some(slot) = open.pop().and_then(|g| self.table.group_slot(g)) {
             open.extend(slot.children.iter().copied().filter(|child| groups.insert(*child)));
