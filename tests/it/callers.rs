@@ -325,8 +325,16 @@ fn samples(organization: &str) -> BTreeMap<&'static str, Vec<Vec<u8>>> {
         ..Default::default()
     };
     let kept = pb::Organization { id: o.clone(), preset: pb::Preset::Workspace.into(), ..Default::default() };
-    let rows = vec![pb::Row { kind: Some(pb::row::Kind::Organization(kept)) }];
-    let parts = [Part::Header(header), Part::Rows(pb::RowBatch { rows }), Part::End(pb::ApplyEnd { row_count: 1 })];
+    // Somebody has to be left who administers (rule 3.7).
+    let permissions = vec!["organization.admin".to_owned()];
+    let chief = pb::Grant { permissions, member: "user:chief".into(), ..Default::default() };
+    let rows = [
+        pb::row::Kind::Organization(kept),
+        pb::row::Kind::User(user("chief", "chief@acme.com")),
+        pb::row::Kind::Grant(chief),
+    ];
+    let rows = rows.map(|kind| pb::Row { kind: Some(kind) }).to_vec();
+    let parts = [Part::Header(header), Part::Rows(pb::RowBatch { rows }), Part::End(pb::ApplyEnd { row_count: 3 })];
     let parts = parts.map(|part| pb::ApplyOrganizationRequest { part: Some(part) }.encode_to_vec());
     samples.insert("OrganizationService/ApplyOrganization", parts.to_vec());
     samples

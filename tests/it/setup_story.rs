@@ -73,7 +73,8 @@ fn string(text: &str) -> pb::Value {
 async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
     let world = World::new().await;
     // The platform operator founds it with one administrator, a portal and a login service.
-    create_user(&world.wire, "acme", user("ana", "ana@acme.com")).await.unwrap();
+    let first = pb::User { kind: pb::UserKind::Internal.into(), ..user("ana", "ana@acme.com") };
+    create_user(&world.wire, "acme", first).await.unwrap();
     let mut operator = RoleServiceClient::new(world.wire.clone());
     let first = pb::Assignment { role: "organization-admin".into(), member: "user:ana".into(), ..Default::default() };
     let request = pb::CreateAssignmentRequest { organization: acme(), assignment: Some(first), ..Default::default() };

@@ -62,7 +62,7 @@ impl<'r, 'a> Access<'r, 'a> {
         let Some(holder) = self.review.holder(service, &found, active) else { return Vec::new() };
         let mut entries: BTreeMap<(String, Target), Vec<(&Held<'_>, Option<Pattern>)>> = BTreeMap::new();
         for held in &holder.held {
-            if !self.admits(held.place) {
+            if !self.admits(held.place) || !self.review.is_listed(held.place, &found) {
                 continue;
             }
             let Some(target) = self.review.target(held.place) else { continue };

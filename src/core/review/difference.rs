@@ -110,7 +110,7 @@ impl<'a> Side<'a> {
         let holder = self.review.holder(service, &found, false)?;
         let table = self.review.table;
         let mut given = Given::new();
-        for held in &holder.held {
+        for held in holder.held.iter().filter(|held| self.review.is_listed(held.place, &found)) {
             let (Some(target), Some(bundle)) = (self.review.target(held.place), table.bundle(held.bundle)) else {
                 continue;
             };

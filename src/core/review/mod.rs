@@ -174,7 +174,6 @@ impl<'a> Review<'a> {
             held.extend(by_group.map(|edge| plain(Some(group), Place::At(edge.at), *edge)));
             self.held_at_records(Some(group), group | GROUP_MEMBER, &mut held);
         }
-        held.retain(|held| self.is_listed(held.place, found));
         Some(Holder { review: self, member, above, held })
     }
 
@@ -213,7 +212,7 @@ impl<'a> Review<'a> {
         shares.map_or(&[], |bundles| bundles)
     }
 
-    /// Rule 4.4, as far as it is about what is private.
+    /// Rule 4.4, as far as it is about what is private: whoever holds something there cannot use it.
     fn is_listed(&self, place: Place<'_>, found: &PrincipalFound<'_>) -> bool {
         let object = match place {
             Place::Record(object, _) => Some(object),
