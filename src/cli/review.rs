@@ -177,7 +177,7 @@ impl<W: Write> Printed<W> {
     }
 }
 
-/// A path for people: `user:bo in group:g: role `reviewer` at object `app``.
+/// A path for people: from whom through which groups, then what gives it.
 fn path(path: &AccessPath) -> String {
     format!("{}: {}", path.members.join(" in "), source(path))
 }

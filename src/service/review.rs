@@ -80,7 +80,7 @@ impl Admin {
         let asked = wanted.asked(&table)?;
         let (sender, receiver) = mpsc::channel(AHEAD);
         let report = Report { table, now, sender };
-        tokio::task::spawn_blocking(move || report.send(asked, wanted.principals));
+        tokio::task::spawn_blocking(move || report.send(asked, &wanted.principals));
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 
@@ -218,7 +218,7 @@ struct Report {
 }
 
 impl Report {
-    fn send(&self, asked: Asked, named: Vec<PrincipalId>) {
+    fn send(&self, asked: Asked, named: &[PrincipalId]) {
         let review = Review::of(&self.table, When::At(self.now));
         let mut principals = review.principals();
         if !named.is_empty() {
