@@ -25,6 +25,7 @@ const ROWS_PER_MESSAGE: usize = 500;
 const MAX_REPLY_BYTES: usize = 64 << 20;
 
 /// The arguments of `doorward apply`.
+#[allow(clippy::struct_excessive_bools, reason = "independent switches of the command line")]
 #[derive(Debug, clap::Args)]
 pub struct ApplyArgs {
     #[command(flatten)]

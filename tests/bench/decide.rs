@@ -367,7 +367,6 @@ fn large_one() {
             photo_uri,
             visibility,
             groups,
-            sign_ons: Vec::new(),
         }));
         let Some(role) = roles_of(group) else { continue };
         rows.push(Row::Assignment(Assignment {
@@ -396,6 +395,7 @@ fn large_one() {
             pending_groups,
             attributes,
             groups,
+            sign_ons: Vec::new(),
         })
     }));
     println!(

@@ -37,6 +37,9 @@ pub struct Entry {
     pub by_policies: bool,
 }
 
+/// Something held, and the pattern by which it gives a permission.
+type Given<'h> = (&'h Held<'h>, Option<Pattern>);
+
 /// Makes the entries, principal by principal.
 pub struct Access<'r, 'a> {
     review: &'r Review<'a>,
@@ -60,7 +63,7 @@ impl<'r, 'a> Access<'r, 'a> {
         }
         let active = self.asked.inactive && !may_act(found.value.status);
         let Some(holder) = self.review.holder(service, &found, active) else { return Vec::new() };
-        let mut entries: BTreeMap<(String, Target), Vec<(&Held<'_>, Option<Pattern>)>> = BTreeMap::new();
+        let mut entries: BTreeMap<(String, Target), Vec<Given<'_>>> = BTreeMap::new();
         for held in &holder.held {
             if !self.admits(held.place) || !self.review.is_listed(held.place, &found) {
                 continue;
