@@ -44,7 +44,7 @@ async fn write(engine: &Arc<Engine>, changes: Vec<Change>) -> (u64, usize) {
 async fn m2_6_a_domain_that_fifty_thousand_memberships_depend_on_goes_in_one_revision() {
     let engine =
         Arc::new(Engine::open(Arc::new(MemoryStore::new()), TestClock::at(5), |error| panic!("{error}")).unwrap());
-    let domain = |n: usize| if n % 2 == 0 { "acme.com" } else { "partner.io" };
+    let domain = |n: usize| if n.is_multiple_of(2) { "acme.com" } else { "partner.io" };
     let users: Vec<_> =
         (0..USERS).map(|n| json!({"id": format!("u{n}"), "email": format!("u{n}@{}", domain(n))})).collect();
     let rows = rows(&json!({
