@@ -10,6 +10,7 @@ mod demo;
 pub mod file;
 mod judge;
 mod remote;
+mod review;
 mod supers;
 mod transfer;
 mod tree;
@@ -54,6 +55,8 @@ enum Command {
     Explain(ask::CheckArgs),
     /// Read the activity log of an organization, or verify that it is whole.
     Activity(activity::ActivityArgs),
+    /// Print who can do what, and by which paths, of an organization file or of a running server.
+    Review(review::ReviewArgs),
     /// Show the whole path on a sample organization: serve it, apply it, ask it.
     Demo(demo::DemoArgs),
     /// Print the JSON Schema of a file format.
@@ -113,6 +116,7 @@ pub fn main() -> ExitCode {
         Command::Filter(args) => block_on(ask::filter(args)),
         Command::Explain(args) => block_on(ask::explain(args)),
         Command::Activity(args) => block_on(activity::activity(args)),
+        Command::Review(args) => block_on(review::review(args)),
         Command::Demo(args) => block_on(demo::demo(args)),
         Command::Serve(args) => server::serve(args).map(|()| true).map_err(|e| CliError::Usage(remote::chain(&e))),
         Command::Schema { format } => {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::core::id::Id;
+use crate::core::model::Row;
 use crate::service::proto::apply_organization_request::Part;
 use crate::service::proto::organization_service_client::OrganizationServiceClient;
 use crate::service::proto::{
@@ -23,6 +25,7 @@ const ROWS_PER_MESSAGE: usize = 500;
 const MAX_REPLY_BYTES: usize = 64 << 20;
 
 /// The arguments of `doorward apply`.
+#[allow(clippy::struct_excessive_bools, reason = "independent switches of the command line")]
 #[derive(Debug, clap::Args)]
 pub struct ApplyArgs {
     #[command(flatten)]
@@ -30,6 +33,9 @@ pub struct ApplyArgs {
     /// Only say what would change.
     #[arg(long)]
     dry_run: bool,
+    /// With `--dry-run`: also say who would gain and lose what.
+    #[arg(long, requires = "dry_run")]
+    access_diff: bool,
     /// Users and service accounts that the file does not name become inactive, instead of being an
     /// error: nobody is ever removed.
     #[arg(long)]
@@ -110,6 +116,10 @@ pub async fn apply(args: ApplyArgs) -> Result<bool, CliError> {
         Content::Super(file) => return supers::apply(&args.server, &file, how).await,
     };
     let reply = send(&args.server, &file, how).await?;
+    if args.access_diff {
+        let stored = exported(&args.server, &file.organization).await?;
+        super::review::difference(&file, stored.unwrap_or_default(), args.deactivate_missing)?;
+    }
     let shown = reply.changes.len() as u64;
     for change in &reply.changes {
         let sign = match change.kind() {
@@ -153,18 +163,9 @@ pub async fn export(args: ExportArgs) -> Result<bool, CliError> {
         let text = supers::export(&args.server, &args.organization).await?;
         return written(args.output, &text);
     }
-    let connection = args.server.connect().await?;
-    let mut client = OrganizationServiceClient::new(connection).max_decoding_message_size(MAX_REPLY_BYTES);
-    let request = ExportOrganizationRequest { organization: args.organization.to_string(), min_revision: None };
-    let mut replies = client.export_organization(request).await.map_err(|s| refused(&s))?.into_inner();
-    let mut sent = Vec::new();
-    while let Some(reply) = replies.message().await.map_err(|status| refused(&status))? {
-        sent.extend(reply.rows);
-    }
-    let senseless =
-        |status| CliError::Refused(format!("the server sent what makes no organization: {}", refused(&status)));
-    let rows = rows(&args.organization, sent).map_err(senseless)?;
-    let text = file::write(&args.organization, &rows);
+    let rows = exported(&args.server, &args.organization).await?;
+    let missing = || CliError::Refused(format!("the server has no organization `{}`", args.organization));
+    let text = file::write(&args.organization, &rows.ok_or_else(missing)?);
     written(args.output, &text)
 }
 
@@ -174,4 +175,23 @@ fn written(output: Option<PathBuf>, text: &str) -> Result<bool, CliError> {
         Some(path) => std::fs::write(&path, text).map_err(|source| CliError::Io { path, source })?,
     }
     Ok(true)
+}
+
+/// The rows of an organization; none if the server has no such organization.
+async fn exported(server: &ServerArgs, organization: &Id) -> Result<Option<Vec<Row>>, CliError> {
+    let connection = server.connect().await?;
+    let mut client = OrganizationServiceClient::new(connection).max_decoding_message_size(MAX_REPLY_BYTES);
+    let request = ExportOrganizationRequest { organization: organization.to_string(), min_revision: None };
+    let mut replies = match client.export_organization(request).await {
+        Ok(replies) => replies.into_inner(),
+        Err(status) if status.code() == tonic::Code::NotFound => return Ok(None),
+        Err(status) => return Err(refused(&status)),
+    };
+    let mut sent = Vec::new();
+    while let Some(reply) = replies.message().await.map_err(|status| refused(&status))? {
+        sent.extend(reply.rows);
+    }
+    let senseless =
+        |status| CliError::Refused(format!("the server sent what makes no organization: {}", refused(&status)));
+    rows(organization, sent).map(Some).map_err(senseless)
 }

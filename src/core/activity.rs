@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::id::{Email, Id, OpaqueId};
 use super::limits::{MAX_ENTRY_BYTES, MAX_ENTRY_CHANGES};
-use super::model::{Key, Row, Status, Target, User, UserKind, Value, Write};
+use super::model::{Key, Row, SignOn, Status, Target, User, UserKind, Value, Write};
 use super::table::Table;
 
 /// SHA-256.
@@ -38,6 +38,10 @@ pub struct Person {
     /// Typed attributes.
     #[n(3)]
     pub attributes: BTreeMap<String, Value>,
+    /// The identities bound to it (rule 2.4).
+    #[n(4)]
+    #[cbor(default)]
+    pub sign_ons: Vec<SignOn>,
 }
 
 /// A user without what is personal, and without its groups.
@@ -262,9 +266,10 @@ fn apart(user: User) -> (Shell, Person) {
         pending_groups,
         attributes,
         groups: _,
+        sign_ons,
     } = user;
     let shell = Shell { id, kind, account, manager, status, status_before, pending_groups };
-    (shell, Person { email, first_name, last_name, attributes })
+    (shell, Person { email, first_name, last_name, attributes, sign_ons })
 }
 
 impl Shell {
@@ -272,7 +277,7 @@ impl Shell {
     #[must_use]
     pub fn with(self, person: Person) -> User {
         let Self { id, kind, account, manager, status, status_before, pending_groups } = self;
-        let Person { email, first_name, last_name, attributes } = person;
+        let Person { email, first_name, last_name, attributes, sign_ons } = person;
         User {
             id,
             email,
@@ -286,6 +291,7 @@ impl Shell {
             pending_groups,
             attributes,
             groups: Vec::new(),
+            sign_ons,
         }
     }
 }

@@ -76,6 +76,9 @@ pub enum ChangeError {
     /// The row is not the one that the caller read.
     #[error("{} was changed since it was read", .0.describe())]
     EtagMismatch(Key),
+    /// Rule 3.7.
+    #[error("nobody could administer the organization any more: the last holder of `organization.admin` stays")]
+    LastAdministrator,
     /// Everything that is wrong with it.
     #[error("{} of what was asked for cannot be", .0.len())]
     Violations(Vec<Violation>),
@@ -286,6 +289,12 @@ fn replace(table: &Table, draft: &mut Draft, rows: Vec<Row>, deactivate_missing:
         let key = row.key();
         if new.insert(key.clone(), row.normalized()).is_some() {
             draft.violation(key.clone(), "", Fault::Duplicate(key.describe()));
+        }
+    }
+    // Nor do they of the identities bound to users.
+    for (key, row) in &mut new {
+        if let (Row::User(new), Some(Row::User(old))) = (row, old.get(key)) {
+            new.sign_ons.clone_from(&old.sign_ons);
         }
     }
     new.retain(|key, row| old.remove(key).as_ref() != Some(row));

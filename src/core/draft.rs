@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::fault::{Fault, Violation};
 use super::id::{Coverage, Email, Id, OpaqueId, Pattern};
 use super::limits;
-use super::model::{Key, Member, Millis, Period, Relation, Row, Settings, Target, Write};
+use super::model::{Key, Member, Millis, Period, Relation, Row, Settings, SignOn, Target, Write};
 use super::pages::{Edit, EditRow, Fixed, Pages};
 use super::set::Set;
 use super::table::{
@@ -35,6 +35,8 @@ pub struct Draft {
     pub(super) violations: Vec<Violation>,
     /// By user: the folded address it had before this version, and the one it is to have.
     pub(super) emails: HashMap<OpaqueId, (Option<String>, String)>,
+    /// By user: the identities that were bound to it before this version, and those that are to be.
+    pub(super) sign_ons: BTreeMap<OpaqueId, (Vec<SignOn>, Vec<SignOn>)>,
     /// The organization had no settings before: whatever it is to have is put for the first time.
     pub(super) founding: bool,
     /// When it is made, for what ends by it.
@@ -114,6 +116,7 @@ impl Draft {
             touched: BTreeSet::new(),
             violations: Vec::new(),
             emails: HashMap::new(),
+            sign_ons: BTreeMap::new(),
             founding: table.settings.is_none(),
             now: Millis::MIN,
         }

@@ -352,10 +352,15 @@ impl Draft {
             self.dirty.managers.push(row.id.clone());
         }
         let old = self.stored::<User>(false, row.id.as_str());
+        if let Some(old) = old.as_ref().filter(|old| !may_become(old, row.status)) {
+            let fault = Fault::StatusMove { from: old.status.name(), to: row.status.name() };
+            self.violation(key.clone(), "status", fault);
+        }
         if old.as_ref().is_some_and(|u| u.account != row.account) {
             self.dirty.moved.push(row.id.clone());
         }
         self.claim_email(&row.id, old.as_ref().map(|u| &u.email), &row.email);
+        self.claim_sign_ons(key, &row.id, old.map(|u| u.sign_ons).unwrap_or_default(), &row.sign_ons);
         let value = Principal {
             number: 0,
             account,
@@ -511,6 +516,17 @@ impl Draft {
                 self.violation(key.clone(), "attributes", fault);
             }
         }
+    }
+}
+
+/// Rule 2.2.
+fn may_become(user: &User, status: Status) -> bool {
+    match (user.status, status) {
+        (Status::Invited | Status::Limited, Status::Active)
+        | (Status::Active, Status::Limited)
+        | (Status::Invited | Status::Active | Status::Limited, Status::Inactive) => true,
+        (Status::Inactive, Status::Active | Status::Limited) => user.status_before == Some(status),
+        (from, to) => from == to,
     }
 }
 

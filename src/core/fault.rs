@@ -33,6 +33,24 @@ pub enum Fault {
         /// Who has it.
         user: String,
     },
+    /// Rule 2.4.
+    #[error("the identity `{subject}` of `{issuer}` is bound to user `{user}`")]
+    SignOnTaken {
+        /// Who vouches for it.
+        issuer: String,
+        /// The issuer's name for the user.
+        subject: String,
+        /// To whom it is bound.
+        user: String,
+    },
+    /// Rule 2.2.
+    #[error("a user cannot become `{to}` from `{from}`")]
+    StatusMove {
+        /// The status that it has.
+        from: &'static str,
+        /// The one that it was to have.
+        to: &'static str,
+    },
     /// Names and aliases share one name space (rule 3.1).
     #[error("the name `{name}` is taken by permission `{by}`")]
     NameTaken {
@@ -128,6 +146,8 @@ impl Fault {
         match self {
             Self::Unknown { .. } => "UNKNOWN_REFERENCE",
             Self::EmailTaken { .. } => "EMAIL_TAKEN",
+            Self::SignOnTaken { .. } => "SIGN_ON_TAKEN",
+            Self::StatusMove { .. } => "ILLEGAL_STATUS_MOVE",
             Self::NameTaken { .. } => "NAME_TAKEN",
             Self::Cycle(_) => "CYCLE",
             Self::Immutable(_) => "IMMUTABLE",
@@ -164,6 +184,8 @@ impl Fault {
             | Self::Duplicate(_)
             | Self::Condition(_) => true,
             Self::EmailTaken { .. }
+            | Self::SignOnTaken { .. }
+            | Self::StatusMove { .. }
             | Self::NameTaken { .. }
             | Self::Immutable(_)
             | Self::BuiltIn(_)

@@ -32,6 +32,7 @@ impl Draft {
         self.check_patterns();
         self.check_org_admins();
         self.check_emails();
+        self.check_sign_ons();
         self.check_managers();
         self.check_nesting();
         self.check_conditions();

@@ -10,16 +10,17 @@
 //! membership, nesting          what the group, and every group around it, holds
 //! a group's or the             what the dynamic groups of a new domain hold
 //!   organization's domains
+//! a new or moved user          what it is given by rule (3.6); so does a new default account
+//! a relation                   what it shares at the record (rule 5.2)
 //! a mark or level loosened     the permission, at the organization
 //! a rule of emergency access   its role's permissions, at its target, always: activating hands out nothing more
-//! e-mail, credentials          all that the principal holds or may activate
+//! e-mail, sign-on, credentials all that the principal holds or may activate
 //! ```
 //!
 //! A wildcard needs a wildcard that covers it. The alternative that lost: to compare what everyone may
 //! do before and after, which costs as much as the organization is large.
 //!
-//! Not judged: what roles are given by rule to a user who is created or moved (rule 3.6), and what a
-//! relation shares (rule 5.2), which its own permission guards.
+//! Not judged: relations that come back with a group's flag (rule 2.9), which were judged when they came.
 
 use std::collections::BTreeSet;
 
@@ -27,9 +28,9 @@ use super::change::Effect;
 use super::decision::split_principal;
 use super::id::{Coverage, Id, Pattern};
 use super::model::{
-    EmergencyRule, Group, GroupKind, Key, Level, Millis, Period, Permission, Row, Status, Target, User,
+    EmergencyRule, Group, GroupKind, Key, Level, Member, Millis, Period, Permission, Related, Row, Status, Target, User,
 };
-use super::table::{AT_RECORDS, Edge, GROUP_MEMBER, PrincipalFound, Table, edges, relation_of};
+use super::table::{AT_RECORDS, ByRuleRoles, Edge, GROUP_MEMBER, PrincipalFound, Table, edges, relation_of};
 
 /// What somebody holds, or would come to hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +50,9 @@ pub fn lacks(before: &Table, after: &Table, effects: &[(Key, Effect)], principal
     let pages = if service { &before.services } else { &before.users };
     let caller = pages.find(id).map(|found| Holder::of(before, &found));
     for (key, effect) in effects {
-        // What goes gives nobody anything, but the row of a shipped role: without it the role is as shipped.
-        if *effect == Effect::Deleted && !matches!(key, Key::Role(_)) {
+        // What goes gives nobody anything, but the row of a shipped role, without which the role is as shipped,
+        // and a role assigned by hand, without which another is given by rule.
+        if *effect == Effect::Deleted && !matches!(key, Key::Role(_) | Key::Assignment(..)) {
             continue;
         }
         for gain in gains(before, after, key) {
@@ -156,6 +158,13 @@ fn gains(before: &Table, after: &Table, key: &Key) -> Vec<Held> {
         of_role(before, after, id, &mut gains);
         return gains;
     }
+    if let Key::Assignment(_, Member::User(id), _) = key
+        && let (Some(was), Some(is)) = (before.find_user(id), after.find_user(id))
+        && was.value.by_hand
+        && !is.value.by_hand
+    {
+        after.handed_by_rule(&is, &mut gains);
+    }
     match (before.row(key), after.row(key)) {
         (old, Some(Row::Assignment(new))) => {
             let longer = !matches!(&old, Some(Row::Assignment(old)) if within(new.period, old.period));
@@ -173,6 +182,15 @@ fn gains(before: &Table, after: &Table, key: &Key) -> Vec<Held> {
             let pending = numbers(after, &new.pending_groups);
             let groups = closed(after, after.groups_of(&found).iter().chain(pending));
             after.by_groups(&groups, true, &mut gains);
+            after.handed_by_rule(&found, &mut gains);
+        }
+        (None, Some(Row::Related(new))) => after.shared_by(&new, &mut gains),
+        (Some(Row::Account(old)), Some(Row::Account(new))) if old.default != new.default => {
+            let given = |rule: ByRuleRoles| if new.default { rule.default_account } else { rule.other_account };
+            let target = if new.default { Target::Organization } else { Target::Account(new.id) };
+            if let Some(bundle) = after.by_rule.map(given) {
+                after.contents(&Edge::new(0, bundle, Period::default(), false), &target, &mut gains);
+            }
         }
         (old, Some(Row::Service(new))) => {
             let old = if let Some(Row::Service(old)) = old { old.groups } else { Vec::new() };
@@ -247,8 +265,11 @@ fn of_role(before: &Table, after: &Table, id: &Id, gains: &mut Vec<Held>) {
 
 fn of_user(before: &Table, after: &Table, old: &User, new: &User, gains: &mut Vec<Held>) {
     let (Some(was), Some(is)) = (before.find_user(&old.id), after.find_user(&new.id)) else { return };
-    if old.email.folded() != new.email.folded() {
+    if old.email.folded() != new.email.folded() || old.sign_ons != new.sign_ons {
         before.all_of(&was, gains);
+    }
+    if was.value.account != is.value.account {
+        after.handed_by_rule(&is, gains);
     }
     let waiting = |group: &Id| old.groups.contains(group) || old.pending_groups.contains(group);
     let completed = (old.status, new.status) == (Status::Invited, Status::Active) && new.groups.iter().all(waiting);
@@ -355,6 +376,21 @@ impl Table {
                 self.contents(&edge, &target, to);
             }
         }
+        self.handed_by_rule(found, to);
+    }
+
+    /// What a relation gives at its record (rule 5.2).
+    fn shared_by(&self, related: &Related, to: &mut Vec<Held>) {
+        let object = self.objects.find(related.object.as_str()).and_then(|f| self.object_slot(f.value));
+        let shared = object.and_then(|slot| slot.shares.get(related.relation as usize));
+        let target = Target::Record(related.object.clone(), related.record.clone());
+        for bundle in shared.map_or(&[][..], |shared| shared) {
+            self.contents(&Edge::new(0, *bundle, Period::default(), false), &target, to);
+        }
+    }
+
+    /// What a user is given by rule (3.6).
+    fn handed_by_rule(&self, found: &PrincipalFound<'_>, to: &mut Vec<Held>) {
         if let Some((bundle, target)) = self.given_by_rule(found) {
             self.contents(&Edge::new(0, bundle, Period::default(), false), &target, to);
         }

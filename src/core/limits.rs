@@ -28,6 +28,12 @@ pub const MAX_EMERGENCY_USERS: usize = 1_000;
 pub const MAX_EMERGENCY_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
 /// Activations of an organization that are kept, those included that are over; the activity log has all.
 pub const MAX_ACTIVATIONS: usize = 10_000;
+/// Identities bound to one user.
+pub const MAX_SIGN_ONS: usize = 20;
+/// Bytes of an identity's issuer.
+pub const MAX_ISSUER_BYTES: usize = 2_048;
+/// Bytes of an identity's subject.
+pub const MAX_SUBJECT_BYTES: usize = 256;
 /// Credentials of one service account, those included that ended.
 pub const MAX_CREDENTIALS: usize = 100;
 /// Elements on a safelist or a denylist.

@@ -4,16 +4,18 @@
 //! id, model          what there is: identifiers and rows
 //! draft (entities,   how rows become the next version: put, delete, check, flatten
 //!   delete, flatten,
-//!   policies)
+//!   policies, sign_ons)
 //! pages, set, table  the version itself, laid out for decisions and shared with the one before
-//! read               a version as rows again
+//! read, domains      a version as rows again, and what hangs on its e-mail domains
 //! change             what callers want changed, resolved against a version
 //! decision, visible  the rules of ACCESS-MODEL.md sections 4 to 6: one walk over a version
 //! lists              element lists: the safelist, and the super-organization with its denylist
 //! filter             the same walk, asked of many records
 //! explain            what that walk said, and its proof
+//! review             who holds what, as reports over all principals
 //! condition          the language of data-access policies
-//! handing            who gives what to whom by a change: rule 3.7
+//! handing,           who gives what to whom by a change, and who is left to administer: rule 3.7
+//!   administrators
 //! activity           what a change did, for the activity log: rule 7.5
 //! emergency          roles that users activate for themselves: rule 7.4
 //! separation         who holds too many roles of a constraint: rules 7.3 and 4.5
@@ -22,6 +24,7 @@
 //! ```
 
 mod delete;
+mod domains;
 mod draft;
 mod entities;
 mod fault;
@@ -29,9 +32,11 @@ mod flatten;
 mod packed;
 mod policies;
 mod read;
+mod sign_ons;
 mod visible;
 
 pub mod activity;
+pub mod administrators;
 pub mod change;
 pub mod condition;
 pub mod decision;
@@ -45,6 +50,7 @@ pub mod lists;
 pub mod model;
 pub mod pages;
 pub mod presets;
+pub mod review;
 pub mod separation;
 pub mod set;
 pub mod table;

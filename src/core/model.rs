@@ -93,6 +93,19 @@ pub enum Status {
     Inactive,
 }
 
+impl Status {
+    /// Its name in files and in the API.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Invited => "invited",
+            Self::Active => "active",
+            Self::Limited => "limited",
+            Self::Inactive => "inactive",
+        }
+    }
+}
+
 /// Whether a user belongs to the organization or comes from outside (rule 2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 #[cbor(index_only)]
@@ -363,6 +376,27 @@ pub struct User {
     /// The manual groups it is a direct member of. Sorted, each once.
     #[n(11)]
     pub groups: Vec<Id>,
+    /// The identities bound to it, of which files do not speak. Sorted, each once.
+    #[n(12)]
+    #[cbor(default)]
+    pub sign_ons: Vec<SignOn>,
+}
+
+/// An identity that a login service verified (rule 2.4); it is bound to one user at most.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct SignOn {
+    /// Who vouches for it.
+    #[n(0)]
+    pub issuer: String,
+    /// The issuer's name for the user.
+    #[n(1)]
+    pub subject: String,
+}
+
+impl std::fmt::Display for SignOn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {}", self.subject, self.issuer)
+    }
 }
 
 /// An identity for programs (rule 2.5).
@@ -956,6 +990,7 @@ impl Row {
             Self::User(u) => {
                 tidy(&mut u.groups);
                 tidy(&mut u.pending_groups);
+                u.sign_ons.sort();
             }
             Self::Service(s) => tidy(&mut s.groups),
             Self::Policy(p) => p.members.sort(),

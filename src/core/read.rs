@@ -1,12 +1,12 @@
 //! The table as rows: what an administrator reads, what is exported and what is stored.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::id::{Id, OpaqueId};
 use super::model::{
     Assignment, Credential, Grant, Group, Key, Member, Object, Related, Role, Row, SafelistElement, Separation,
-    ServiceAccount, Settings, Status, Target, User, UserKind, Visibility,
+    ServiceAccount, Settings, SignOn, Status, Target, User, UserKind, Visibility,
 };
 use super::packed::Far;
 use super::pages::{Fixed, Pages, Position};
@@ -378,6 +378,13 @@ impl Table {
         std::str::from_utf8(self.emails.find(folded)?.near).ok()
     }
 
+    /// The user to whom an identity is bound (rule 2.4).
+    #[must_use]
+    pub fn user_by_sign_on(&self, sign_on: &SignOn) -> Option<OpaqueId> {
+        let found = self.sign_ons.find(&super::sign_ons::name(sign_on))?.near.to_vec();
+        OpaqueId::parse(&String::from_utf8(found).ok()?).ok()
+    }
+
     /// Up to `limit` users after `position` that satisfy `filter`.
     pub fn list_users(
         &self,
@@ -442,20 +449,6 @@ impl Table {
         Some(groups.chain(users).chain(services))
     }
 
-    /// The groups of a principal: direct ones (dynamic and system ones included), then every group
-    /// that those are nested in (rule 2.7).
-    #[must_use]
-    pub fn groups_of_principal(&self, found: &PrincipalFound<'_>) -> (Vec<Id>, Vec<Id>) {
-        let direct: Vec<u32> = self.groups_of(found).iter().collect();
-        let mut seen: BTreeSet<u32> = direct.iter().copied().collect();
-        let mut open = direct.clone();
-        while let Some(slot) = open.pop().and_then(|n| self.group_slot(n)) {
-            open.extend(slot.parents.iter().copied().filter(|p| seen.insert(*p)));
-        }
-        let all = self.group_ids(seen.into_iter());
-        (self.group_ids(direct.into_iter()), all)
-    }
-
     /// The users and service accounts that are members of a group by any path (rule 2.7), and
     /// whether one of the paths is direct.
     pub fn members_below<'a>(&'a self, group: &Id) -> Option<impl Iterator<Item = (Member, bool)> + 'a> {
@@ -473,17 +466,6 @@ impl Table {
             })
         };
         Some(of(&self.users, below.clone(), Member::User).chain(of(&self.services, below, Member::Service)))
-    }
-
-    /// How many active users have an address in each domain.
-    #[must_use]
-    pub fn active_users_by_domain(&self) -> BTreeMap<String, u64> {
-        let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
-        for found in self.users.iter().filter(|f| f.value.status == Status::Active) {
-            *counts.entry(found.value.domain).or_default() += 1;
-        }
-        let counted = self.domains.iter().filter_map(|f| Some((f.id.to_owned(), *counts.get(&f.value)?)));
-        counted.collect()
     }
 
     /// The role that rule 3.6 gives a user, and where; none if there is no such user or the rule steps back.

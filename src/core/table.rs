@@ -73,6 +73,8 @@ pub struct Table {
     pub(super) principals: u32,
     /// Folded addresses; the near bytes are the user's id.
     pub(super) emails: Pages<()>,
+    /// Identities bound to users; the near bytes are the user's id.
+    pub(super) sign_ons: Pages<()>,
     pub(super) holdings: Arc<Holdings>,
     /// The holders of what nobody holds.
     pub(super) nobody: Arc<Holders>,
@@ -638,7 +640,7 @@ impl Holdings {
 
 impl Holders {
     /// Whether one of `groups` holds now.
-    fn hold(&self, groups: Groups<'_>, now: i64) -> bool {
+    pub(super) fn hold(&self, groups: Groups<'_>, now: i64) -> bool {
         groups.any(|g| self.always.contains(g)) || !self.timed.is_empty() && self.hold_for_a_time(groups, now)
     }
 
@@ -650,6 +652,16 @@ impl Holders {
             let mine = self.timed.get(start..).unwrap_or(&[]);
             mine.iter().take_while(|e| e.at == g).any(|e| e.in_effect(now))
         })
+    }
+}
+
+impl Holdings {
+    /// Whether a group holds `permission` here now, by itself or through a group around it.
+    pub(super) fn held_by(&self, permission: u32, group: u32, now: i64) -> bool {
+        let group = group.to_le_bytes();
+        let direct = std::slice::from_ref(&group);
+        let groups = Groups { direct, system: &[], dynamic: &[] };
+        self.of_class(permission).is_some_and(|holders| holders.hold(groups, now))
     }
 }
 
@@ -690,6 +702,7 @@ impl Table {
             services: Pages::new(seed),
             principals: 0,
             emails: Pages::new(seed),
+            sign_ons: Pages::new(seed),
             holdings: Arc::default(),
             nobody: Arc::default(),
             shapes: OrdMap::new(),

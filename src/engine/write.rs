@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::{ClockError, hex};
 use crate::core::activity::Deed;
+use crate::core::administrators;
 use crate::core::change::{self, Applied, Change, ChangeError, Effect};
 use crate::core::id::Id;
 use crate::core::model::{Key, Millis};
@@ -338,6 +339,9 @@ impl Engine {
         }
         let changes = plan(&before).map_err(WriteError::Plan)?;
         let Applied { table, writes, effects } = change::apply_at(&before, changes, now)?;
+        if administrators::last_goes(&before, &table, &effects, now) {
+            return Err(ChangeError::LastAdministrator.into());
+        }
         let refused = |violation: Box<Violation>| WriteError::Change(ChangeError::Violations(vec![*violation]));
         let concerned = self.super_heads.concerned(&before, &table, &effects).map_err(refused)?;
         // Until it is submitted, nobody else writes what it was checked against.

@@ -1,4 +1,4 @@
-//! `ActivityService`: the activity log (rule 7.5). Not done yet: reports on who can do what.
+//! `ActivityService`: the activity log (rule 7.5); its reports on who can do what are in `review`.
 //!
 //! The log lies in the store, so all of it is read beside the runtime, a bounded part at a time. Who reads
 //! is asked again before each part of a stream: what a reader loses ends the stream with the next entry.
@@ -110,6 +110,24 @@ impl ActivityService for Admin {
             last_hash: hash.to_vec(),
             revision: Some(revision_of(&table)),
         }))
+    }
+
+    async fn review_access(
+        &self,
+        request: Request<ReviewAccessRequest>,
+    ) -> Result<Response<BoxStream<ReviewAccessResponse>>, Status> {
+        self.access(request).await
+    }
+
+    async fn list_unused_roles(&self, request: Request<ListUnusedRolesRequest>) -> Reply<ListUnusedRolesResponse> {
+        self.unused_roles(request).await
+    }
+
+    async fn list_unused_permissions(
+        &self,
+        request: Request<ListUnusedPermissionsRequest>,
+    ) -> Reply<ListUnusedPermissionsResponse> {
+        self.unused_permissions(request).await
     }
 }
 

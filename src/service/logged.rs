@@ -25,16 +25,16 @@ pub fn summary(error: &WriteError<Refusal>) -> Option<String> {
         }
         WriteError::Change(error) => Some(error.to_string()),
         WriteError::OrganizationExists(_) => Some(error.to_string()),
-        // Another scope's, which has no log of its own.
-        WriteError::UnknownSuperOrganization(_)
-        | WriteError::SuperOrganizationExists(_)
-        | WriteError::SuperOrganization(_) => None,
         WriteError::UnknownOrganization(_)
         | WriteError::RequestIdReused
         | WriteError::TooManyRequestIds
         | WriteError::Store(_)
         | WriteError::Clock(_)
-        | WriteError::Stopping => None,
+        | WriteError::Stopping
+        // Another scope's, which has no log of its own.
+        | WriteError::UnknownSuperOrganization(_)
+        | WriteError::SuperOrganizationExists(_)
+        | WriteError::SuperOrganization(_) => None,
     }
 }
 
@@ -47,6 +47,7 @@ fn of_refusal(refusal: &Refusal) -> Option<String> {
         | Refusal::InvitePolicy
         | Refusal::NotFound(_)
         | Refusal::NotNamed
+        | Refusal::OtherSignOn { .. }
         | Refusal::Activated(_)
         | Refusal::Change(_)
         | Refusal::OtherPeriod(_)
@@ -59,6 +60,8 @@ fn of_refusal(refusal: &Refusal) -> Option<String> {
         | Refusal::LastListed(_)
         | Refusal::CredentialRotated(..)
         | Refusal::RevisionMoved { .. } => Some(refusal.to_string()),
+        // The address would be personal.
+        Refusal::NotCreated(_) => Some("nobody has the address, and no user is created for it".to_owned()),
         // A plan that looked at the state.
         Refusal::Fields { violations, malformed: _ } => {
             let fields: Vec<&str> = violations.iter().take(NAMED).map(|v| v.field.as_str()).collect();

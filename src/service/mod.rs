@@ -36,11 +36,13 @@ mod mask;
 mod organization;
 mod paging;
 pub mod proto;
+mod provision;
 pub mod record;
 mod refusal;
 mod relation;
 mod report;
 mod request;
+mod review;
 mod role;
 mod separation;
 mod status;
@@ -61,8 +63,9 @@ pub use access::{Needs, RPCS, needs};
 pub use admin::Admin;
 pub use convert::row::messages;
 pub use convert::value::{to_timestamp, to_value};
-pub use decision::{Decisions, explanation, source};
+pub use decision::{Decisions, explanation, source, to_path};
 pub use organization::rows;
+pub use review::to_entry as review_entry;
 pub use status::DOMAIN;
 
 /// Who calls, as the layer that authenticates found out. It inserts this into the extensions of

@@ -102,6 +102,17 @@ impl Page {
         next.map_or_else(String::new, |number| self.seal(history, &number.to_be_bytes()))
     }
 
+    /// The text after which to go on, in a list that is sorted by texts.
+    pub fn last(&self, history: &str) -> Result<Option<String>, Refusal> {
+        let last = self.open(history)?.map(String::from_utf8);
+        last.transpose().map_err(|_| Refusal::PageToken)
+    }
+
+    /// The token for going on after a text.
+    pub fn token(&self, history: &str, last: &str) -> String {
+        self.seal(history, last.as_bytes())
+    }
+
     /// The page of a whole list that is sorted by `name`, and the token of the next one.
     pub fn of_sorted<T>(
         &self,
@@ -109,10 +120,7 @@ impl Page {
         items: Vec<T>,
         name: impl Fn(&T) -> String,
     ) -> Result<(Vec<T>, String), Refusal> {
-        let after = match self.open(history)? {
-            None => None,
-            Some(bytes) => Some(String::from_utf8(bytes).map_err(|_| Refusal::PageToken)?),
-        };
+        let after = self.last(history)?;
         let mut named: Vec<(String, T)> = items.into_iter().map(|item| (name(&item), item)).collect();
         named.sort_by(|(a, _), (b, _)| a.cmp(b));
         let mut rest = named.into_iter().filter(|(name, _)| after.as_ref().is_none_or(|after| name > after));

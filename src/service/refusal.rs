@@ -95,7 +95,7 @@ pub enum Refusal {
     #[error("the page token does not belong to this list")]
     PageToken,
     /// Rule 2.2.
-    #[error("user `{user}` is {}, from where it cannot become {}; possible: {}", name(*from), name(*to), names(possible))]
+    #[error("user `{user}` is {}, from where it cannot become {}; possible: {}", from.name(), to.name(), names(possible))]
     StatusMove {
         /// Whose.
         user: String,
@@ -115,6 +115,17 @@ pub enum Refusal {
     /// There is no such entry.
     #[error("element `{0}` is not on the denylist")]
     NotDenied(Id),
+    /// Rule 2.4: an address may have gone to another person.
+    #[error("user `{user}` is bound to another identity of `{issuer}`")]
+    OtherSignOn {
+        /// Who.
+        user: String,
+        /// Who vouches for both.
+        issuer: String,
+    },
+    /// Rule 2.4.
+    #[error("nobody has the address `{0}`, and the organization does not create a user for it")]
+    NotCreated(String),
     /// The e-mail domain is there already, or not there.
     #[error("the organization {} the e-mail domain `{domain}`", if *.there { "has" } else { "does not have" })]
     EmailDomain {
@@ -180,17 +191,7 @@ fn not_allowed(principal: &str, reason: Reason, permissions: &[&str]) -> String 
     }
 }
 
-/// A status as the API names it.
-pub fn name(status: Status) -> &'static str {
-    match status {
-        Status::Invited => "invited",
-        Status::Active => "active",
-        Status::Limited => "limited",
-        Status::Inactive => "inactive",
-    }
-}
-
 fn names(statuses: &[Status]) -> String {
-    let names: Vec<&str> = statuses.iter().copied().map(name).collect();
+    let names: Vec<&str> = statuses.iter().map(|status| status.name()).collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

@@ -14,6 +14,10 @@ use super::proto;
 const MAX_CHANGES: usize = 1_000;
 /// The most groups that the effect of an e-mail domain lists.
 const MAX_GROUPS: usize = 1_000;
+/// And policies.
+const MAX_POLICIES: usize = 1_000;
+/// And users.
+const MAX_USERS: usize = 1_000;
 
 /// What the API calls the kind of entity that a key identifies: the field of `Row`.
 pub fn entity(key: &Key) -> &'static str {
@@ -104,14 +108,14 @@ pub struct Counts {
 pub struct Report<'a>(pub &'a Outcome);
 
 impl<'a> Report<'a> {
+    /// The version without the change.
+    pub fn before(self) -> &'a Table {
+        &self.0.before
+    }
+
     /// The version with the change, that of a dry run included.
     pub fn after(self) -> &'a Table {
         &self.0.after
-    }
-
-    /// The version that it was made from.
-    pub fn before(self) -> &'a Table {
-        &self.0.before
     }
 
     /// The revision to report.
@@ -253,22 +257,40 @@ impl<'a> Report<'a> {
         let effect = |(domain, removed): (&String, bool)| {
             let (groups, counts) = if removed { (before, &users_before) } else { (after, &users_after) };
             let moved = counts.get(domain).copied().unwrap_or(0);
-            let mut groups: Vec<proto::GroupEffect> = dynamic_groups(groups, domain)
+            let named = if moved > 0 { groups.dynamic_groups_over(domain) } else { Vec::new() };
+            let policies = groups.policies_showing_to(&named);
+            let user_count = if named.is_empty() { 0 } else { moved };
+            let mut users: Vec<String> = match user_count {
+                0 => Vec::new(),
+                _ => groups.active_users_in(domain).take(MAX_USERS).map(ToOwned::to_owned).collect(),
+            };
+            users.sort();
+            let mut groups: Vec<proto::GroupEffect> = named
+                .iter()
                 .map(|group| {
-                    let left = members(after, &group, &new, &users_after);
+                    let left = members(after, group, &new, &users_after);
                     proto::GroupEffect {
                         group: group.to_string(),
                         members_gained: if removed { 0 } else { moved },
                         members_lost: if removed { moved } else { 0 },
-                        emptied: removed && moved > 0 && left == 0,
+                        emptied: removed && left == 0,
                     }
                 })
-                .filter(|g| g.members_gained + g.members_lost > 0)
                 .collect();
             groups.sort_by(|a, b| (b.members_lost, &a.group).cmp(&(a.members_lost, &b.group)));
             groups.truncate(MAX_GROUPS);
             let in_invite_policy = [before, after].iter().any(|t| invites(t, domain));
-            proto::EmailDomainEffect { domain: domain.clone(), removed, groups, in_invite_policy }
+            proto::EmailDomainEffect {
+                domain: domain.clone(),
+                removed,
+                groups,
+                in_invite_policy,
+                group_count: named.len() as u64,
+                policy_count: policies.len() as u64,
+                policies: policies.iter().take(MAX_POLICIES).map(ToString::to_string).collect(),
+                users,
+                user_count,
+            }
         };
         changed.into_iter().map(effect).collect()
     }
@@ -348,14 +370,6 @@ fn invites(table: &Table, domain: &str) -> bool {
     table.settings().is_some_and(|s| match &s.invite_policy {
         InvitePolicy::AllowedDomains(domains) => domains.iter().any(|d| d.as_str() == domain),
         InvitePolicy::AdminsOnly | InvitePolicy::AnyDomain => false,
-    })
-}
-
-fn dynamic_groups<'a>(table: &'a Table, domain: &'a str) -> impl Iterator<Item = Id> + 'a {
-    let groups = table.list_groups(None, usize::MAX).items.into_iter();
-    groups.filter_map(move |group| match group.kind {
-        GroupKind::Dynamic(domains) if domains.iter().any(|d| d.as_str() == domain) => Some(group.id),
-        _ => None,
     })
 }
 

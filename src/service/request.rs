@@ -224,6 +224,7 @@ organization_writes! {
 
 writes! {
     "OrganizationService":
+        DeleteOrganizationRequest "DeleteOrganization",
         AddEmailDomainRequest "AddEmailDomain",
         RemoveEmailDomainRequest "RemoveEmailDomain",
         CreateAccountRequest "CreateAccount",
@@ -240,6 +241,7 @@ writes! {
         UpdateUserRequest "UpdateUser" at |m| Touched::User(of(m.user.as_ref(), |u| &u.id)),
         InviteUserRequest "InviteUser" at |m| newcomer(m.user.as_ref()),
         CompleteRegistrationRequest "CompleteRegistration" at |m| Touched::User(m.user.clone()),
+        ProvisionUserRequest "ProvisionUser",
         RevokeInvitationRequest "RevokeInvitation" at |m| Touched::User(m.user.clone()),
         DowngradeUserRequest "DowngradeUser" at |m| Touched::User(m.user.clone()),
         UpgradeUserRequest "UpgradeUser" at |m| Touched::User(m.user.clone()),
@@ -298,7 +300,12 @@ writes! {
 
 reads! {
     "DecisionService":
-        ListPermissionsRequest "ListPermissions",;
+        ListPermissionsRequest "ListPermissions",
+        ListPrincipalsRequest "ListPrincipals",;
+    "ActivityService":
+        ReviewAccessRequest "ReviewAccess" at |m| target(m.target.as_ref()),
+        ListUnusedRolesRequest "ListUnusedRoles",
+        ListUnusedPermissionsRequest "ListUnusedPermissions",;
     "OrganizationService":
         GetOrganizationRequest "GetOrganization",
         ExportOrganizationRequest "ExportOrganization",
@@ -321,6 +328,7 @@ reads! {
         GetRoleRequest "GetRole" at |m| Touched::Role(m.role.clone()),
         ListRolesRequest "ListRoles" at |m| Touched::Object(m.object.clone()),
         CompareRolesRequest "CompareRoles" at |m| Touched::Roles(vec![m.first_role.clone(), m.second_role.clone()]),
+        ListRoleHoldersRequest "ListRoleHolders" at |m| target(m.target.as_ref()),
         GetAssignmentRequest "GetAssignment" at |m| target(m.target.as_ref()),
         ListAssignmentsRequest "ListAssignments" at |m| target(m.target.as_ref()),
         ListGrantsRequest "ListGrants" at |m| target(m.target.as_ref()),
@@ -370,7 +378,8 @@ fn reported(report: Option<&RelationReport>) -> String {
 }
 
 lists! {
-    ListPermissionsRequest ListOrganizationsRequest ListAccountsRequest ListObjectsRequest
+    ListPermissionsRequest ListPrincipalsRequest ListRoleHoldersRequest ListUnusedRolesRequest
+    ListUnusedPermissionsRequest ListOrganizationsRequest ListAccountsRequest ListObjectsRequest
     ListCatalogPermissionsRequest ListUsersRequest ListUserGroupsRequest ListGroupsRequest
     ListMembersRequest ListRolesRequest ListAssignmentsRequest ListGrantsRequest
     ListPoliciesRequest ListRelationsRequest ListServiceAccountsRequest ListCredentialsRequest

@@ -1,5 +1,5 @@
-//! `RoleService`. Not done yet: role holders. What is about separation of duties and emergency access is
-//! in `separation` and `emergency`.
+//! `RoleService`. What is about separation of duties and emergency access is in `separation` and
+//! `emergency`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -121,6 +121,10 @@ impl RoleService for Admin {
         let first = found(table.role_row(&first), || Key::Role(first))?;
         let second = found(table.role_row(&second), || Key::Role(second))?;
         Ok(Response::new(compared(&table, first, second)))
+    }
+
+    async fn list_role_holders(&self, request: Request<ListRoleHoldersRequest>) -> Reply<ListRoleHoldersResponse> {
+        self.role_holders(request).await
     }
 
     async fn create_assignment(&self, request: Request<CreateAssignmentRequest>) -> Reply<CreateAssignmentResponse> {

@@ -161,6 +161,8 @@ impl From<Refusal> for Failure {
             Refusal::ListChanged(_) => Self::new(Code::Aborted, "ETAG_MISMATCH", message),
             Refusal::LastListed(_) => Self::state("LAST_LISTED", "the safelist".to_owned(), message),
             Refusal::NotDenied(id) => Self::new(Code::NotFound, "NOT_FOUND", message).about("denylist_element", id),
+            Refusal::OtherSignOn { user, .. } => Self::state("SIGN_ON_MISMATCH", format!("user `{user}`"), message),
+            Refusal::NotCreated(email) => Self::state("AUTO_CREATION_REFUSED", email, message),
             Refusal::EmailDomain { domain, there: true } => {
                 Self::new(Code::AlreadyExists, "ALREADY_EXISTS", message).about("email_domain", domain)
             }
@@ -293,6 +295,7 @@ impl From<ChangeError> for Failure {
             ChangeError::NotFound(key) => about(Self::new(Code::NotFound, "NOT_FOUND", message), &key),
             ChangeError::AlreadyExists(key) => about(Self::new(Code::AlreadyExists, "ALREADY_EXISTS", message), &key),
             ChangeError::EtagMismatch(key) => about(Self::new(Code::Aborted, "ETAG_MISMATCH", message), &key),
+            ChangeError::LastAdministrator => Self::state("LAST_ADMINISTRATOR", "the organization".to_owned(), message),
             ChangeError::Violations(violations) => violations.into(),
         }
     }

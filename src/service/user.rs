@@ -1,10 +1,11 @@
-//! `UserService`. Not done yet: `ProvisionUser`, bound sign-ons.
+//! `UserService`.
 
 use tonic::{Request, Response};
 
 use crate::core::change::Change;
 use crate::core::id::{Email, Id, OpaqueId};
-use crate::core::model::{Key, Row, Status, User};
+use crate::core::model::{Key, Row, SignOn, Status, User};
+use crate::core::review::ways_to_groups;
 use crate::core::table::{PrincipalFound, Table};
 
 use super::admin::{Admin, Planned, Reply, found, update};
@@ -15,6 +16,7 @@ use super::fields::Fields;
 use super::paging::Page;
 use super::proto::user_service_server::UserService;
 use super::proto::*;
+use super::provision;
 use super::refusal::Refusal;
 use super::report::revision_of;
 use super::request::{etag, reading, writing};
@@ -56,9 +58,13 @@ impl UserService for Admin {
         })?;
         let table = self.table(&read).await?;
         let position = page.position(&table)?;
-        let listed = match &filter.email {
-            Some(email) => filter.by_email(&table, email),
-            None => table.list_users(position.as_ref(), page.size, |found| filter.admits(&table, found)),
+        let listed = match (&filter.email, &filter.sign_on) {
+            (Some(email), _) => {
+                let id = table.user_by_email(&email.folded()).and_then(|id| OpaqueId::parse(id).ok());
+                filter.only(&table, id)
+            }
+            (None, Some(sign_on)) => filter.only(&table, table.user_by_sign_on(sign_on)),
+            (None, None) => table.list_users(position.as_ref(), page.size, |found| filter.admits(&table, found)),
         };
         let next_page_token = page.after(&table, listed.next.as_ref());
         let users = listed.items.into_iter().map(convert::to_user).collect();
@@ -128,6 +134,15 @@ impl UserService for Admin {
             revision: o.revision(),
         })
         .await
+    }
+
+    async fn provision_user(&self, request: Request<ProvisionUserRequest>) -> Reply<ProvisionUserResponse> {
+        let (call, (verified, named)) = writing(request, provision::verified)?;
+        // Made before it is known whether one is needed: a plan has no randomness.
+        let fresh = provision::fresh_id(&**self.engine.clock())?;
+        let planned = verified.clone();
+        let plan = move |table: &Table| planned.plan(table, named.unwrap_or(fresh));
+        self.write(call, plan, move |o| verified.reply(o)).await
     }
 
     async fn downgrade_user(&self, request: Request<DowngradeUserRequest>) -> Reply<DowngradeUserResponse> {
@@ -218,7 +233,7 @@ fn current(table: &Table, id: &OpaqueId) -> Option<User> {
 
 /// A way from one status to another (rule 2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Move {
+pub(super) enum Move {
     CompleteRegistration,
     RevokeInvitation,
     Downgrade,
@@ -239,7 +254,7 @@ fn possible(user: &User) -> &'static [Status] {
 }
 
 /// The user after a move, memberships that were pending included (rule 2.3).
-fn step(user: User, step: Move) -> Result<User, Refusal> {
+pub(super) fn step(user: User, step: Move) -> Result<User, Refusal> {
     let to = match (step, user.status) {
         (Move::CompleteRegistration, Status::Invited) | (Move::Upgrade, Status::Limited) => Ok(Status::Active),
         (Move::Downgrade, Status::Active) => Ok(Status::Limited),
@@ -286,6 +301,7 @@ struct Filter {
     status: Option<Status>,
     kind: Option<crate::core::model::UserKind>,
     manager: Option<OpaqueId>,
+    sign_on: Option<SignOn>,
 }
 
 impl Filter {
@@ -302,13 +318,21 @@ impl Filter {
             page_size: _,
             page_token: _,
         } = message;
-        if sign_on.is_some() {
-            f.unsupported("sign_on", "bound identities are");
-        }
+        let sign_on = match sign_on {
+            None => Some(None),
+            Some(sign_on) => f.within("sign_on", |f| convert::sign_on(f, sign_on)).map(Some),
+        };
         let (email, account) = (f.parse_optional("email", &email), f.parse_optional("account", &account));
         let (status, kind) = (self::status(f, "status", status), user_kind(f, "kind", kind));
         let manager = f.parse_optional("manager", &manager);
-        Some(Self { email: email?, account: account?, status: status?, kind: kind?, manager: manager? })
+        Some(Self {
+            email: email?,
+            account: account?,
+            status: status?,
+            kind: kind?,
+            manager: manager?,
+            sign_on: sign_on?,
+        })
     }
 
     fn admits(&self, table: &Table, found: &PrincipalFound<'_>) -> bool {
@@ -316,10 +340,11 @@ impl Filter {
             && self.kind.is_none_or(|kind| found.value.user_kind() == Some(kind))
             && self.account.as_ref().is_none_or(|account| table.account_of(found) == Some(account))
             && (self.manager.is_none() || table.user(found).is_some_and(|u| u.manager == self.manager))
+            && self.sign_on.as_ref().is_none_or(|s| table.user(found).is_some_and(|u| u.sign_ons.contains(s)))
     }
 
-    fn by_email(&self, table: &Table, email: &Email) -> crate::core::Listed<User> {
-        let id = table.user_by_email(&email.folded()).and_then(|id| OpaqueId::parse(id).ok());
+    /// The one user that it can be.
+    fn only(&self, table: &Table, id: Option<OpaqueId>) -> crate::core::Listed<User> {
         let found = id.as_ref().and_then(|id| table.find_user(id)).filter(|found| self.admits(table, found));
         let items = found.and_then(|found| table.user(&found)).into_iter().collect();
         crate::core::Listed { items, next: None }
@@ -329,18 +354,19 @@ impl Filter {
 fn groups_of(table: &Table, id: OpaqueId, transitive: bool) -> Result<Vec<UserGroup>, Refusal> {
     let Some(user) = table.find_user(&id) else { return Err(Refusal::NotFound(Key::User(id))) };
     let row = found(table.user(&user), || Key::User(id.clone()))?;
-    let group = |group: &Id, direct: bool, pending: bool| {
-        let kind = table.group_row(group).map(|g| to_group_kind(&g.kind)).unwrap_or_default();
-        UserGroup { group: group.to_string(), kind: kind.into(), direct, pending }
+    let group = |path: &[Id], pending: bool| {
+        let id = path.last().map(ToString::to_string).unwrap_or_default();
+        let kind = path.last().and_then(|g| table.group_row(g)).map(|g| to_group_kind(&g.kind)).unwrap_or_default();
+        let path: Vec<String> = path.iter().map(ToString::to_string).collect();
+        UserGroup { group: id, kind: kind.into(), direct: path.len() == 1, pending, path }
     };
     let mut groups: Vec<UserGroup> = if transitive {
-        let (direct, all) = table.groups_of_principal(&user);
-        all.iter().map(|g| group(g, direct.binary_search(g).is_ok(), false)).collect()
+        ways_to_groups(table, &user).iter().map(|path| group(path, false)).collect()
     } else {
-        row.groups.iter().map(|g| group(g, true, false)).collect()
+        row.groups.iter().map(|g| group(std::slice::from_ref(g), false)).collect()
     };
     let listed: std::collections::BTreeSet<String> = groups.iter().map(|g| g.group.clone()).collect();
     let pending = row.pending_groups.iter().filter(|g| !listed.contains(g.as_str()));
-    groups.extend(pending.map(|g| group(g, true, true)));
+    groups.extend(pending.map(|g| group(std::slice::from_ref(g), true)));
     Ok(groups)
 }

@@ -65,7 +65,7 @@ pub(super) fn a_commit_without_a_delta_makes_no_revision(backend: &dyn Backend) 
 pub(super) fn archives_are_read_by_range_and_stopped(backend: &dyn Backend) {
     let store = backend.open();
     let keys: Vec<Vec<u8>> = (0..300_u16).map(|n| n.to_be_bytes().to_vec()).collect();
-    let value = |n: usize| filler(n, if n % 40 == 0 { 50_000 } else { n });
+    let value = |n: usize| filler(n, if n.is_multiple_of(40) { 50_000 } else { n });
     let rows: Vec<_> = keys.iter().enumerate().map(|(n, key)| row(key.clone(), value(n))).collect();
     for (revision, chunk) in (1..).zip(rows.chunks(20)) {
         store.write(&[archived("o", revision, chunk.to_vec())]).unwrap();

@@ -396,6 +396,7 @@ fn large_one() {
             pending_groups,
             attributes,
             groups,
+            sign_ons: Vec::new(),
         })
     }));
     println!(

@@ -74,17 +74,17 @@ impl Decoder for Raw {
 }
 
 #[derive(Clone)]
-struct Who {
-    token: String,
-    on_behalf_of: Option<&'static str>,
+pub struct Who {
+    pub token: String,
+    pub on_behalf_of: Option<&'static str>,
 }
 
 impl Who {
-    fn of(token: &str) -> Self {
+    pub fn of(token: &str) -> Self {
         Self { token: token.to_owned(), on_behalf_of: None }
     }
 
-    fn request<M>(&self, message: M) -> Request<M> {
+    pub fn request<M>(&self, message: M) -> Request<M> {
         let mut request = Request::new(message);
         let bearer: MetadataValue<_> = format!("Bearer {}", self.token).parse().unwrap();
         request.metadata_mut().insert("authorization", bearer);
@@ -246,6 +246,8 @@ fn samples(organization: &str) -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     read!("UserService/ListUsers" ListUsersRequest {});
     read!("UserService/ListUserGroups" ListUserGroupsRequest { user: "ana" });
     dry!("UserService/UpdateUser" UpdateUserRequest { user: Some(ana) });
+    let sign_on = pb::SignOn { issuer: "https://login.acme.com".into(), subject: "ana".into() };
+    dry!("UserService/ProvisionUser" ProvisionUserRequest { sign_on: Some(sign_on), email: "ana@acme.com" });
     dry!("UserService/CompleteRegistration" CompleteRegistrationRequest { user: "inv" });
     dry!("UserService/RevokeInvitation" RevokeInvitationRequest { user: "inv" });
     dry!("UserService/DowngradeUser" DowngradeUserRequest { user: "ana" });
@@ -269,6 +271,7 @@ fn samples(organization: &str) -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     dry!("RoleService/UpdateRole" UpdateRoleRequest { role: Some(helper) });
     dry!("RoleService/DeleteRole" DeleteRoleRequest { role: "helper" });
     read!("RoleService/CompareRoles" CompareRolesRequest { first_role: "helper", second_role: "organization-admin" });
+    read!("RoleService/ListRoleHolders" ListRoleHoldersRequest { role: "helper" });
     dry!("RoleService/CreateAssignment" CreateAssignmentRequest { assignment: Some(assignment) });
     read!("RoleService/GetAssignment" GetAssignmentRequest { role: "helper", member: "user:ana" });
     read!("RoleService/ListAssignments" ListAssignmentsRequest {});
@@ -364,6 +367,10 @@ fn samples(organization: &str) -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     read!("DecisionService/Explain" ExplainRequest { principal: "user:ana", permission: "tasks.read" });
     read!("DecisionService/ListElements" ListElementsRequest { principal: "user:ana", elements: elements_of(1) });
     read!("DecisionService/ListPermissions" ListPermissionsRequest { principal: "user:ana" });
+    read!("DecisionService/ListPrincipals" ListPrincipalsRequest { permission: "tasks.read" });
+    read!("ActivityService/ReviewAccess" ReviewAccessRequest {});
+    read!("ActivityService/ListUnusedRoles" ListUnusedRolesRequest {});
+    read!("ActivityService/ListUnusedPermissions" ListUnusedPermissionsRequest {});
     use pb::apply_organization_request::Part;
     let header = pb::ApplyHeader {
         organization: o.clone(),
@@ -372,8 +379,16 @@ fn samples(organization: &str) -> BTreeMap<&'static str, Vec<Vec<u8>>> {
         ..Default::default()
     };
     let kept = pb::Organization { id: o.clone(), preset: pb::Preset::Workspace.into(), ..Default::default() };
-    let rows = vec![pb::Row { kind: Some(pb::row::Kind::Organization(kept)) }];
-    let parts = [Part::Header(header), Part::Rows(pb::RowBatch { rows }), Part::End(pb::ApplyEnd { row_count: 1 })];
+    // Somebody has to be left who administers (rule 3.7).
+    let permissions = vec!["organization.admin".to_owned()];
+    let chief = pb::Grant { permissions, member: "user:chief".into(), ..Default::default() };
+    let rows = [
+        pb::row::Kind::Organization(kept),
+        pb::row::Kind::User(user("chief", "chief@acme.com")),
+        pb::row::Kind::Grant(chief),
+    ];
+    let rows = rows.map(|kind| pb::Row { kind: Some(kind) }).to_vec();
+    let parts = [Part::Header(header), Part::Rows(pb::RowBatch { rows }), Part::End(pb::ApplyEnd { row_count: 3 })];
     let parts = parts.map(|part| pb::ApplyOrganizationRequest { part: Some(part) }.encode_to_vec());
     samples.insert("OrganizationService/ApplyOrganization", parts.to_vec());
     samples
@@ -384,15 +399,15 @@ fn elements_of(n: u8) -> Vec<String> {
 }
 
 /// Organizations `acme` and `beta`, and callers.
-struct World {
-    server: Running,
-    wire: Wire,
-    operator: String,
-    _dir: tempfile::TempDir,
+pub struct World {
+    pub server: Running,
+    pub wire: Wire,
+    pub operator: String,
+    pub dir: tempfile::TempDir,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let server = Running::start(dir.path()).await;
         let operator = token(dir.path());
@@ -400,10 +415,10 @@ impl World {
         for id in ["acme", "beta"] {
             organization(&wire, id).await;
         }
-        Self { server, wire, operator, _dir: dir }
+        Self { server, wire, operator, dir }
     }
 
-    async fn service(&self, organization: &str, id: &str) {
+    pub async fn service(&self, organization: &str, id: &str) {
         let service_account = Some(pb::ServiceAccount { id: id.into(), ..Default::default() });
         let request = pb::CreateServiceAccountRequest {
             organization: organization.into(),
@@ -413,11 +428,11 @@ impl World {
         CredentialServiceClient::new(self.wire.clone()).create_service_account(request).await.unwrap();
     }
 
-    async fn credential(&self, request: pb::CreateCredentialRequest) -> pb::CreateCredentialResponse {
+    pub async fn credential(&self, request: pb::CreateCredentialRequest) -> pb::CreateCredentialResponse {
         CredentialServiceClient::new(self.wire.clone()).create_credential(request).await.unwrap().into_inner()
     }
 
-    async fn grant(&self, organization: &str, member: &str, permissions: &[&str], target: Option<pb::Target>) {
+    pub async fn grant(&self, organization: &str, member: &str, permissions: &[&str], target: Option<pb::Target>) {
         let permissions = permissions.iter().map(ToString::to_string).collect();
         let grant = Some(pb::Grant { permissions, member: member.into(), target, ..Default::default() });
         let request = pb::CreateGrantsRequest { organization: organization.into(), grant, ..Default::default() };
@@ -425,7 +440,7 @@ impl World {
     }
 
     /// A service account that holds these, and its token.
-    async fn caller(&self, organization: &str, id: &str, permissions: &[&str]) -> Who {
+    pub async fn caller(&self, organization: &str, id: &str, permissions: &[&str]) -> Who {
         self.service(organization, id).await;
         if !permissions.is_empty() {
             self.grant(organization, &format!("service:{id}"), permissions, None).await;
@@ -435,7 +450,7 @@ impl World {
     }
 
     /// What the samples of the matrix are about.
-    async fn furnish(&self) {
+    pub async fn furnish(&self) {
         let o = || "acme".to_owned();
         let mut organizations = OrganizationServiceClient::new(self.wire.clone());
         let email_domain = Some(pb::EmailDomain { domain: "acme.com".into(), audience: pb::UserKind::Internal.into() });
@@ -530,7 +545,7 @@ impl World {
     }
 }
 
-fn credential_of(organization: &str, service: &str) -> pb::CreateCredentialRequest {
+pub fn credential_of(organization: &str, service: &str) -> pb::CreateCredentialRequest {
     pb::CreateCredentialRequest {
         organization: organization.into(),
         service_account: service.into(),
@@ -757,7 +772,7 @@ fn at_account(id: &str) -> Option<pb::Target> {
     Some(pb::Target { account: id.into(), ..Default::default() })
 }
 
-fn granting(permission: &str, member: &str) -> pb::CreateGrantsRequest {
+pub fn granting(permission: &str, member: &str) -> pb::CreateGrantsRequest {
     let grant = pb::Grant { permissions: vec![permission.into()], member: member.into(), ..Default::default() };
     pb::CreateGrantsRequest { organization: "acme".into(), grant: Some(grant), ..Default::default() }
 }
@@ -768,7 +783,7 @@ fn masked(id: &str, first_name: &str) -> pb::UpdateUserRequest {
 }
 
 /// The outcome in a word.
-fn outcome<R>(reply: Result<tonic::Response<R>, Status>) -> String {
+pub fn outcome<R>(reply: Result<tonic::Response<R>, Status>) -> String {
     match reply {
         Ok(_) => "ok".to_owned(),
         Err(status) => reason(&status),

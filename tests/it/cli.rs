@@ -369,3 +369,53 @@ fn a_super_organizations_file_denies_its_elements_offline_and_on_a_server() {
     files.write("elements.yaml", &exported);
     assert!(run(&["apply", "elements.yaml"]).1.contains("unchanged"), "{exported}");
 }
+
+#[test]
+fn review_prints_who_can_do_what_as_csv_and_json() {
+    let files = Files::new();
+    at_both(&files, |run| {
+        let (status, out, error) = run(&["review", "--object", "app", "--permission", "records.read"]);
+        assert_eq!(status, 0, "{error}");
+        let expected = [
+            "principal,permission,account,object,record,policies_decide,paths",
+            "user:ana,records.read,,app,,yes,user:ana in group:risk: role `reader` at object `app`",
+            "user:ext,records.read,,app,,yes,user:ext: role `reader` at object `app`",
+        ];
+        assert_eq!(out.lines().collect::<Vec<_>>(), expected, "what is over is not reported");
+        let (status, out, error) = run(&["review", "--principal", "ana", "--format", "json"]);
+        assert_eq!(status, 0, "{error}");
+        let [line] = *out.lines().collect::<Vec<_>>() else { panic!("{out}") };
+        let entry: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!((entry["permission"].as_str(), entry["object"].as_str()), (Some("records.read"), Some("app")));
+        let (status, _, error) = run(&["review", "--permission", "no.such"]);
+        assert!(status == 2 && error.contains("no.such"), "{error}");
+    });
+}
+
+#[test]
+fn apply_says_who_would_gain_and_lose_what() {
+    let files = Files::new();
+    let (_serving, address) = Serving::start(&files);
+    let dry = ["apply", "--server", &address, "--dry-run", "--access-diff"];
+    let (status, out, error) = files.run(&[&dry[..], &["acme.yaml"]].concat());
+    assert_eq!(status, 0, "{error}");
+    assert!(out.contains("+ user:ana at object `app`: records.read\n"), "there is none yet: {out}");
+    let (status, _, error) = files.run(&["apply", "--server", &address, "acme.yaml"]);
+    assert_eq!(status, 0, "{error}");
+    let other = ORGANIZATION
+        .replace("{role: reader, member: 'user:ext', object: app}", "{role: reader, member: 'user:bo', object: app}")
+        .replace("  - {role: reader, member: 'user:bo', object: app, expires_at: 2026-01-01T00:00:00Z}\n", "");
+    files.write("other.yaml", &other);
+    let (status, out, error) = files.run(&[&dry[..], &["other.yaml"]].concat());
+    assert_eq!(status, 0, "{error}");
+    let said: Vec<&str> = out.lines().take(4).collect();
+    let expected = [
+        "what people can do, now or later:",
+        "+ user:bo at object `app`: records.read",
+        "- user:ext at object `app`: records.read",
+        "2 gain or lose something",
+    ];
+    assert_eq!(said, expected);
+    let (status, _, error) = files.run(&["apply", "--server", &address, "--access-diff", "other.yaml"]);
+    assert!(status == 2 && error.contains("--dry-run"), "{error}");
+}

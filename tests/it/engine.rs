@@ -263,6 +263,7 @@ fn adding_a_member_rewrites_the_same_few_pages_at_ten_thousand_and_at_a_million_
                 pending_groups: Vec::new(),
                 attributes: std::collections::BTreeMap::new(),
                 groups: Vec::new(),
+                sign_ons: Vec::new(),
             })
         };
         let rows = acme().into_iter().chain((0..size).map(user)).collect();

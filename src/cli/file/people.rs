@@ -98,6 +98,7 @@ impl Reader {
             pending_groups: sorted(pending_groups),
             attributes: attributes.unwrap_or_default(),
             groups: Vec::new(),
+            sign_ons: Vec::new(),
         }));
     }
 

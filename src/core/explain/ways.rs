@@ -26,11 +26,11 @@ struct Place {
 }
 
 /// A way from the principal, without it, to whoever holds something.
-pub(super) struct Way {
+pub(in crate::core) struct Way {
     /// Which of the ends that were asked for.
-    pub(super) end: usize,
+    pub(in crate::core) end: usize,
     /// Groups, nearest first; empty where the principal itself is the end.
-    pub(super) groups: Vec<u32>,
+    pub(in crate::core) groups: Vec<u32>,
 }
 
 /// A way that is known from a group to its end.
@@ -90,12 +90,12 @@ impl Above {
     }
 
     /// Whether the principal is in that group.
-    pub(super) fn contains(&self, group: u32) -> bool {
+    pub(in crate::core) fn contains(&self, group: u32) -> bool {
         self.places.contains_key(&group)
     }
 
     /// The groups, nearest first.
-    pub(super) fn groups(&self) -> Vec<u32> {
+    pub(in crate::core) fn groups(&self) -> Vec<u32> {
         let mut groups: Vec<(usize, u32)> = self.places.iter().map(|(g, p)| (p.distance, *g)).collect();
         groups.sort_unstable();
         groups.into_iter().map(|(_, g)| g).collect()
@@ -108,7 +108,7 @@ impl Above {
 
     /// Up to `limit` ways to these ends, shortest first, and whether there are more. An end is a
     /// group, or the principal itself (none).
-    pub(super) fn ways(&self, ends: &[Option<u32>], limit: usize) -> (Vec<Way>, bool) {
+    pub(in crate::core) fn ways(&self, ends: &[Option<u32>], limit: usize) -> (Vec<Way>, bool) {
         let mut tails: Vec<Tail> = Vec::new();
         let mut open: BinaryHeap<Open> = BinaryHeap::new();
         for (end, group) in ends.iter().enumerate() {

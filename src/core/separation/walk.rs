@@ -5,7 +5,8 @@
 use crate::core::decision::{FoundRecord, Walk};
 use crate::core::model::{Level, Target};
 use crate::core::table::{
-    AT_ORGANIZATION, PrincipalFound, SeparationSlot, Table, TargetNo, Unpacked, at_account, at_object, edges_at, unpack,
+    AT_ORGANIZATION, Bundles, PrincipalFound, SeparationSlot, Table, TargetNo, Unpacked, at_account, at_object,
+    edges_at, unpack,
 };
 
 impl<'a> Walk<'a> {
@@ -63,7 +64,7 @@ impl<'a> Walk<'a> {
         let Some(denying) = &self.table.denying else { return &[] };
         let find = || {
             let breaks = |constraint: &SeparationSlot| {
-                let has = |bundles: &&Box<[u32]>| bundles.iter().any(|b| self.has_role(found, record, *b));
+                let has = |bundles: &&Bundles| bundles.iter().any(|b| self.has_role(found, record, *b));
                 constraint.roles.iter().filter(has).take(constraint.max() + 1).count() > constraint.max()
             };
             (0u32..).zip(&denying.constraints).filter(|(_, c)| breaks(c)).map(|(n, _)| n).collect()

@@ -15,6 +15,7 @@
 mod table;
 mod touched;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ use crate::engine::{Guard, Outcome};
 use super::Caller;
 use super::refusal::Refusal;
 
+use table::PROVISION;
 pub use table::{Needs, RPCS, needs};
 pub use touched::{Place, Touched};
 
@@ -242,10 +244,31 @@ impl Authority {
                 }
             }
         }
-        match lacks(before, after, &outcome.effects, &subject.principal, now) {
+        let judged = self.judged(subject, before, &outcome.effects, now);
+        match lacks(before, after, &judged, &subject.principal, now) {
             None => Ok(()),
             Some(held) => Err(Refusal::HandsOut { principal: subject.principal.clone(), held: Box::new(held) }),
         }
+    }
+}
+
+impl Authority {
+    /// What rule 3.7 is asked of: not of what a caller trusted with provisioning does to users other
+    /// than itself.
+    fn judged<'e>(
+        &self,
+        subject: &Subject,
+        before: &Table,
+        effects: &'e [(Key, Effect)],
+        now: Millis,
+    ) -> Cow<'e, [(Key, Effect)]> {
+        let trusted = matches!(self.needs, Needs::Any(permissions) if permissions.contains(&PROVISION))
+            && subject.ask(before, now, &[PROVISION], &Place::default(), "").is_ok();
+        if !trusted {
+            return Cow::Borrowed(effects);
+        }
+        let exempt = |key: &Key| matches!(key, Key::User(id) if subject.principal != format!("user:{id}"));
+        effects.iter().filter(|(key, _)| !exempt(key)).cloned().collect()
     }
 }
 

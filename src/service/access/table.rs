@@ -19,6 +19,9 @@ pub enum Needs {
 
 use Needs::{Any, Differences, Member, Operator};
 
+/// Whoever holds it is trusted with provisioning (rule 3.7), at the organization.
+pub const PROVISION: &str = "users.provision";
+
 const ACCESS_REVIEW: Needs = Any(&["access.review"]);
 const ACTIVITY_READ: Needs = Any(&["activity.read"]);
 const CREDENTIALS: Needs = Any(&["credentials.manage"]);
@@ -27,8 +30,9 @@ const DATA_ACCESS_READ: Needs = Any(&["data_access.read"]);
 const ELEMENT_LISTS: Needs = Any(&["element_lists.manage"]);
 const EMERGENCY: Needs = Any(&["emergency.configure"]);
 const GROUPS_MANAGE: Needs = Any(&["groups.manage"]);
-const GROUPS_MEMBERS: Needs = Any(&["groups.manage_members"]);
-const GROUPS_READ: Needs = Any(&["groups.read"]);
+const GROUPS_PROVISION: Needs = Any(&["groups.manage", PROVISION]);
+const GROUPS_MEMBERS: Needs = Any(&["groups.manage_members", PROVISION]);
+const GROUPS_READ: Needs = Any(&["groups.read", PROVISION]);
 const ORGANIZATION_READ: Needs = Any(&["organization.read"]);
 const ORGANIZATION_UPDATE: Needs = Any(&["organization.update"]);
 const ACCOUNTS_MANAGE: Needs = Any(&["accounts.manage"]);
@@ -44,11 +48,14 @@ const ROLES_CONFIGURE: Needs = Any(&["roles.configure"]);
 const ROLES_READ: Needs = Any(&["roles.read"]);
 const SEPARATION: Needs = Any(&["separation_of_duties.manage"]);
 const SERVICE_ACCOUNTS: Needs = Any(&["service_accounts.manage"]);
-const USERS_CREATE: Needs = Any(&["organization_users.create"]);
-const USERS_PROVISION: Needs = Any(&["users.provision"]);
-const USERS_READ: Needs = Any(&["users.read"]);
+const USERS_INVITE: Needs = Any(&["organization_users.create"]);
 const USERS_STATUS: Needs = Any(&["users.set_status"]);
-const USERS_UPDATE: Needs = Any(&["users.update"]);
+const USERS_SIGN_ON: Needs = Any(&[PROVISION]);
+// A provisioning bridge uses the same methods (rule 2.4).
+const USERS_CREATE: Needs = Any(&["organization_users.create", PROVISION]);
+const USERS_READ: Needs = Any(&["users.read", PROVISION]);
+const USERS_REMOVE: Needs = Any(&["users.set_status", PROVISION]);
+const USERS_UPDATE: Needs = Any(&["users.update", PROVISION]);
 
 /// Every RPC, those included that this version does not do.
 pub const RPCS: &[(&str, &[(&str, Needs)])] = &[
@@ -123,7 +130,7 @@ pub const RPCS: &[(&str, &[(&str, Needs)])] = &[
         "GroupService",
         &[
             ("AddMembers", GROUPS_MEMBERS),
-            ("CreateGroup", GROUPS_MANAGE),
+            ("CreateGroup", GROUPS_PROVISION),
             ("DeleteGroup", GROUPS_MANAGE),
             ("ExportMembers", GROUPS_READ),
             ("GetGroup", GROUPS_READ),
@@ -131,7 +138,7 @@ pub const RPCS: &[(&str, &[(&str, Needs)])] = &[
             ("ListMembers", GROUPS_READ),
             ("RemoveMembers", GROUPS_MEMBERS),
             ("ReplaceMembers", GROUPS_MEMBERS),
-            ("UpdateGroup", GROUPS_MANAGE),
+            ("UpdateGroup", GROUPS_PROVISION),
         ],
     ),
     (
@@ -216,16 +223,16 @@ pub const RPCS: &[(&str, &[(&str, Needs)])] = &[
     (
         "UserService",
         &[
-            ("ActivateUser", USERS_STATUS),
+            ("ActivateUser", USERS_REMOVE),
             ("CompleteRegistration", USERS_STATUS),
             ("CreateUser", USERS_CREATE),
-            ("DeactivateUser", USERS_STATUS),
+            ("DeactivateUser", USERS_REMOVE),
             ("DowngradeUser", USERS_STATUS),
             ("GetUser", USERS_READ),
-            ("InviteUser", USERS_CREATE),
+            ("InviteUser", USERS_INVITE),
             ("ListUserGroups", USERS_READ),
             ("ListUsers", USERS_READ),
-            ("ProvisionUser", USERS_PROVISION),
+            ("ProvisionUser", USERS_SIGN_ON),
             ("RevokeInvitation", USERS_STATUS),
             ("UpdateUser", USERS_UPDATE),
             ("UpgradeUser", USERS_STATUS),

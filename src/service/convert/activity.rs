@@ -180,7 +180,8 @@ fn to_kept(organization: &Id, kept: Kept, persons: &HashMap<u16, Person>) -> Opt
         return to_row(organization, Row::User(shell.with(person.clone())));
     }
     let (first_name, last_name, attributes) = Default::default();
-    let erased = Person { email: NO_ADDRESS.parse::<Email>().ok()?, first_name, last_name, attributes };
+    let erased =
+        Person { email: NO_ADDRESS.parse::<Email>().ok()?, first_name, last_name, attributes, sign_ons: Vec::new() };
     let user = to_user(shell.with(erased));
     Some(proto::Row { kind: Some(Kind::User(proto::User { email: String::new(), etag: String::new(), ..user })) })
 }

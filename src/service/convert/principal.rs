@@ -6,7 +6,7 @@ use prost_types::FieldMask;
 
 use crate::core::change::etag;
 use crate::core::id::{Email, Id, OpaqueId};
-use crate::core::model::{DEFAULT_ACCOUNT, EmailDomain, Row, ServiceAccount, Status, User, UserKind, Value};
+use crate::core::model::{DEFAULT_ACCOUNT, EmailDomain, Row, ServiceAccount, SignOn, Status, User, UserKind, Value};
 use crate::core::table::Table;
 
 use super::super::fields::Fields;
@@ -66,7 +66,8 @@ fn to_status(status: Status) -> i32 {
     .into()
 }
 
-fn attributes(f: &mut Fields, attributes: BTreeMap<String, proto::Value>) -> Option<BTreeMap<String, Value>> {
+/// Attributes of a principal.
+pub fn attributes(f: &mut Fields, attributes: BTreeMap<String, proto::Value>) -> Option<BTreeMap<String, Value>> {
     f.map("attributes", attributes, value)
 }
 
@@ -108,6 +109,7 @@ impl UserDraft {
             pending_groups: self.pending_groups,
             attributes: self.attributes,
             groups,
+            sign_ons: Vec::new(),
         })
     }
 
@@ -136,7 +138,7 @@ pub fn user(f: &mut Fields, message: proto::User) -> Option<UserDraft> {
         etag: _,
     } = message;
     if !sign_ons.is_empty() {
-        f.unsupported("sign_ons", "bound identities are");
+        f.refuse("sign_ons", "are bound by `ProvisionUser`");
     }
     let (id, email) = (f.parse("id", &id), f.parse("email", &email));
     let (kind, account) = (user_kind(f, "kind", kind), f.parse_optional("account", &account));
@@ -167,9 +169,6 @@ pub fn user_patch(
 ) -> Option<(OpaqueId, Patch<User>)> {
     let names_sign_ons = mask.as_ref().is_some_and(|m| m.paths.iter().any(|p| p == "sign_ons"));
     let mut m = Masked::new(mask);
-    if names_sign_ons {
-        f.unsupported("update_mask", "changing `sign_ons` is");
-    }
     let id = f.message("user", message, |f, message| {
         // Status and pending groups are read only here: what is sent is what was read.
         let proto::User {
@@ -187,8 +186,9 @@ pub fn user_patch(
             sign_ons,
             etag: _,
         } = message;
-        if !sign_ons.is_empty() {
-            f.unsupported("sign_ons", "bound identities are");
+        // Only where they are named: whoever sends back what was read means to change something else.
+        if names_sign_ons {
+            m.set("sign_ons", true, || f.list("sign_ons", sign_ons, sign_on), |u: &mut User, v, _| u.sign_ons = v);
         }
         m.set("email", !email.is_empty(), || f.parse("email", &email), |u: &mut User, v, _| u.email = v);
         m.set("first_name", !first_name.is_empty(), || Some(first_name), |u, v, _| u.first_name = v);
@@ -214,9 +214,6 @@ pub fn user_patch(
         m.set("attributes", present, || self::attributes(f, attributes), |u, v, _| u.attributes = v);
         f.parse("id", &id)
     });
-    if names_sign_ons {
-        return None;
-    }
     id.zip(m.finish(f))
 }
 
@@ -238,6 +235,7 @@ pub fn to_user(user: User) -> proto::User {
         pending_groups,
         attributes,
         groups: _,
+        sign_ons,
     } = user;
     proto::User {
         id: id.to_string(),
@@ -251,9 +249,25 @@ pub fn to_user(user: User) -> proto::User {
         status_before: status_before.map(to_status).unwrap_or_default(),
         pending_groups: pending_groups.iter().map(Id::to_string).collect(),
         attributes: attributes.into_iter().map(|(k, v)| (k, to_value(v))).collect(),
-        sign_ons: Vec::new(),
+        sign_ons: sign_ons.into_iter().map(to_sign_on).collect(),
         etag,
     }
+}
+
+/// An identity, both parts of which must be given.
+pub fn sign_on(f: &mut Fields, message: proto::SignOn) -> Option<SignOn> {
+    let proto::SignOn { issuer, subject } = message;
+    let sign_on = SignOn { issuer, subject };
+    if sign_on.is_sound() {
+        return Some(sign_on);
+    }
+    f.refuse("", "needs an issuer of at most 2,048 bytes and a subject of at most 256, without control characters");
+    None
+}
+
+fn to_sign_on(sign_on: SignOn) -> proto::SignOn {
+    let SignOn { issuer, subject } = sign_on;
+    proto::SignOn { issuer, subject }
 }
 
 /// The user of that id.

@@ -3,7 +3,7 @@
 use crate::core::id::Id;
 use crate::core::model::{
     Account, Assignment, EmergencyRule, Grant, Group, Member, Object, Permission, Policy, Related, Role, Row,
-    Separation, Settings,
+    Separation, Settings, User,
 };
 
 use super::super::fields::Fields;
@@ -103,7 +103,8 @@ pub fn to_row(organization: &Id, row: Row) -> Option<proto::Row> {
         Row::Object(object) => Kind::Object(organization::to_object(&object)),
         Row::Role(role) => Kind::Role(role::to_role(&role)),
         Row::Group(group) => Kind::Group(group::to_group(group)),
-        Row::User(user) => Kind::User(to_user(user)),
+        // The identities bound to it do not leave either.
+        Row::User(user) => Kind::User(to_user(User { sign_ons: Vec::new(), ..user })),
         Row::Service(service) => Kind::ServiceAccount(to_service(service)),
         Row::Assignment(assignment) => Kind::Assignment(role::to_assignment(&assignment)),
         Row::Grant(grant) => Kind::Grant(role::to_grant(&grant)),

@@ -1,4 +1,4 @@
-//! `DecisionService`. Not done yet: records as columns and streams, plans, who may.
+//! `DecisionService`. Not done yet: records as columns and streams, plans.
 //!
 //! `Authorize` borrows its question from the request; a version that is not there yet is the only
 //! thing it waits for.
@@ -7,6 +7,7 @@ mod batch;
 mod elements;
 mod explain;
 mod filter;
+mod principals;
 mod question;
 mod words;
 
@@ -162,6 +163,24 @@ impl DecisionService for Decisions {
             Ok(listed) => Ok(Response::new(listed?)),
             Err(error) => Err(question::failure(error, &asked.question).into()),
         }
+    }
+
+    async fn list_principals(&self, request: Request<ListPrincipalsRequest>) -> Reply<ListPrincipalsResponse> {
+        self.enter(caller(&request)?, &request.get_ref().organization)?;
+        let (read, (page, message)) =
+            reading(request, |f, mut m| Page::take(f, "ListPrincipals", &mut m).zip(Some(m)))?;
+        let mut fields = Fields::default();
+        let Asked { question } = principals::asked(&mut fields, &message);
+        if !fields.is_empty() {
+            return Err(self.malformed(fields, &message.organization, &question).into());
+        }
+        let table = self.engine.table(&read.organization, read.at_least(), read.wait).await;
+        let table = table.map_err(|error| question::failure(error, &question))?;
+        let now = self.engine.now();
+        // It decides for everybody: other decisions shall not wait for that.
+        let work = move || principals::answer(&table, &message, &page, now).map_err(Status::from);
+        let answered = tokio::task::spawn_blocking(work).await;
+        Ok(Response::new(answered.map_err(|_| Refusal::Internal("a list was cut short"))??))
     }
 }
 

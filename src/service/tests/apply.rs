@@ -151,7 +151,7 @@ async fn rows_that_are_wrong_are_named() {
     assert_eq!(fields(apply(&world, header(), rows).await), ["rows[17].user.email", "rows"]);
     let mut rows = acme();
     rows.push(row(Kind::SeparationConstraint(SeparationConstraint::default())));
-    assert_eq!(refused(apply(&world, header(), rows).await), (Code::Unimplemented, "NOT_SUPPORTED".into()));
+    assert_eq!(refused(apply(&world, header(), rows).await), (Code::InvalidArgument, "INVALID_REQUEST".into()));
     let mut rows = acme();
     rows.push(rows[0].clone());
     rows.push(rows[5].clone());

@@ -106,10 +106,12 @@ async fn everything_that_is_wrong_is_told_at_once() {
 #[tokio::test]
 async fn what_this_version_does_not_do_is_refused() {
     let world = World::acme().await;
-    let sign_ons = vec![SignOn { issuer: "i".into(), subject: "s".into() }];
-    let user = User { id: "ana".into(), email: "ana@acme.com".into(), sign_ons, ..User::default() };
-    let request = CreateUserRequest { organization: "acme".into(), user: Some(user), ..Default::default() };
-    assert_eq!(refused(world.admin.create_user(by(request)).await), (Code::Unimplemented, "NOT_SUPPORTED".into()));
+    let unused_for = Some(prost_types::Duration { seconds: 60, nanos: 0 });
+    let request = ListUnusedRolesRequest { organization: "acme".into(), unused_for, ..Default::default() };
+    assert_eq!(
+        refused(world.admin.list_unused_roles(by(request)).await),
+        (Code::Unimplemented, "NOT_SUPPORTED".into())
+    );
     let request = TestConditionRequest { organization: "acme".into(), ..Default::default() };
     assert_eq!(refused(world.admin.test_condition(by(request)).await).0, Code::Unimplemented);
 }

@@ -80,6 +80,7 @@ fn the_documented_example_reads() {
             pending_groups: vec![],
             attributes: [("team".to_owned(), Value::String("risk".to_owned()))].into(),
             groups: vec![id("risk")],
+            sign_ons: vec![],
         })
     );
     let Row::User(ext) = row(&file, &Key::User(opaque("ext"))) else { panic!() };

@@ -342,6 +342,7 @@ fn organization(r: &mut Rng) -> Vec<Row> {
             pending_groups: some(r, &group_ids),
             attributes: attributes(r, &user_attributes),
             groups: some(r, &manual),
+            sign_ons: Vec::new(),
         }));
     }
     for service in &services {
