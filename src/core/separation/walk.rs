@@ -63,8 +63,9 @@ impl<'a> Walk<'a> {
         let Some(denying) = &self.table.denying else { return &[] };
         let find = || {
             let breaks = |constraint: &SeparationSlot| {
-                let has = |bundles: &&Box<[u32]>| bundles.iter().any(|b| self.has_role(found, record, *b));
-                constraint.roles.iter().filter(has).take(constraint.max() + 1).count() > constraint.max()
+                let has = |bundles: &[u32]| bundles.iter().any(|b| self.has_role(found, record, *b));
+                constraint.roles.iter().filter(|bundles| has(bundles)).take(constraint.max() + 1).count()
+                    > constraint.max()
             };
             (0u32..).zip(&denying.constraints).filter(|(_, c)| breaks(c)).map(|(n, _)| n).collect()
         };
