@@ -350,7 +350,7 @@ async fn m7_5_refused_admin_calls_are_entries_without_a_revision() {
         assert!(!entry.summary.is_empty() && !entry.summary.contains('@'), "nothing personal: {}", entry.summary);
         assert_eq!(entry.peer, "192.0.2.7:4242");
     }
-    assert_eq!(logged[0].summary, "`user:ana` lacks `groups.manage` for this");
+    assert_eq!(logged[0].summary, "`user:ana` lacks `groups.manage` or `users.provision` for this");
     assert_eq!(logged[9].summary, "user `bo`: EMAIL_TAKEN");
     assert_eq!(logged[10].method, "doorward.v1.UserService/UpdateUser");
     let after = ok(world.admin.create_group(by(root, group("next"))).await).revision.unwrap().number;

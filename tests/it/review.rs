@@ -65,7 +65,8 @@ fn a_review_says_of_everybody_what_decisions_say() {
                     let resource = Resource { account: &account, object: &object, record: None };
                     let who = text((service, id));
                     let decided = may(&table, &who, name, resource);
-                    if decided == Reason::ElementNotListed {
+                    // Held it may be all the same.
+                    if matches!(decided, Reason::ElementNotListed | Reason::SeparationOfDuties) {
                         continue;
                     }
                     let entries = access.of(service, id);
@@ -143,7 +144,11 @@ fn a_difference_is_what_decisions_say_before_and_after() {
                         continue;
                     }
                     let what = format!("seed {seed}: {who}: {difference:?}");
-                    assert_eq!(may(with, &who, name, resource), Reason::Allowed, "{what}");
+                    let decided = may(with, &who, name, resource);
+                    if decided == Reason::SeparationOfDuties {
+                        continue;
+                    }
+                    assert_eq!(decided, Reason::Allowed, "{what}");
                     // What is not there at all allows nothing.
                     let there = without.permission(name).is_some()
                         && (object.is_empty() || without.object_row(&object.parse::<Id>().unwrap()).is_some())
@@ -166,7 +171,8 @@ fn a_difference_is_what_decisions_say_before_and_after() {
                     }
                     let resource = Resource { account: &account, object: &object, record: None };
                     let (was, is) = (may(&before, &who, name, resource), may(after, &who, name, resource));
-                    if was == Reason::ElementNotListed || is == Reason::ElementNotListed {
+                    let held_all_the_same = [Reason::ElementNotListed, Reason::SeparationOfDuties];
+                    if held_all_the_same.contains(&was) || held_all_the_same.contains(&is) {
                         continue;
                     }
                     let changed = (was == Reason::Allowed) != (is == Reason::Allowed);
