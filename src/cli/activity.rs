@@ -109,8 +109,8 @@ pub async fn activity(args: ActivityArgs) -> Result<bool, CliError> {
             };
             let Verdict { broken, verified, hash } = verdict;
             match &broken {
-                None => println!("{}: {verified} entries, intact; the last hash is {}", args.organization, hex(&hash)),
-                Some((sequence, problem)) => println!("{}: broken at entry {sequence}: {problem}", args.organization),
+                None => say!("{}: {verified} entries, intact; the last hash is {}", args.organization, hex(&hash)),
+                Some((sequence, problem)) => say!("{}: broken at entry {sequence}: {problem}", args.organization),
             }
             Ok(broken.is_none())
         }
@@ -155,7 +155,7 @@ async fn list(args: ListArgs) -> Result<bool, CliError> {
             page_token,
         };
         let reply = client.list_activity(request).await.map_err(|status| refused(&status))?.into_inner();
-        reply.entries.iter().for_each(|entry| println!("{}", line(entry)));
+        reply.entries.iter().for_each(|entry| say!("{}", line(entry)));
         left = left.saturating_sub(reply.entries.len());
         page_token = reply.next_page_token;
         if page_token.is_empty() {
@@ -176,7 +176,7 @@ async fn follow(args: ListArgs) -> Result<bool, CliError> {
     let stream = client(&args.server).await?.stream_activity(request).await;
     let mut stream = stream.map_err(|status| refused(&status))?.into_inner();
     while let Some(reply) = stream.message().await.map_err(|status| refused(&status))? {
-        reply.entries.iter().for_each(|entry| println!("{}", line(entry)));
+        reply.entries.iter().for_each(|entry| say!("{}", line(entry)));
     }
     Ok(true)
 }

@@ -97,7 +97,7 @@ pub async fn check(args: CheckArgs) -> Result<bool, CliError> {
     if let Given::Error { code, message } = given {
         return Err(CliError::Refused(format!("{code}: {message}")));
     }
-    println!("{}", cases::show(&given));
+    say!("{}", cases::show(&given));
     Ok(given == Given::Allowed)
 }
 
@@ -115,7 +115,7 @@ pub async fn filter(args: FilterArgs) -> Result<bool, CliError> {
     };
     match judge.ask(&organization, args.at.now, &question).await? {
         Given::Records(ids) => {
-            ids.iter().for_each(|id| println!("{id}"));
+            ids.iter().for_each(|id| say!("{id}"));
             Ok(true)
         }
         Given::Error { code, message } => Err(CliError::Refused(format!("{code}: {message}"))),
@@ -128,7 +128,7 @@ pub async fn explain(args: CheckArgs) -> Result<bool, CliError> {
     let (mut judge, organization) = args.at.judge().await?;
     match judge.explain(&organization, args.at.now, &args.question()?).await? {
         Ok(explained) => {
-            println!("{}", tree::explanation(&explained));
+            say!("{}", tree::explanation(&explained));
             Ok(true)
         }
         Err(Given::Error { code, message }) => Err(CliError::Refused(format!("{code}: {message}"))),

@@ -36,13 +36,13 @@ pub async fn test(args: TestArgs) -> Result<bool, CliError> {
                 None => passed += 1,
                 Some(difference) => {
                     differ += 1;
-                    println!("{name}:{}: {}\n{difference}", case.place.line, case.name);
+                    say!("{name}:{}: {}\n{difference}", case.place.line, case.name);
                     explain(&mut judge, &file, case, &given).await?;
                 }
             }
         }
     }
-    println!("{passed} passed, {differ} failed");
+    say!("{passed} passed, {differ} failed");
     Ok(differ == 0)
 }
 
@@ -59,7 +59,7 @@ async fn explain(judge: &mut Judge, file: &CaseFile, case: &Case, given: &Given)
     let explained = judge.explain(file.organization.as_str(), file.now, &question).await?;
     // An error has told what is wrong already.
     if let Ok(explained) = explained {
-        println!("{}", tree::indented(&tree::explanation(&explained), 2));
+        say!("{}", tree::indented(&tree::explanation(&explained), 2));
     }
     Ok(())
 }

@@ -66,7 +66,7 @@ pub async fn demo(args: DemoArgs) -> Result<bool, CliError> {
         None => Err(CliError::Usage("the server did not start".to_owned())),
     };
     if let (true, Ok(_), Some(address)) = (args.serve, &asked, address) {
-        println!("\nserving on {address} without credentials; stop with Ctrl-C");
+        say!("\nserving on {address} without credentials; stop with Ctrl-C");
         let _ = tokio::signal::ctrl_c().await;
     }
     drop(stop);
@@ -83,15 +83,15 @@ async fn ask(address: SocketAddr) -> Result<bool, CliError> {
     let file = OrganizationFile::parse(ORGANIZATION, "deploy/sample/acme.yaml", Known::of)?;
     let applied = transfer::send(&server, &file, transfer::How::default()).await?;
     let revision = applied.revision.map_or(0, |r| r.number);
-    println!("applied deploy/sample/acme.yaml over gRPC: {} rows, revision {revision}, durable\n", applied.created);
+    say!("applied deploy/sample/acme.yaml over gRPC: {} rows, revision {revision}, durable\n", applied.created);
     let cases = CaseFile::parse(DECISIONS, "deploy/sample/decisions.yaml")?;
     let mut judge = Judge::new(&[], &server).await?;
     let mut fine = true;
     for case in &cases.cases {
         let given = judge.ask(cases.organization.as_str(), cases.now, &case.question).await?;
-        println!("{}\n    {}\n    → {}", case.name, describe(case), show(&given));
+        say!("{}\n    {}\n    → {}", case.name, describe(case), show(&given));
         if let Some(difference) = difference(case, &given) {
-            println!("{difference}");
+            say!("{difference}");
             fine = false;
         }
     }

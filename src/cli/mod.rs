@@ -3,6 +3,11 @@
 //! Exit status: 0 when all is well, 1 when a test case differs or `check` is denied, 2 when something is wrong with the
 //! command, a file or the server's answer.
 
+/// Prints, and a line's end: see [`printed`].
+macro_rules! say {
+    ($($told:tt)*) => { $crate::cli::printed(format_args!("{}\n", format_args!($($told)*))) };
+}
+
 mod activity;
 mod ask;
 mod cases;
@@ -120,13 +125,11 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => block_on(demo::demo(args)),
         Command::Serve(args) => server::serve(args).map(|()| true).map_err(|e| CliError::Usage(remote::chain(&e))),
         Command::Schema { format } => {
-            print!(
-                "{}",
-                match format {
-                    Format::Organization => file::schema_organization(),
-                    Format::DecisionTest => file::schema_cases(),
-                }
-            );
+            let schema = match format {
+                Format::Organization => file::schema_organization(),
+                Format::DecisionTest => file::schema_cases(),
+            };
+            printed(format_args!("{schema}"));
             Ok(true)
         }
     };
@@ -136,6 +139,19 @@ pub fn main() -> ExitCode {
         Err(error) => {
             eprintln!("{error}");
             ExitCode::from(2)
+        }
+    }
+}
+
+/// Prints. Whoever read and went away, such as `head`, has what it wanted: the process ends well.
+fn printed(text: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    match std::io::stdout().lock().write_fmt(text) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => {
+            eprintln!("cannot print: {error}");
+            std::process::exit(2);
         }
     }
 }

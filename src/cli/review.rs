@@ -206,7 +206,7 @@ pub fn difference(file: &OrganizationFile, stored: Vec<Row>, deactivate_missing:
     let after = made(&before, file.rows.clone(), deactivate_missing)?;
     let compared = Compared::new(&before, &after, SystemClock.now());
     let (mut people, mut lines) = (0_usize, 0_usize);
-    println!("what people can do, now or later:");
+    say!("what people can do, now or later:");
     for (service, id) in compared.principals() {
         let differences = compared.of(service, id);
         people += usize::from(!differences.is_empty());
@@ -215,13 +215,13 @@ pub fn difference(file: &OrganizationFile, stored: Vec<Row>, deactivate_missing:
             if lines <= MAX_LINES {
                 let sign = if difference.gained { '+' } else { '-' };
                 let permissions = difference.permissions.join(", ");
-                println!("{sign} {} at {}: {permissions}", difference.principal, difference.target);
+                say!("{sign} {} at {}: {permissions}", difference.principal, difference.target);
             }
         }
     }
     if lines > MAX_LINES {
-        println!("… and {} more lines", lines - MAX_LINES);
+        say!("… and {} more lines", lines - MAX_LINES);
     }
-    println!("{people} gain or lose something");
+    say!("{people} gain or lose something");
     Ok(())
 }

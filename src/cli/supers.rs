@@ -23,8 +23,8 @@ pub async fn apply(server: &ServerArgs, file: &SuperOrganizationFile, how: How) 
     let dry = if how.dry_run { " (dry run: nothing was changed)" } else { "" };
     let there = named(connection.clone(), file, how).await?;
     if !there && how.dry_run {
-        file.element_denylist.iter().for_each(|element| println!("+ denylist_element {element}"));
-        println!("{id}: would be created{dry}");
+        file.element_denylist.iter().for_each(|element| say!("+ denylist_element {element}"));
+        say!("{id}: would be created{dry}");
         return Ok(true);
     }
     let request = UpdateDenylistRequest {
@@ -37,9 +37,9 @@ pub async fn apply(server: &ServerArgs, file: &SuperOrganizationFile, how: How) 
     let reply = reply.map_err(|status| refused(&status))?.into_inner();
     for change in &reply.changes {
         let sign = if change.kind() == ChangeKind::Create { '+' } else { '-' };
-        println!("{sign} {} {}", change.entity, change.id);
+        say!("{sign} {} {}", change.entity, change.id);
     }
-    println!("{id}: revision {}{dry}", reply.revision.map_or(0, |r| r.number));
+    say!("{id}: revision {}{dry}", reply.revision.map_or(0, |r| r.number));
     Ok(true)
 }
 
@@ -64,7 +64,7 @@ async fn named(connection: Connection, file: &SuperOrganizationFile, how: How) -
             Ok(true)
         }
         Ok(_) => {
-            println!("~ super_organization {}", wanted.id);
+            say!("~ super_organization {}", wanted.id);
             let request = UpdateSuperOrganizationRequest {
                 super_organization: Some(wanted),
                 update_mask: Some(prost_types::FieldMask { paths: vec!["display_name".to_owned()] }),

@@ -17,7 +17,7 @@ use crate::service::{messages, rows};
 
 use super::file::OrganizationFile;
 use super::remote::{ServerArgs, refused};
-use super::{CliError, Content, content, file, supers};
+use super::{CliError, Content, content, file, printed, supers};
 
 /// Rows in one message: with ids and names of usual length well under the server's limit.
 const ROWS_PER_MESSAGE: usize = 500;
@@ -128,18 +128,18 @@ pub async fn apply(args: ApplyArgs) -> Result<bool, CliError> {
             ChangeKind::Delete => '-',
             ChangeKind::Unspecified => ' ',
         };
-        println!("{sign} {} {}", change.entity, change.id);
+        say!("{sign} {} {}", change.entity, change.id);
     }
     let all = reply.created + reply.updated + reply.deleted;
     if all > shown {
-        println!("… and {} more", all - shown);
+        say!("… and {} more", all - shown);
     }
     let revision = reply.revision.map_or(0, |r| r.number);
     let (organization, dry) = (&file.organization, if args.dry_run { " (dry run: nothing was changed)" } else { "" });
     if reply.unchanged {
-        println!("{organization}: unchanged at revision {revision}");
+        say!("{organization}: unchanged at revision {revision}");
     } else {
-        println!(
+        say!(
             "{organization}: {} created, {} updated, {} deleted; revision {revision}{dry}",
             reply.created, reply.updated, reply.deleted
         );
@@ -171,7 +171,7 @@ pub async fn export(args: ExportArgs) -> Result<bool, CliError> {
 
 fn written(output: Option<PathBuf>, text: &str) -> Result<bool, CliError> {
     match output {
-        None => print!("{text}"),
+        None => printed(format_args!("{text}")),
         Some(path) => std::fs::write(&path, text).map_err(|source| CliError::Io { path, source })?,
     }
     Ok(true)

@@ -419,3 +419,17 @@ fn apply_says_who_would_gain_and_lose_what() {
     let (status, _, error) = files.run(&["apply", "--server", &address, "--access-diff", "other.yaml"]);
     assert!(status == 2 && error.contains("--dry-run"), "{error}");
 }
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let schema = ["schema", "organization"];
+    let mut child = Command::new(env!("CARGO_BIN_EXE_doorward"))
+        .args(schema)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), String::from_utf8(ended.stderr).unwrap()), (Some(0), String::new()));
+}
