@@ -141,7 +141,9 @@ pub async fn apply(args: ApplyArgs) -> Result<bool, CliError> {
     } else {
         say!(
             "{organization}: {} created, {} updated, {} deleted; revision {revision}{dry}",
-            reply.created, reply.updated, reply.deleted
+            reply.created,
+            reply.updated,
+            reply.deleted
         );
     }
     Ok(true)

@@ -8,10 +8,12 @@
 //! permission: an edge, a status, a membership, what a role contains, a domain.
 
 use super::change::Effect;
+use super::edge::{AT_ORGANIZATION, edges_at};
 use super::model::{GroupKind, Key, Member, Millis, Status, Target};
 use super::pages::Pages;
 use super::presets::ORGANIZATION_ADMIN;
-use super::table::{AT_ORGANIZATION, Principal, PrincipalFound, Table, edges_at};
+use super::principal::{Principal, PrincipalFound};
+use super::table::Table;
 
 /// Whether a change takes the permission from the last that hold it.
 #[must_use]

@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::draft::{Draft, remove_id};
+use super::edge::{at_object, of_relation};
 use super::fault::Fault;
 use super::id::Id;
 use super::model::{Effect, Key, Member, PrivateTo, RoleKind, Row, Target};
-use super::table::{PolicySlot, Source, Table, at_object, of_relation};
+use super::table::{PolicySlot, Source, Table};
 
 impl Draft {
     /// Takes rows away, and what refers to them. Keys without a row are reported as violations.

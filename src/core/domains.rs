@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::id::{Domain, Id};
 use super::model::{Effect, GroupKind, Status};
-use super::table::{PrincipalFound, Table};
+use super::principal::PrincipalFound;
+use super::table::Table;
 
 impl Table {
     /// How many active users have an address in each domain.

@@ -10,16 +10,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::edge::{
+    AT_ORGANIZATION, AT_RECORDS, Edge, GROUP_MEMBER, TargetNo, Unpacked, at_account, at_object, edges, unpack,
+};
 use super::fault::{Fault, Violation};
+use super::holdings::Holdings;
 use super::id::{Coverage, Email, Id, OpaqueId, Pattern};
 use super::limits;
 use super::model::{Key, Member, Millis, Period, Relation, Row, Settings, SignOn, Target, Write};
 use super::pages::{Edit, EditRow, Fixed, Pages};
+use super::principal::Principal;
 use super::set::Set;
-use super::table::{
-    AT_ORGANIZATION, AT_RECORDS, Bundle, Edge, GROUP_MEMBER, GroupSlot, Holdings, Principal, Source, Table, TargetNo,
-    Unpacked, at_account, at_object, edges, unpack,
-};
+use super::table::{Bundle, GroupSlot, Source, Table};
 
 /// A version being made from another.
 pub struct Draft {

@@ -24,12 +24,13 @@ use std::sync::Arc;
 
 use super::decision::{Question, Reason, Walk};
 use super::draft::{Checked, Draft};
+use super::edge::{Edge, edges};
 use super::fault::Fault;
 use super::id::{Id, OpaqueId};
 use super::limits;
 use super::model::{Activation, EmergencyRule, Key, Member, Millis, Period, Row, Target};
 use super::presets::ORG_ADMIN;
-use super::table::{Edge, Source, Table, edges};
+use super::table::{Source, Table};
 
 impl Activation {
     /// When it ends or ended.

@@ -14,9 +14,10 @@ use super::model::{
 use super::packed;
 use super::pages::{Edit, EditRow, Pages};
 use super::presets::INVITING;
+use super::principal::Principal;
 use super::table::{
-    AccountSlot, ByRuleRoles, DomainSlot, GroupSlot, ObjectSlot, Open, PermissionRef, PermissionSlot, Principal,
-    SYSTEM_GROUPS, Source,
+    AccountSlot, ByRuleRoles, DomainSlot, GroupSlot, ObjectSlot, Open, PermissionRef, PermissionSlot, SYSTEM_GROUPS,
+    Source,
 };
 
 impl Draft {

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::draft::{Draft, remove_id};
+use super::edge::{AT_ORGANIZATION, AT_RECORDS, Edge, TargetNo, Unpacked, edges_at, unpack};
 use super::fault::Fault;
+use super::holdings::{Apart, Holders, Holdings, Shape};
 use super::id::{Coverage, OpaqueId, Pattern};
 use super::model::{GroupKind, Key, Level, User};
 use super::pages::{Edit, EditRow};
 use super::presets::ORG_ADMIN;
+use super::principal::PrincipalFound;
 use super::set::Set;
-use super::table::{
-    AT_ORGANIZATION, AT_RECORDS, Apart, DomainSlot, Edge, Holders, Holdings, PermissionRef, PrincipalFound, Shape,
-    Source, Table, TargetNo, Unpacked, edges_at, unpack,
-};
+use super::table::{DomainSlot, PermissionRef, Source, Table};
 
 impl Draft {
     /// What spans rows.

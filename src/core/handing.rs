@@ -26,11 +26,13 @@ use std::collections::BTreeSet;
 
 use super::change::Effect;
 use super::decision::split_principal;
+use super::edge::{AT_RECORDS, Edge, GROUP_MEMBER, edges, relation_of};
 use super::id::{Coverage, Id, Pattern};
 use super::model::{
     EmergencyRule, Group, GroupKind, Key, Level, Member, Millis, Period, Permission, Related, Row, Status, Target, User,
 };
-use super::table::{AT_RECORDS, ByRuleRoles, Edge, GROUP_MEMBER, PrincipalFound, Table, edges, relation_of};
+use super::principal::PrincipalFound;
+use super::table::{ByRuleRoles, Table};
 
 /// What somebody holds, or would come to hold.
 #[derive(Debug, Clone, PartialEq, Eq)]

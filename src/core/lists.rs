@@ -22,7 +22,8 @@ use super::fault::{Fault, Violation};
 use super::id::Id;
 use super::limits;
 use super::model::{Key, Millis, Object, ObjectKind, PrivateTo, SafelistElement};
-use super::table::{Open, PrincipalFound, Table};
+use super::principal::PrincipalFound;
+use super::table::{Open, Table};
 
 /// A super-organization at one revision (rule 1.1). Immutable.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,8 @@
 //! draft (entities,   how rows become the next version: put, delete, check, flatten
 //!   delete, flatten,
 //!   policies, sign_ons)
-//! pages, set, table  the version itself, laid out for decisions and shared with the one before
+//! pages, set, table  the version itself, laid out for decisions and shared with the one before;
+//!   principal, edge, holdings: its parts that a decision reads
 //! read, domains      a version as rows again, and what hangs on its e-mail domains
 //! change             what callers want changed, resolved against a version
 //! decision, visible  the rules of ACCESS-MODEL.md sections 4 to 6: one walk over a version
@@ -26,11 +27,14 @@
 mod delete;
 mod domains;
 mod draft;
+mod edge;
 mod entities;
 mod fault;
 mod flatten;
+mod holdings;
 mod packed;
 mod policies;
+mod question;
 mod read;
 mod sign_ons;
 mod visible;
@@ -50,6 +54,7 @@ pub mod lists;
 pub mod model;
 pub mod pages;
 pub mod presets;
+pub mod principal;
 pub mod review;
 pub mod separation;
 pub mod set;

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use super::condition::{self, Mistake, Schema, Typed};
 use super::draft::{Draft, put_number, remove_id};
+use super::edge::{GROUP_MEMBER, Unpacked, at_object, of_relation, unpack};
 use super::fault::Fault;
 use super::id::{Id, OpaqueId};
 use super::limits;
 use super::model::{Effect, Key, Member, Object, Period, Policy, Related, Relation, Role, RoleKind, Scope, Target};
 use super::set::Set;
-use super::table::{GROUP_MEMBER, GroupSlot, PolicySlot, Shares, Source, Unpacked, at_object, of_relation, unpack};
+use super::table::{GroupSlot, PolicySlot, Shares, Source};
 
 impl Draft {
     pub(super) fn put_policy(&mut self, key: &Key, row: Policy) {

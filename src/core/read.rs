@@ -3,6 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::edge::{
+    AT_ORGANIZATION, Edge, GROUP_MEMBER, TargetNo, Unpacked, at_account, at_object, edges, of_relation, relation_of,
+    unpack,
+};
+use super::holdings::Holdings;
 use super::id::{Id, OpaqueId};
 use super::model::{
     Assignment, Credential, Grant, Group, Key, Member, Object, Related, Role, Row, SafelistElement, Separation,
@@ -10,10 +15,8 @@ use super::model::{
 };
 use super::packed::Far;
 use super::pages::{Fixed, Pages, Position};
-use super::table::{
-    AT_ORGANIZATION, Edge, GROUP_MEMBER, Holdings, PolicySlot, Principal, PrincipalFound, SYSTEM_GROUPS, Source, Table,
-    TargetNo, Unpacked, at_account, at_object, edges, of_relation, relation_of, unpack,
-};
+use super::principal::{Principal, PrincipalFound};
+use super::table::{PolicySlot, SYSTEM_GROUPS, Source, Table};
 
 /// One page of a list.
 pub struct Listed<T> {

@@ -13,10 +13,12 @@ use minicbor::Decoder;
 
 use super::condition::{Fact, Facts, List, Outcome, RecordPart, Reports, Typed, UserPart, evaluate};
 use super::decision::{FoundRecord, Walk, split_principal};
+use super::edge::{Edge, GROUP_MEMBER, edges, edges_at, relation_of};
 use super::id::Id;
 use super::model::{Effect, Member, Millis, Relation, UserKind};
 use super::packed::{Far, Unpacked};
-use super::table::{Edge, GROUP_MEMBER, PolicySlot, PrincipalFound, Table, edges, edges_at, relation_of};
+use super::principal::PrincipalFound;
+use super::table::{PolicySlot, Table};
 
 /// What rule 6.4 says of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

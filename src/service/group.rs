@@ -264,7 +264,7 @@ fn moved(report: Report<'_>, group: &Id) -> (u64, u64) {
 /// The direct members of a group, and whether the membership is pending.
 fn direct(table: &Table, group: &Id) -> Result<Vec<(Member, bool)>, Refusal> {
     let members = found(table.members_of(group), || Key::Group(group.clone()))?;
-    let invited = |found: &crate::core::table::PrincipalFound<'_>| found.value.status() == PrincipalStatus::Invited;
+    let invited = |found: &crate::core::principal::PrincipalFound<'_>| found.value.status() == PrincipalStatus::Invited;
     let pending = table.list_users(None, usize::MAX, invited).items.into_iter();
     let pending = pending.filter(|u| u.pending_groups.contains(group) && !u.groups.contains(group));
     Ok(members.map(|m| (m, false)).chain(pending.map(|u| (Member::User(u.id), true))).collect())

@@ -5,8 +5,9 @@ use tonic::{Request, Response};
 use crate::core::change::Change;
 use crate::core::id::{Email, Id, OpaqueId};
 use crate::core::model::{Key, Row, SignOn, Status, User};
+use crate::core::principal::PrincipalFound;
 use crate::core::review::ways_to_groups;
-use crate::core::table::{PrincipalFound, Table};
+use crate::core::table::Table;
 
 use super::admin::{Admin, Planned, Reply, found, update};
 use super::convert::group::to_group_kind;

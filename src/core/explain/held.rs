@@ -2,12 +2,13 @@
 //! each of these lacks to give it here.
 
 use crate::core::decision::FoundRecord;
+use crate::core::edge::{
+    AT_ORGANIZATION, AT_RECORDS, Edge, GROUP_MEMBER, TargetNo, Unpacked, at_account, at_object, edges, of_relation,
+    relation_of, unpack,
+};
 use crate::core::id::{Coverage, OpaqueId, Pattern};
 use crate::core::model::{Assignment, Grant, Level, Member, Period, Related, Relation, Target};
-use crate::core::table::{
-    self, AT_ORGANIZATION, AT_RECORDS, Edge, GROUP_MEMBER, Table, TargetNo, Unpacked, at_account, at_object, edges,
-    of_relation, relation_of, unpack,
-};
+use crate::core::table::{self, Table};
 
 use super::{MAX_LOOKED_AT, MAX_RECORDS, Proof, Source};
 

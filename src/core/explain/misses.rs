@@ -2,9 +2,9 @@
 
 use crate::core::condition::timestamp_text;
 use crate::core::decision::{FoundRecord, Reason};
+use crate::core::edge::{Edge, GROUP_MEMBER, Unpacked, of_relation, relation_of, unpack};
 use crate::core::id::Id;
 use crate::core::model::{Effect, Level, Member, Related, Relation, Target};
-use crate::core::table::{Edge, GROUP_MEMBER, Unpacked, of_relation, relation_of, unpack};
 
 use super::held::{Asked, Held, Lack, Place};
 use super::{Miss, Path, Proof, Said, Source};

@@ -30,7 +30,8 @@ use super::decision::{Problems, Question, Reason, Walk, decide};
 use super::id::{Id, OpaqueId, Pattern, PermissionName};
 use super::model::{Activation, Assignment, Effect, Grant, Level, Member, Millis, Related};
 use super::presets::ORGANIZATION_ADMIN;
-use super::table::{PermissionRef, PrincipalFound, Table};
+use super::principal::PrincipalFound;
+use super::table::{PermissionRef, Table};
 
 use held::{Asked, Held};
 use ways::Above;

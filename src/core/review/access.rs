@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::core::edge::{AT_ORGANIZATION, Unpacked, at_account, at_object, unpack};
 use crate::core::explain::Path;
 use crate::core::id::{Coverage, Pattern};
 use crate::core::model::{Level, Member, Target};
-use crate::core::table::{AT_ORGANIZATION, PermissionRef, Table, Unpacked, at_account, at_object, unpack};
+use crate::core::table::{PermissionRef, Table};
 
 use super::{Held, Place, Review, may_act};
 

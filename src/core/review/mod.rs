@@ -21,15 +21,16 @@ pub mod roles;
 
 use std::collections::HashMap;
 
+use super::edge::{
+    AT_ORGANIZATION, Edge, GROUP_MEMBER, TargetNo, Unpacked, at_account, at_object, edges, relation_of, unpack,
+};
 use super::explain::ways::Above;
 use super::explain::{Path, Source};
 use super::id::{Id, OpaqueId, Pattern};
 use super::model::{Assignment, Grant, Level, Member, Millis, Period, Related, Relation, Status, Target};
 use super::pages::Pages;
-use super::table::{
-    self, AT_ORGANIZATION, Edge, GROUP_MEMBER, Principal, PrincipalFound, Table, TargetNo, Unpacked, at_account,
-    at_object, edges, relation_of, unpack,
-};
+use super::principal::{Principal, PrincipalFound};
+use super::table::{self, Table};
 
 /// Paths that a report lists of one entry.
 pub const MAX_PATHS: usize = 10;

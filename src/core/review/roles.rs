@@ -4,10 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::core::edge::{GROUP_MEMBER, edges};
 use crate::core::explain::Path;
 use crate::core::id::Id;
 use crate::core::model::{Level, Member, Target};
-use crate::core::table::{GROUP_MEMBER, PrincipalFound, Source, Table, edges};
+use crate::core::principal::PrincipalFound;
+use crate::core::table::{Source, Table};
 
 use super::{Held, Place, Review, principals, role_number};
 

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::core::decision::split_principal;
+use crate::core::edge::{
+    AT_ORGANIZATION, Edge, GROUP_MEMBER, TargetNo, Unpacked, at_account, edges, relation_of, unpack,
+};
 use crate::core::explain::ways::Above;
 use crate::core::explain::{Path, Source};
 use crate::core::id::{Id, OpaqueId};
 use crate::core::model::{Assignment, Enforcement, Member, Millis, Period, Related, Relation, Role, Scope, Target};
-use crate::core::table::{
-    self, AT_ORGANIZATION, Edge, GROUP_MEMBER, PrincipalFound, SeparationSlot, Table, TargetNo, Unpacked, at_account,
-    edges, relation_of, unpack,
-};
+use crate::core::principal::PrincipalFound;
+use crate::core::table::{self, SeparationSlot, Table};
 
 /// A constraint that a principal breaks.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

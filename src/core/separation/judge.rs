@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::breach::{Breach, Broken, Fresh, Paths, Place, Records, Roles, together};
 use crate::core::change::Effect;
+use crate::core::edge::{AT_ORGANIZATION, AT_RECORDS, GROUP_MEMBER, at_account, at_object};
 use crate::core::explain::{Path, Source};
 use crate::core::fault::{Fault, Violation};
 use crate::core::id::Id;
 use crate::core::limits::MAX_VIOLATIONS;
 use crate::core::model::{Enforcement, Key, Member, Millis, Period, Relation, Row, Status, Target};
-use crate::core::table::{
-    AT_ORGANIZATION, AT_RECORDS, GROUP_MEMBER, PrincipalFound, SeparationSlot, Table, at_account, at_object,
-};
+use crate::core::principal::PrincipalFound;
+use crate::core::table::{SeparationSlot, Table};
 
 use std::sync::Arc;
 

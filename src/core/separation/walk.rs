@@ -3,11 +3,10 @@
 //! that have such a constraint.
 
 use crate::core::decision::{FoundRecord, Walk};
+use crate::core::edge::{AT_ORGANIZATION, TargetNo, Unpacked, at_account, at_object, edges_at, unpack};
 use crate::core::model::{Level, Target};
-use crate::core::table::{
-    AT_ORGANIZATION, Bundles, PrincipalFound, SeparationSlot, Table, TargetNo, Unpacked, at_account, at_object,
-    edges_at, unpack,
-};
+use crate::core::principal::PrincipalFound;
+use crate::core::table::{Bundles, SeparationSlot, Table};
 
 impl<'a> Walk<'a> {
     /// Whether a permission that is held is held by anything that no constraint voids.
