@@ -238,9 +238,11 @@ pub fn used<'t>(table: &'t Table, question: &Question<'_>, now: Millis) -> Optio
     if !(active(held) || active(held_there)) || walk.ask(permission) != Reason::Allowed {
         return None;
     }
+    // They stay in their places, for the members of a record's edges are told by place, and are over.
+    let over = |e: Edge| if is_activation(&e) { Edge { until: Millis::MIN, ..e } } else { e };
     let without = |bytes: &[u8]| {
         let mut kept = Vec::with_capacity(bytes.len());
-        edges(bytes).filter(|e| !is_activation(e)).for_each(|e| e.write(&mut kept));
+        edges(bytes).map(over).for_each(|e| e.write(&mut kept));
         kept
     };
     let (near, at_record) = ([groups, &without(held)].concat(), without(held_there));

@@ -283,6 +283,15 @@ fn m7_4_a_use_is_an_allow_that_comes_by_an_activation_alone() {
     let shown = after(&shown, vec![create(running("a-3", "here", record))]);
     let see = asking("user:ana", "data.see", on("r-1"));
     assert_eq!(used(&shown, &see, NOW).map(|a| a.id.to_string()), Some("a-3".into()));
+    // Nobody comes by it to the relation of somebody else.
+    let watched = table(&base(json!({
+        "grants": [{"permissions": ["data.see"], "member": "user:ana"}],
+        "relations": [{"relation": "watcher", "member": "user:bo", "object": "app", "record": "r-1"}],
+        "data_access": [{"id": "w", "object": "app", "effect": "allow", "members": ["user:ana"], "condition": "user.id in record.watchers"}],
+    })));
+    let record = Target::Record(id("app"), "r-1".parse().unwrap());
+    let watched = after(&watched, vec![create(running("a-3", "here", record))]);
+    assert_eq!(used(&watched, &see, NOW).map(|a| a.id.to_string()), Some("a-3".into()));
     // Explain names it.
     let e = explain(&active, &question, NOW, 10).unwrap();
     let [path] = e.paths.as_slice() else { panic!("{e:#?}") };
