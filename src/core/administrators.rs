@@ -89,9 +89,8 @@ impl<'a> Administered<'a> {
             return false;
         }
         let by_rule = || {
-            let in_default = principal.account == table.default_account;
-            let given = principal.kind.is_some() && !principal.by_hand && in_default;
-            given && table.by_rule.is_some_and(|rule| self.in_bundle(rule.default_account))
+            let given = table.by_rule(found);
+            given.is_some_and(|(bundle, target)| target == AT_ORGANIZATION && self.in_bundle(bundle))
         };
         let mut directly = edges_at(Table::edges_of(found), AT_ORGANIZATION);
         table.holdings.holders(self.admin, &table.nobody).hold(table.groups_of(found), self.now)

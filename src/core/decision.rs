@@ -352,8 +352,9 @@ impl<'a> Walk<'a> {
     /// Rule 3.6: users of the default account have one role at the organization, users of another
     /// one have the other there, unless one of the two was assigned by hand.
     fn holds_by_rule(&self, found: &PrincipalFound<'a>, account: Option<u32>, permission: u32) -> bool {
-        let Some((bundle, at)) = self.table.by_rule(found) else { return false };
-        (at.is_none() || at == account) && self.contains(bundle, permission)
+        let Some((bundle, target)) = self.table.by_rule(found) else { return false };
+        let here = target == AT_ORGANIZATION || account.map(at_account) == Some(target);
+        here && self.contains(bundle, permission)
     }
 }
 

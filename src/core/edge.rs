@@ -150,7 +150,7 @@ pub(super) fn any_edge_at(bytes: &[u8], targets: [TargetNo; 3], test: impl Fn(&E
 }
 
 /// The first of the bundle numbers that stand for relations in the edges of a record: a relation is
-/// an edge there like any other, and gives what [`Shares`] says.
+/// an edge there like any other, and gives what [`Shares`](super::table::Shares) says.
 /// No bundle has such a number.
 const RELATIONS: u32 = 1 << 30;
 const _: () = assert!(limits::MAX_NUMBERS <= RELATIONS as usize);

@@ -393,7 +393,9 @@ impl Table {
 
     /// What a user is given by rule (3.6).
     fn handed_by_rule(&self, found: &PrincipalFound<'_>, to: &mut Vec<Held>) {
-        if let Some((bundle, target)) = self.given_by_rule(found) {
+        if let Some((bundle, target)) = self.by_rule(found)
+            && let Some(target) = self.target_of(target)
+        {
             self.contents(&Edge::new(0, bundle, Period::default(), false), &target, to);
         }
     }

@@ -9,7 +9,7 @@ use super::model::Millis;
 pub struct Question<'a> {
     /// `user:ID`, `service:ID`, or a bare user id.
     pub principal: &'a str,
-    /// A permission's name or alias. Ignored by [`Walk::begin`].
+    /// A permission's name or alias. Ignored by [`Walk::begin`](super::decision::Walk::begin).
     pub permission: &'a str,
     /// Where.
     pub resource: Resource<'a>,

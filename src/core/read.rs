@@ -475,20 +475,8 @@ impl Table {
     #[must_use]
     pub fn role_by_rule(&self, user: &OpaqueId) -> Option<(Id, Target)> {
         let found = self.users.find(user.as_str())?;
-        let (bundle, target) = self.given_by_rule(&found)?;
-        match &self.bundle(bundle)?.source {
-            Source::Role { row, .. } => Some((row.id.clone(), target)),
-            Source::Grant(_) | Source::Activation(_) => None,
-        }
-    }
-
-    /// The bundle that rule 3.6 gives a principal, and where.
-    pub(super) fn given_by_rule(&self, found: &PrincipalFound<'_>) -> Option<(u32, Target)> {
-        let rule = self.by_rule.filter(|_| found.value.kind.is_some() && !found.value.by_hand)?;
-        if found.value.account == self.default_account {
-            return Some((rule.default_account, Target::Organization));
-        }
-        Some((rule.other_account, Target::Account(self.account_of(found)?.clone())))
+        let (bundle, target) = self.by_rule(&found)?;
+        Some((self.role_of(self.bundle(bundle)?)?.id.clone(), self.target_of(target)?))
     }
 
     /// The account that a principal belongs to.

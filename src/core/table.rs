@@ -21,7 +21,7 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet, Vector};
 
 use super::condition::Typed;
-use super::edge::TargetNo;
+use super::edge::{AT_ORGANIZATION, TargetNo, at_account};
 use super::holdings::{Holders, Holdings, Shape};
 use super::id::Pattern;
 use super::id::{Id, PermissionName};
@@ -519,15 +519,19 @@ impl Table {
         Groups { direct: Self::direct_of(found), system, dynamic: domain.map_or(&[], |slot| of_domain(slot)) }
     }
 
-    /// Rule 3.6: the role that a user has by rule, and at which account; none: at the organization.
+    /// Rule 3.6: the role that a user has by rule, and where.
     #[inline]
-    pub(super) fn by_rule(&self, found: &PrincipalFound<'_>) -> Option<(u32, Option<u32>)> {
+    pub(super) fn by_rule(&self, found: &PrincipalFound<'_>) -> Option<(u32, TargetNo)> {
         let (rule, principal) = (self.by_rule.as_ref()?, &found.value);
         if principal.kind.is_none() || principal.by_hand {
             return None;
         }
         let home = principal.account == self.default_account;
-        Some(if home { (rule.default_account, None) } else { (rule.other_account, Some(principal.account)) })
+        Some(if home {
+            (rule.default_account, AT_ORGANIZATION)
+        } else {
+            (rule.other_account, at_account(principal.account))
+        })
     }
 
     #[inline]

@@ -289,7 +289,7 @@ fn objects(rng: &mut Rng, file: &mut Value, size: usize) {
     for id in many(rng, &OBJECTS, size.clamp(1, 6)) {
         let kind = rng.choice(["app", "element", "element", "task", "workflow"]).unwrap();
         let mut row = json!({"id": id, "kind": kind});
-        if kind == "element" && rng.u8(..10) < 4 {
+        if kind == "element" && rng.u8(..10) < 5 {
             let user = rng.choice(&users).filter(|_| rng.bool());
             row["private_to"] =
                 json!(user.map_or_else(

@@ -9,24 +9,24 @@ use super::*;
 pub fn question(rng: &mut Rng, file: &Value) -> Question {
     let catalogue = oracle::catalogue(file);
     let mut pointed = pointed(rng, file, &catalogue).filter(|_| rng.u8(..10) < 9);
-    if pointed.as_ref().is_none_or(|question| !is_active(file, &question.principal)) && rng.u8(..10) < 7 {
+    if pointed.as_ref().is_none_or(|question| !is_active(file, &question.principal)) && rng.u8(..10) < 9 {
         pointed = self::pointed(rng, file, &catalogue); // who is not active is denied whatever she holds: few such questions do
     }
     let mut question = pointed.unwrap_or_else(|| blind(rng, file, &catalogue));
     match rng.u16(..1000) {
         0..30 => malform(rng, &mut question),
-        30..55 => {
+        30..40 => {
             question.principal = rng
                 .choice(["user:nobody", "service:nobody", "user:an a", "user:user:", "service:auth0|x"])
                 .unwrap()
                 .into();
         }
-        55..180 => spoil(rng, file, &catalogue, &mut question),
-        180..240 => {
+        40..165 => spoil(rng, file, &catalogue, &mut question),
+        165..225 => {
             let aimed = held_together(rng, file).and_then(|row| pointed_at(rng, file, &catalogue, &row));
             question = aimed.unwrap_or(question);
         }
-        240..330 => question.permission = "organization_users.create".into(),
+        225..315 => question.permission = "organization_users.create".into(),
         _ => {}
     }
     question
@@ -186,7 +186,7 @@ fn authenticated_at_ms(rng: &mut Rng, file: &Value, now_ms: i64) -> Option<i64> 
         Some("30m") => 1_800_000,
         _ => 45_000,
     };
-    match rng.u8(..10) {
+    match rng.u8(..15) {
         0 => None,
         1 => Some(now_ms + rng.i64(0..=1)),
         2..4 => Some(now_ms - max_age_ms + rng.i64(-1..=1)),

@@ -166,13 +166,7 @@ impl Proof<'_, '_> {
 
     /// Rule 3.6.
     fn held_by_rule(&self, asked: Asked, everywhere: bool) -> Option<Held> {
-        let (principal, table) = (self.found.value, self.walk.table);
-        let rule = table.by_rule.filter(|_| principal.kind.is_some() && !principal.by_hand)?;
-        let (bundle, target) = if principal.account == table.default_account {
-            (rule.default_account, AT_ORGANIZATION)
-        } else {
-            (rule.other_account, at_account(principal.account))
-        };
+        let (bundle, target) = self.walk.table.by_rule(&self.found)?;
         let edge = Edge::new(target, bundle, Period::default(), false);
         let held = self.at_target(None, target, edge, asked).filter(|_| everywhere || self.is_here(target))?;
         Some(Held { by_rule: true, ..held })

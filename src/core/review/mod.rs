@@ -182,13 +182,7 @@ impl<'a> Review<'a> {
 
     /// Rule 3.6.
     fn by_rule(&self, found: &PrincipalFound<'_>) -> Option<Held<'a>> {
-        let principal = found.value;
-        let rule = self.table.by_rule.filter(|_| principal.kind.is_some() && !principal.by_hand)?;
-        let (bundle, target) = if principal.account == self.table.default_account {
-            (rule.default_account, AT_ORGANIZATION)
-        } else {
-            (rule.other_account, at_account(principal.account))
-        };
+        let (bundle, target) = self.table.by_rule(found)?;
         let edge = Edge::new(target, bundle, Period::default(), false);
         Some(Held { group: None, bundle, place: Place::At(target), edge, relation: None, by_rule: true })
     }

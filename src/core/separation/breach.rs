@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::core::decision::split_principal;
-use crate::core::edge::{
-    AT_ORGANIZATION, Edge, GROUP_MEMBER, TargetNo, Unpacked, at_account, edges, relation_of, unpack,
-};
+use crate::core::edge::{Edge, GROUP_MEMBER, TargetNo, Unpacked, edges, relation_of, unpack};
 use crate::core::explain::ways::Above;
 use crate::core::explain::{Path, Source};
 use crate::core::id::{Id, OpaqueId};
@@ -297,10 +295,9 @@ impl<'t> Roles<'t> {
         }
         let made = |h: &&Holding| paths == Paths::All || h.relation.is_none();
         held.extend(self.at_records.get(&number).into_iter().flatten().filter(made).cloned());
-        if let (Paths::All, Some((bundle, account))) = (paths, table.by_rule(found))
+        if let (Paths::All, Some((bundle, target))) = (paths, table.by_rule(found))
             && let Some(role) = self.role_of.get(&bundle)
         {
-            let target = account.map_or(AT_ORGANIZATION, at_account);
             let edge = Edge::new(target, bundle, Period::default(), false);
             let (place, role) = (Place::At(target), *role);
             held.push(Holding { role, bundle, place, edge, group: None, relation: None, by_rule: true, fresh: false });

@@ -92,10 +92,8 @@ impl<'a> Walk<'a> {
         record: Option<&FoundRecord<'a>>,
         test: impl Fn(u32, TargetNo) -> bool,
     ) -> bool {
-        self.table.by_rule(found).is_some_and(|(bundle, account)| {
-            let target = account.map_or(AT_ORGANIZATION, at_account);
-            self.targets_of(record).contains(&Some(target)) && test(bundle, target)
-        })
+        let by_rule = self.table.by_rule(found);
+        by_rule.is_some_and(|(bundle, target)| self.targets_of(record).contains(&Some(target)) && test(bundle, target))
     }
 
     /// Whether a target is one that the question is about.
