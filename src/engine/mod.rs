@@ -276,7 +276,8 @@ impl Engine {
         }
     }
 
-    /// Decides, at the published version. No lock, no await.
+    /// Decides, at the published version. No lock, no await; but an allow by an emergency activation alone
+    /// (rule 7.4) is handed to the activity log, once a minute.
     ///
     /// # Errors
     /// Rule 4.1's errors; `NotReached` if the version is older than `at_least`: wait with

@@ -489,15 +489,10 @@ async fn m7_5_a_refusal_is_logged_while_a_large_change_is_planned() {
     let (planning, planned) = std::sync::mpsc::channel();
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let call = doorward::engine::Call {
-        organization: "acme".parse().unwrap(),
         caller: "root".into(),
-        on_behalf_of: None,
-        peer: String::new(),
         method: "Slow",
-        request_id: String::new(),
-        body: [0; 32],
-        validate_only: false,
         create: doorward::engine::Create::Never,
+        ..crate::support::call("acme")
     };
     let members = vec!["user:eve".parse().unwrap()];
     let plan = move |_: &_| {

@@ -182,17 +182,7 @@ async fn m7_5_an_entry_tells_a_thousand_changes_and_counts_all() {
     }
     let organization = "big".parse().unwrap();
     let rows = doorward::service::rows(&organization, rows).unwrap();
-    let call = doorward::engine::Call {
-        organization: organization.clone(),
-        caller: "root".into(),
-        on_behalf_of: None,
-        peer: String::new(),
-        method: "Apply",
-        request_id: String::new(),
-        body: [0; 32],
-        validate_only: false,
-        create: doorward::engine::Create::IfMissing,
-    };
+    let call = crate::support::call("big");
     let plan = |_: &_| Ok::<_, ()>(vec![doorward::core::change::Change::Replace { rows, deactivate_missing: false }]);
     world.engine.write(call, plan, |_| Vec::new()).await.unwrap();
     let add = pb::AddMembersRequest { organization: "big".into(), group: "g".into(), members, ..Default::default() };

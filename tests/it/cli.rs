@@ -257,7 +257,7 @@ fn activity_lists_what_was_done_and_verifies_that_nothing_is_missing() {
 fn activity_verifies_a_data_directory_offline_and_names_the_first_bad_entry() {
     use doorward::clock::SystemClock;
     use doorward::core::change::Change;
-    use doorward::engine::{Call, Create, Engine};
+    use doorward::engine::Engine;
     use doorward::store::{Commit, Options, PolicyStore, RowWrite, SledStore};
     let files = Files::new();
     let store = files.path("data").join("store");
@@ -269,17 +269,7 @@ fn activity_verifies_a_data_directory_offline_and_names_the_first_bad_entry() {
         let engine = std::sync::Arc::new(engine);
         let known = doorward::cli::file::Known::of;
         let file = doorward::cli::file::OrganizationFile::parse(ORGANIZATION, "acme.yaml", known).unwrap();
-        let call = Call {
-            organization: "acme".parse().unwrap(),
-            caller: "test".into(),
-            on_behalf_of: None,
-            peer: String::new(),
-            method: "Test",
-            request_id: String::new(),
-            body: [0; 32],
-            validate_only: false,
-            create: Create::IfMissing,
-        };
+        let call = crate::support::call("acme");
         let replace = Change::Replace { rows: file.rows, deactivate_missing: false };
         let changes = [vec![replace]].into_iter().chain(["ana", "bo", "ext"].map(|user| {
             let members = vec![format!("user:{user}").parse().unwrap()];

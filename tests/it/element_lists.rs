@@ -15,7 +15,7 @@ use doorward::store::{MemoryStore, Options, PolicyStore, SledStore};
 use serde_json::json;
 
 use crate::engine::TestClock;
-use crate::support::rows;
+use crate::support::{call, rows};
 
 fn open(store: Arc<dyn PolicyStore>) -> Arc<Engine> {
     Arc::new(Engine::open(store, TestClock::at(5), |error| panic!("{error}")).unwrap())
@@ -23,20 +23,6 @@ fn open(store: Arc<dyn PolicyStore>) -> Arc<Engine> {
 
 fn id(text: &str) -> Id {
     text.parse().unwrap()
-}
-
-fn call(organization: &str) -> Call {
-    Call {
-        organization: id(organization),
-        caller: "test".into(),
-        on_behalf_of: None,
-        peer: String::new(),
-        method: "Test",
-        request_id: String::new(),
-        body: [7; 32],
-        validate_only: false,
-        create: Create::IfMissing,
-    }
 }
 
 async fn write(engine: &Arc<Engine>, organization: &str, changes: Vec<Change>) -> Result<(), WriteError<()>> {

@@ -47,17 +47,7 @@ fn acme() -> Vec<Row> {
 }
 
 fn call(request_id: &str) -> Call {
-    Call {
-        organization: "acme".parse().unwrap(),
-        caller: "test".into(),
-        on_behalf_of: None,
-        peer: String::new(),
-        method: "Test",
-        request_id: request_id.into(),
-        body: [7; 32],
-        validate_only: false,
-        create: Create::IfMissing,
-    }
+    Call { request_id: request_id.into(), ..crate::support::call("acme") }
 }
 
 fn open(store: Arc<dyn PolicyStore>, clock: Arc<TestClock>) -> Arc<Engine> {

@@ -7,32 +7,18 @@ use std::time::Instant;
 use doorward::core::change::Change;
 use doorward::core::decision::{Question, Reason, Walk};
 use doorward::core::model::{Key, Row};
-use doorward::engine::{Call, Create, Engine, Outcome};
+use doorward::engine::{Engine, Outcome};
 use doorward::store::MemoryStore;
 use serde_json::json;
 
 use crate::engine::TestClock;
-use crate::support::rows;
+use crate::support::{call, rows};
 
 const USERS: usize = 100_000;
 
-fn call() -> Call {
-    Call {
-        organization: "acme".parse().unwrap(),
-        caller: "test".into(),
-        on_behalf_of: None,
-        peer: String::new(),
-        method: "Test",
-        request_id: String::new(),
-        body: [0; 32],
-        validate_only: false,
-        create: Create::IfMissing,
-    }
-}
-
 async fn write(engine: &Arc<Engine>, changes: Vec<Change>) -> (u64, usize) {
     let reply = |o: &Outcome| format!("{} {}", o.revision.number, o.effects.len()).into_bytes();
-    let written = engine.write::<(), _, _>(call(), |_| Ok(changes), reply).await.unwrap();
+    let written = engine.write::<(), _, _>(call("acme"), |_| Ok(changes), reply).await.unwrap();
     let text = String::from_utf8(written.reply).unwrap();
     let (revision, effects) = text.split_once(' ').unwrap();
     (revision.parse().unwrap(), effects.parse().unwrap())

@@ -159,3 +159,18 @@ pub fn answer(table: &Table, q: &Question) -> Answer {
         Ok(reason) => Answer::Deny(reason.name()),
     }
 }
+
+/// A call of a test: to be carried out, of an organization that is created where there is none.
+pub fn call(organization: &str) -> doorward::engine::Call {
+    doorward::engine::Call {
+        organization: organization.parse().unwrap(),
+        caller: "test".into(),
+        on_behalf_of: None,
+        peer: String::new(),
+        method: "Test",
+        request_id: String::new(),
+        body: [7; 32],
+        validate_only: false,
+        create: doorward::engine::Create::IfMissing,
+    }
+}
