@@ -82,6 +82,8 @@ pub(super) struct Dirty {
     pub(super) safelist: bool,
     /// Constraints, or what stands for their roles.
     pub(super) separations: bool,
+    /// Activations.
+    pub(super) activations: bool,
     /// Relations that groups came to have.
     pub(super) related: Vec<(Key, Relation, u32)>,
 }

@@ -129,6 +129,7 @@ impl Draft {
                 self.remove_edge(bundle, &member, &row.target);
             }
         }
+        self.dirty.activations = true;
         self.next.activations.insert(row.id.clone(), Arc::new(row));
         let full = self.next.activations.len() > limits::MAX_ACTIVATIONS;
         self.bound(key, full, "activations", limits::MAX_ACTIVATIONS);
@@ -136,11 +137,19 @@ impl Draft {
 
     pub(super) fn take_activation(&mut self, id: &Id) {
         let Some(row) = self.next.activations.remove(id) else { return };
+        self.dirty.activations = true;
         let role = self.next.roles.find(row.role.as_str()).map(|f| f.value);
         let Some(bundle) = role.and_then(|role| self.next.activated.get(&role).copied()) else { return };
         let member = Member::User(row.user.clone());
         if self.held_from(bundle, &member, &row.target) == Some(row.starts_at) {
             self.remove_edge(bundle, &member, &row.target);
+        }
+    }
+
+    pub(super) fn flatten_activations(&mut self) {
+        if self.dirty.activations {
+            let real = self.next.activations.values().filter(|a| !a.rehearsal);
+            self.next.activations_end = real.map(|a| a.end()).max().unwrap_or(Millis::MIN);
         }
     }
 
@@ -205,11 +214,11 @@ impl Table {
         self.activations.values().map(Arc::as_ref)
     }
 
-    /// Whether anything was ever activated: if not, there is nothing to be used.
+    /// Whether anything may be active at `now`: if not, there is nothing to be used.
     #[inline]
     #[must_use]
-    pub fn has_activations(&self) -> bool {
-        !self.activations.is_empty()
+    pub fn has_activations(&self, now: Millis) -> bool {
+        now < self.activations_end
     }
 
     /// Whose edge it is: the activation of a role at a target by a user that began last.
@@ -224,7 +233,7 @@ impl Table {
 /// all the same. What a record of uses asks.
 #[must_use]
 pub fn used<'t>(table: &'t Table, question: &Question<'_>, now: Millis) -> Option<&'t Activation> {
-    if !table.has_activations() {
+    if !table.has_activations(now) {
         return None;
     }
     let permission = table.permission(question.permission)?;

@@ -243,6 +243,7 @@ impl Draft {
         }
         self.flatten_bundles();
         self.flatten_separations();
+        self.flatten_activations();
         if self.dirty.domains {
             self.flatten_domains();
         }

@@ -98,6 +98,8 @@ pub struct Table {
     pub(super) emergencies: OrdMap<(Id, Target), Arc<EmergencyRule>>,
     /// By id.
     pub(super) activations: OrdMap<Id, Arc<Activation>>,
+    /// When the last of them that gives anything is over.
+    pub(super) activations_end: i64,
     /// By a role's number: the bundle of its activations.
     pub(super) activated: OrdMap<u32, u32>,
     /// By id.
@@ -361,6 +363,7 @@ impl Table {
             denying: None,
             emergencies: OrdMap::new(),
             activations: OrdMap::new(),
+            activations_end: i64::MIN,
             activated: OrdMap::new(),
             credentials: OrdMap::new(),
             credentials_of: OrdMap::new(),

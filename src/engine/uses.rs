@@ -1,6 +1,6 @@
 //! Uses of emergency access (rule 7.4): every allow that came by an activation alone.
 //!
-//! All that allows comes by here once an organization has an activation: `Authorize`, the items of
+//! All that allows comes by here while an organization has an activation that runs: `Authorize`, the items of
 //! `BatchAuthorize`, and of `FilterRecords` the first record that passed by it. A use is told in the activity
 //! log; the same principal's further uses of the same activation for the same permission only a minute later
 //! again, because a client may ask thousands of times a second. Of admin calls the entry of the change
@@ -59,7 +59,7 @@ pub struct Use {
 #[inline]
 #[must_use]
 pub fn of(table: &Table, question: &Question<'_>, now: Millis, reason: Reason) -> Option<Use> {
-    if reason != Reason::Allowed || !table.has_activations() {
+    if reason != Reason::Allowed || !table.has_activations(now) {
         return None;
     }
     let activation = emergency::used(table, question, now)?.id.clone();

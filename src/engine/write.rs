@@ -355,7 +355,7 @@ impl Engine {
         if call.validate_only || outcome.effects.is_empty() {
             return Ok(Step::Unchanged { reply, revision: before.revision(), replayed: false });
         }
-        let activation = if before.has_activations() { guard.activation(&before, now) } else { None };
+        let activation = if before.has_activations(now) { guard.activation(&before, now) } else { None };
         let step = self.submit(call, head, now, Arc::clone(&after), writes, id, reply, activation)?;
         supers::tell(&mut locked, &after);
         Ok(step)

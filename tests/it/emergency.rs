@@ -270,6 +270,13 @@ fn m7_4_a_use_is_an_allow_that_comes_by_an_activation_alone() {
     let of = |table: &Table, now| used(table, &question, now).map(|a| a.id.to_string());
     assert_eq!(of(&active, NOW), Some("a-1".into()));
     assert_eq!(of(&active, NOW + HOUR), None, "it is not allowed");
+    let runs = |table: &Table| [NOW, NOW + HOUR - 1, NOW + HOUR].map(|now| table.has_activations(now));
+    assert_eq!([runs(&before), runs(&active)], [[false; 3], [true, true, false]]);
+    let ended =
+        apply_at(&active, vec![Change::Update { row: Row::Activation(fixing().ended(NOW + 1)), etag: None }], NOW + 1);
+    assert_eq!(runs(&ended.unwrap().table), [true, false, false]);
+    let rehearsed = after(&before, vec![create(Activation { rehearsal: true, ..fixing() })]);
+    assert_eq!(runs(&rehearsed), [false; 3]);
     assert_eq!(used(&active, &asking("user:bo", "data.fix", Resource::default()), NOW), None);
     // What is held anyway is no use of it.
     let key = |text: &str| serde_json::from_str::<Value>(text).unwrap();

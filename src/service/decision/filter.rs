@@ -2,6 +2,7 @@
 
 use crate::core::decision::{Problem, Question, Reason, Resource};
 use crate::core::filter::{Filtered, Wrong, filter};
+use crate::core::model::Millis;
 use crate::core::table::Table;
 use crate::engine::Engine;
 
@@ -52,7 +53,9 @@ pub fn answer(engine: &Engine, message: &FilterRecordsRequest) -> Result<FilterR
     let answered = engine.with_table(organization, min_revision.as_ref().map(at_least), |table| {
         let filtered = filter(table, &question, records.iter().map(question::record), now);
         filtered.map(|filtered| {
-            note_use(engine, table, message, &question, &filtered);
+            if fields.is_empty() {
+                note_use(engine, table, message, &question, &filtered, now);
+            }
             reply(table, message, filtered)
         })
     });
@@ -74,11 +77,11 @@ fn note_use(
     message: &FilterRecordsRequest,
     question: &Question<'_>,
     filtered: &Filtered,
+    now: Millis,
 ) {
-    if !table.has_activations() {
+    if !table.has_activations(now) {
         return;
     }
-    let now = engine.now();
     let passed = filtered.positions.iter().filter_map(|at| message.records.get(*at as usize));
     for record in passed {
         let resource = Resource { record: Some(question::record(record)), ..question.resource };
