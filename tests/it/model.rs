@@ -3,7 +3,7 @@
 use doorward::core::change::{Change, ChangeError, Effect, apply};
 use doorward::core::decision::{Context, ProblemKind, Question, Reason, Record, Resource, decide};
 use doorward::core::id::Id;
-use doorward::core::model::{Group, GroupKind, Key, Member, Row, Visibility};
+use doorward::core::model::{Account, Group, GroupKind, Key, Member, Object, PrivateTo, Row, Visibility};
 use doorward::core::table::Table;
 use serde_json::{Value, json};
 
@@ -73,6 +73,51 @@ fn manual(name: &str, groups: &[&str]) -> Row {
         visibility: Visibility::default(),
         groups: groups.iter().map(|g| id(g)).collect(),
     })
+}
+
+#[test]
+fn m1_2_every_user_belongs_to_one_account_of_which_one_is_the_default() {
+    let users = json!([{"id": "ana", "email": "a@acme.com"}, {"id": "bo", "email": "b@acme.com", "account": "emea"}]);
+    let before = table(&base(json!({"users": users})));
+    let account = |table: &Table, user: &str| match table.row(&Key::User(user.parse().unwrap())) {
+        Some(Row::User(user)) => user.account.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!([account(&before, "ana"), account(&before, "bo")], ["main", "emea"]);
+    let row = |name: &str, default| Row::Account(Account { id: id(name), default, display_name: String::new() });
+    let put = |row| Change::Update { row, etag: None };
+    assert_eq!(violations(&before, put(row("emea", true))), [("accounts", "DEFAULT_ACCOUNTS")], "two");
+    assert_eq!(violations(&before, put(row("main", false))), [("accounts", "DEFAULT_ACCOUNTS")], "none");
+    for taken in ["main", "emea"] {
+        let delete = Change::Delete { keys: vec![Key::Account(id(taken))], etag: None };
+        assert!(apply(&before, vec![delete]).is_err(), "the default one, or one with users: {taken}");
+    }
+    // Where the mark goes, nobody moves.
+    let moved = apply(&before, vec![put(row("main", false)), put(row("emea", true))]).unwrap().table;
+    assert_eq!([account(&moved, "ana"), account(&moved, "bo")], ["main", "emea"]);
+    let Some(Row::User(stray)) = before.row(&Key::User("bo".parse().unwrap())) else { panic!() };
+    let stray = Row::User(doorward::core::model::User { account: id("nowhere"), ..stray });
+    assert_eq!(violations(&before, put(stray)), [("account", "UNKNOWN_REFERENCE")]);
+}
+
+#[test]
+fn m1_3_an_object_is_one_of_four_kinds_and_only_an_element_may_be_private() {
+    let kinds = ["app", "element", "task", "workflow"];
+    let fields = json!({"amount": "double", "tags": "list<string>"});
+    let object = |kind: &str| json!({"id": kind, "kind": kind, "fields": fields.clone()});
+    let made = table(&base(json!({"objects": kinds.map(object)})));
+    for kind in kinds {
+        let Some(Row::Object(row)) = made.row(&Key::Object(id(kind))) else { panic!("{kind}") };
+        assert_eq!(row.fields.keys().collect::<Vec<_>>(), ["amount", "tags"]);
+        for private_to in [PrivateTo::Account(id("emea")), PrivateTo::User("ana".parse().unwrap())] {
+            let private = Row::Object(Object { private_to: Some(private_to), ..row.clone() });
+            let wrong = violations(&made, Change::Update { row: private, etag: None });
+            let expected: &[_] = if kind == "element" { &[] } else { &[("private_to", "MISPLACED")] };
+            assert_eq!(wrong, expected, "{kind}");
+        }
+    }
+    let other = base(json!({"objects": [{"id": "x", "kind": "folder"}]}));
+    assert!(crate::support::parsed(&other).is_err());
 }
 
 #[test]
