@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! text --parse (lex, ast)--> syntax --check (names)--> Typed --eval--> Outcome
-//!                                                        '-----------> Trace (explain: the same walk)
+//!                                                        |-----------> Trace (explain: the same walk)
+//!                                                        '-fold------> Expr, of the record alone
 //! ```
 //!
 //! [`check`] refuses a text or makes a [`Typed`] of it: parsed within [bounds](self#constants) that
@@ -31,6 +32,7 @@ mod display;
 mod eval;
 mod explain;
 mod facts;
+mod fold;
 mod lex;
 mod literal;
 mod near;
@@ -40,9 +42,10 @@ mod tests;
 mod tree;
 
 pub use check::{Schema, check, is_built_in};
-pub use eval::{Cause, Failure, Outcome, evaluate};
+pub use eval::{Cause, Failure, Outcome, evaluate, evaluate_tree};
 pub use explain::{Seen, Step, Trace, explain};
 pub use facts::{Attributes, Elements, Fact, Facts, List};
+pub use fold::{Lists, MAX_UNROLLED, asks_record, fold};
 pub use literal::{duration_text, parse_duration, parse_timestamp, timestamp_text};
 pub use tree::{
     Attribute, Collection, Comparison, Constant, Expr, Kind, Many, Operator, Quantifier, RecordPart, Reports, Shape,

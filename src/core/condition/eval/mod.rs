@@ -34,6 +34,36 @@ pub fn evaluate<F: Facts + ?Sized>(condition: &Typed, facts: &F) -> Outcome {
     watched(condition, facts, Nobody).0
 }
 
+/// Answers a folded tree (see [`super::fold`]).
+pub fn evaluate_tree<F: Facts + ?Sized>(tree: &Expr, facts: &F) -> Outcome {
+    match truth_of(tree, facts) {
+        Ok(true) => Outcome::True,
+        Ok(false) => Outcome::False,
+        Err(cause) => Outcome::Error(cause),
+    }
+}
+
+/// The truth of a part that asks for no variable around it.
+pub(super) fn truth_of<F: Facts + ?Sized>(expr: &Expr, facts: &F) -> Evaluated<bool> {
+    Walk::new(facts).truth(expr)
+}
+
+/// The value of such a part.
+pub(super) fn value_of<F: Facts + ?Sized>(expr: &Expr, facts: &F) -> Evaluated<Constant> {
+    Walk::new(facts).value(expr).map(Val::into_constant)
+}
+
+/// The elements of a list, each as a quantifier's variable would be: of undeclared ones, some may have no value.
+pub(super) fn elements_of<F: Facts + ?Sized>(many: &Many, facts: &F) -> Evaluated<Vec<Result<Constant, Failure>>> {
+    let value = |fact| scalar(fact, many.element).map(Val::into_constant);
+    Ok(match &many.collection {
+        Collection::Constants(constants) => constants.iter().map(fact).map(value).collect(),
+        Collection::Read(source) => Walk::new(facts).list(source, many, 0)?.iter().map(value).collect(),
+        Collection::Groups => facts.groups().iter().map(value).collect(),
+        Collection::Reports(_) => return Err(Cause { span: many.span, failure: Failure::Mismatch }),
+    })
+}
+
 /// Answers a condition while somebody watches.
 pub(super) fn watched<F: Facts + ?Sized, W: Watch>(condition: &Typed, facts: &F, watch: W) -> (Outcome, W) {
     let variables = [Fact::Missing; MAX_QUANTIFIERS];
@@ -88,6 +118,12 @@ struct Walk<'a, F: ?Sized, W> {
     steps_left: u32,
     /// The elements at which the quantifiers around stand, from the outside.
     variables: [Fact<'a>; MAX_QUANTIFIERS],
+}
+
+impl<'a, F: Facts + ?Sized> Walk<'a, F, Nobody> {
+    fn new(facts: &'a F) -> Self {
+        Self { facts, watch: Nobody, steps_left: MAX_STEPS, variables: [Fact::Missing; MAX_QUANTIFIERS] }
+    }
 }
 
 impl<'a, F: Facts + ?Sized, W: Watch> Walk<'a, F, W> {
@@ -370,8 +406,7 @@ fn compare(comparison: Comparison, left: &Val<'_>, right: &Val<'_>) -> Result<bo
 /// The steps that an evaluation takes.
 #[cfg(test)]
 pub(super) fn steps_taken<F: Facts + ?Sized>(condition: &Typed, facts: &F) -> u64 {
-    let variables = [Fact::Missing; MAX_QUANTIFIERS];
-    let mut walk = Walk { facts, watch: Nobody, steps_left: MAX_STEPS, variables };
+    let mut walk = Walk::new(facts);
     let _ = walk.truth(condition.root());
     u64::from(MAX_STEPS - walk.steps_left)
 }

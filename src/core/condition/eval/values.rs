@@ -31,6 +31,17 @@ impl<'a> Val<'a> {
             Constant::Duration(ms) => Self::Duration(*ms),
         }
     }
+
+    pub(super) fn into_constant(self) -> Constant {
+        match self {
+            Self::Bool(value) => Constant::Bool(value),
+            Self::Int(value) => Constant::Int(value),
+            Self::Double(value) => Constant::Double(value),
+            Self::Text(text) => Constant::String(text.into()),
+            Self::Timestamp(ms) => Constant::Timestamp(ms),
+            Self::Duration(ms) => Constant::Duration(ms),
+        }
+    }
 }
 
 /// The greatest number up to which every int is a double.

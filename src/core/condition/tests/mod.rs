@@ -2,6 +2,7 @@
 
 mod bounds;
 mod errors;
+mod folding;
 mod mistakes;
 mod random;
 mod timing;

@@ -136,7 +136,7 @@ fn random_value(random: &mut Rng, depth: usize) -> Value {
     }
 }
 
-fn random_world(random: &mut Rng) -> World {
+pub(super) fn random_world(random: &mut Rng) -> World {
     let mut world = world();
     for values in [&mut world.fields, &mut world.user, &mut world.context] {
         for value in values.values_mut() {
@@ -224,7 +224,7 @@ fn number(random: &mut Rng, depth: usize) -> String {
 }
 
 /// A well-typed condition to a depth.
-fn sentence(random: &mut Rng, depth: usize) -> String {
+pub(super) fn sentence(random: &mut Rng, depth: usize) -> String {
     let leaf = |random: &mut Rng| {
         let leaves = [
             "record.open",
