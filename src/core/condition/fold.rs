@@ -51,6 +51,12 @@ pub fn asks_record(expr: &Expr) -> bool {
     is_open(expr, 0)
 }
 
+/// Whether a part within `depth` quantifiers depends on nothing that is not known.
+#[must_use]
+pub fn is_settled(expr: &Expr, depth: u8) -> bool {
+    !is_open(expr, depth)
+}
+
 /// Whether a part cannot be evaluated yet: it depends on the record, or on a variable of one of the
 /// `depth` quantifiers around it.
 fn is_open(expr: &Expr, depth: u8) -> bool {

@@ -26,7 +26,8 @@ use super::tree::{
 use super::{ASSUMED_ELEMENTS, MAX_QUANTIFIERS, MAX_STEPS};
 
 pub use outcome::{Cause, Failure, Outcome};
-pub(super) use values::{Val, exact_double};
+pub(super) use values::Val;
+pub(in crate::core) use values::exact_double;
 use values::{arithmetic, conforming, equal, has_text, length, negative, order, present, scalar};
 
 /// Answers a condition.

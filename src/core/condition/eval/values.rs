@@ -49,7 +49,7 @@ const EXACT: u64 = 1 << 53;
 
 /// The double that is exactly `number`, for numbers within ±2^53.
 #[expect(clippy::cast_precision_loss, reason = "within 53 bits nothing is lost")]
-pub(in crate::core::condition) fn exact_double(number: i64) -> Option<f64> {
+pub(in crate::core) fn exact_double(number: i64) -> Option<f64> {
     (number.unsigned_abs() <= EXACT).then_some(number as f64)
 }
 

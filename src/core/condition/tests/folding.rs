@@ -4,9 +4,10 @@ use fastrand::Rng;
 
 use super::random::{random_world, sentence};
 use super::{World, compile, declared, texts, world};
+use crate::core::condition::eval::{truth_of, value_of};
 use crate::core::condition::{
     Attribute, Collection, Expr, Kind, Lists, Many, Outcome, Reports, Schema, Source, asks_record, check, evaluate,
-    evaluate_tree, fold,
+    evaluate_tree, fold, is_settled,
 };
 use crate::core::model::Value;
 
@@ -28,8 +29,9 @@ fn truth(outcome: Outcome) -> Option<bool> {
     }
 }
 
-/// Whether everything in a folded tree is a constant, asks about the record, or is an error by itself.
-fn settled(expr: &Expr, world: &World, lists: Lists<'_>) -> bool {
+/// Whether everything in a folded tree is a constant, asks about the record, or is an error by itself: in
+/// what is asked to be a bool, also what is none.
+fn is_folded(expr: &Expr, (asked, depth): (Position, u8), world: &World, lists: Lists<'_>) -> bool {
     let of_record = |source: &Source| matches!(source.attribute, Attribute::Field(..) | Attribute::Record(_));
     let many = |many: &Many| match &many.collection {
         Collection::Constants(_) => true,
@@ -37,37 +39,38 @@ fn settled(expr: &Expr, world: &World, lists: Lists<'_>) -> bool {
         Collection::Groups => false,
         Collection::Reports(_) => matches!(lists, Lists::Keep),
     };
-    let inner = |expr: &Expr| settled(expr, world, lists);
-    if matches!(expr.kind, Kind::Constant(_) | Kind::Variable(_)) {
+    let test = |expr: &Expr| is_folded(expr, (Position::Test, depth), world, lists);
+    let value = |expr: &Expr| is_folded(expr, (Position::Value, depth), world, lists);
+    if matches!(expr.kind, Kind::Constant(_)) {
         return true;
     }
-    if !asks_record(expr) && !asks_variable(expr) {
-        return matches!(evaluate_tree(expr, world), Outcome::Error(_));
+    if is_settled(expr, depth) {
+        return match asked {
+            Position::Test => truth_of(expr, world).is_err(),
+            Position::Value => value_of(expr, world).is_err(),
+        };
     }
     match &expr.kind {
         Kind::Constant(_) | Kind::Variable(_) => true,
         Kind::Now => false,
         Kind::Read(source) | Kind::Has(source) => of_record(source),
-        Kind::Not(of) | Kind::Negate(of) | Kind::Length(of) => inner(of),
-        Kind::All(parts) | Kind::Any(parts) => parts.iter().all(inner),
-        Kind::Compare(_, sides) | Kind::Text(_, sides) => sides.iter().all(inner),
-        Kind::Arithmetic(first, rest) => inner(first) && rest.iter().all(|(_, operand)| inner(operand)),
-        Kind::In(element, list) => inner(element) && many(list),
+        Kind::Not(of) => test(of),
+        Kind::Negate(of) | Kind::Length(of) => value(of),
+        Kind::All(parts) | Kind::Any(parts) => parts.iter().all(test),
+        Kind::Compare(_, sides) | Kind::Text(_, sides) => sides.iter().all(value),
+        Kind::Arithmetic(first, rest) => value(first) && rest.iter().all(|(_, operand)| value(operand)),
+        Kind::In(element, list) => value(element) && many(list),
         Kind::Count(list) => many(list),
-        Kind::Quantified(_, list, _, body) => many(list) && inner(body),
+        Kind::Quantified(_, list, variable, body) => {
+            many(list) && is_folded(body, (Position::Test, variable.depth + 1), world, lists)
+        }
     }
 }
 
-fn asks_variable(expr: &Expr) -> bool {
-    match &expr.kind {
-        Kind::Variable(_) => true,
-        Kind::Constant(_) | Kind::Now | Kind::Read(_) | Kind::Has(_) | Kind::Count(_) => false,
-        Kind::Not(of) | Kind::Negate(of) | Kind::Length(of) | Kind::In(of, _) => asks_variable(of),
-        Kind::Quantified(_, _, _, body) => asks_variable(body),
-        Kind::All(parts) | Kind::Any(parts) => parts.iter().any(asks_variable),
-        Kind::Compare(_, sides) | Kind::Text(_, sides) => sides.iter().any(asks_variable),
-        Kind::Arithmetic(first, rest) => asks_variable(first) || rest.iter().any(|(_, of)| asks_variable(of)),
-    }
+#[derive(Clone, Copy)]
+enum Position {
+    Test,
+    Value,
 }
 
 /// Folds for the principal of one world and asks about the records of others.
@@ -86,7 +89,7 @@ fn means_the_same(text: &str, random: &mut Rng) -> [usize; 3] {
         } else {
             Lists::Keep
         };
-        assert!(settled(&folded, &principal, kept), "{text}: {folded:?}");
+        assert!(is_folded(&folded, (Position::Test, 0), &principal, kept), "{text}: {folded:?}");
         for _ in 0..4 {
             let record = random_world(random);
             let world = World {
@@ -111,13 +114,13 @@ const MORE: [&str; 26] = [
     "record.region in context.attributes.nil || record.open",
     "record.level in context.attributes.mixed || record.e",
     "user.groups.exists(g, g == record.region)",
-    "user.attributes.regions.all(r, record.tags.exists(t, t == r))",
+    "['eu', 'red'].all(r, record.tags.exists(t, t == r))",
     "context.attributes.mixed.exists(x, x == record.region)",
     "context.attributes.mixed.all(x, x == record.level || record.open)",
     "context.attributes.mixed.exists(x, x)",
     "context.attributes.mixed.exists(x, (x && record.open) == true)",
     "context.attributes.mixed.exists(x, x in user.groups && record.open)",
-    "context.attributes.mixed.exists(x, record.tags.exists(t, t == x || x in user.groups))",
+    "[1, 2].exists(x, record.tags.exists(t, size(t) == x || t in user.groups))",
     "(record.region + context.attributes.ip) in user.groups",
     "(record.region + context.attributes.nil) in user.groups || record.open",
     "1 + 2 + record.level - context.attributes.score > user.attributes.badge",

@@ -210,6 +210,23 @@ impl Typed {
     }
 }
 
+impl Expr {
+    /// Whether it or any part of it is such.
+    pub fn any(&self, is: &impl Fn(&Self) -> bool) -> bool {
+        is(self)
+            || match &self.kind {
+                Kind::Constant(_) | Kind::Now | Kind::Read(_) | Kind::Variable(_) | Kind::Has(_) | Kind::Count(_) => {
+                    false
+                }
+                Kind::Not(of) | Kind::Negate(of) | Kind::Length(of) | Kind::In(of, _) => of.any(is),
+                Kind::Quantified(_, _, _, body) => body.any(is),
+                Kind::All(parts) | Kind::Any(parts) => parts.iter().any(|part| part.any(is)),
+                Kind::Compare(_, sides) | Kind::Text(_, sides) => sides.iter().any(|side| side.any(is)),
+                Kind::Arithmetic(first, rest) => first.any(is) || rest.iter().any(|(_, operand)| operand.any(is)),
+            }
+    }
+}
+
 impl Kind {
     /// Whether it is a bool by itself, whatever it asks about.
     #[must_use]
