@@ -27,8 +27,9 @@ use super::visible::{Known, Sight};
 /// Rule 4.1: everything that is wrong with the question, not the first thing only.
 #[inline]
 pub fn decide(table: &Table, question: &Question<'_>, now: Millis) -> Result<Reason, Problems> {
+    // Asked where it was made: a walk is long, and to move it takes longer than to make it.
     if let Some(permission) = table.permission(question.permission)
-        && let Some(walk) = Walk::new(table, question, now)
+        && let Some(walk) = &Walk::new(table, question, now)
     {
         return Ok(walk.ask(permission));
     }
@@ -67,6 +68,37 @@ pub struct FoundRecord<'a> {
     pub(super) broken: OnceCell<Box<[u32]>>,
 }
 
+impl<'a> FoundRecord<'a> {
+    /// Of an object, as the principal of this kind and id meets it.
+    #[inline]
+    fn new(
+        table: &'a Table,
+        account: Option<u32>,
+        object: &'a ObjectSlot,
+        (service, id): (bool, &str),
+        record: &Record<'a>,
+    ) -> Option<Self> {
+        OpaqueId::check(record.id).ok()?;
+        let account = match record.account {
+            "" => account,
+            id => Some(table.accounts.get(id)?),
+        };
+        let owned = owns(record.owner, service, id)?;
+        let held = if object.records.is_empty() { None } else { object.records.find(record.id) };
+        let (edges, members) = held.map_or((&[][..], &[][..]), |f| (f.near, f.far()));
+        let (sight, broken) = Default::default();
+        Some(Self { record: *record, owned, account, edges, members, sight, broken })
+    }
+}
+
+impl FoundRecord<'_> {
+    /// One at which nothing is held, that the principal can see, whichever it is.
+    pub(super) fn shown(account: Option<u32>, owned: bool) -> Self {
+        let sight = OnceCell::from(Sight::Visible);
+        Self { record: Record::default(), owned, account, edges: &[], members: &[], sight, broken: OnceCell::new() }
+    }
+}
+
 impl fmt::Debug for FoundRecord<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.record.fmt(f)
@@ -82,22 +114,26 @@ impl<'a> Walk<'a> {
         Self::new(table, question, now).ok_or_else(|| problems(table, question, false))
     }
 
-    #[inline]
+    #[allow(clippy::inline_always, reason = "makes it where the caller keeps it")]
+    #[inline(always)]
     fn new(table: &'a Table, question: &'a Question<'a>, now: Millis) -> Option<Self> {
         // First, because it waits longest for memory: what follows is not yet known to need it.
         let (service, id) = split_principal(question.principal);
         let found = if service { &table.services } else { &table.users }.find(id);
-        let Resource { account, object, record } = question.resource;
-        let account = match account {
+        let account = match question.resource.account {
             "" => None,
             id => Some(table.accounts.get(id)?),
         };
-        let object = match object {
+        let object = match question.resource.object {
             "" => None,
             id => {
                 let number = table.objects.get(id)?;
                 Some((number, &**table.object_slot(number)?))
             }
+        };
+        let record = match &question.resource.record {
+            None => None,
+            Some(record) => Some(FoundRecord::new(table, account, object?.1, (service, id), record)?),
         };
         if found.is_none() {
             OpaqueId::check(id).ok()?;
@@ -106,30 +142,21 @@ impl<'a> Walk<'a> {
             Some(found) => admit(table, question, now, object.map(|(_, slot)| slot), &found).map(|()| found),
             None => Err(Reason::PrincipalUnknown),
         };
-        let mut walk = Self {
-            table,
-            now,
-            question,
-            service,
-            id,
-            principal,
-            account,
-            object,
-            record: None,
-            known: OnceCell::new(),
-        };
-        if let Some(record) = record {
-            walk.record = Some(walk.find(record)?);
-        }
-        Some(walk)
+        Some(Self { table, now, question, service, id, principal, account, object, record, known: OnceCell::new() })
     }
 
     /// Another record of the same object.
     ///
     /// # Errors
     /// Rule 4.1: everything that is wrong with the record.
-    pub fn record(&self, record: Record<'a>) -> Result<FoundRecord<'a>, Problems> {
-        self.find(record).ok_or_else(|| {
+    pub fn record<'r>(&self, record: Record<'r>) -> Result<FoundRecord<'r>, Problems>
+    where
+        'a: 'r,
+    {
+        let found = self.object.and_then(|(_, object)| {
+            FoundRecord::new(self.table, self.account, object, (self.service, self.id), &record)
+        });
+        found.ok_or_else(|| {
             let mut problems = Vec::new();
             record_problems(self.table, self.object.is_none(), &record, |field, kind| {
                 problems.push(Problem { field, kind });
@@ -138,19 +165,9 @@ impl<'a> Walk<'a> {
         })
     }
 
-    #[inline]
-    fn find(&self, record: Record<'a>) -> Option<FoundRecord<'a>> {
-        let (_, slot) = self.object?;
-        OpaqueId::check(record.id).ok()?;
-        let account = match record.account {
-            "" => self.account,
-            id => Some(self.table.accounts.get(id)?),
-        };
-        let owned = owns(record.owner, self.service, self.id)?;
-        let held = if slot.records.is_empty() { None } else { slot.records.find(record.id) };
-        let (edges, members) = held.map_or((&[][..], &[][..]), |f| (f.near, f.far()));
-        let (sight, broken) = Default::default();
-        Some(FoundRecord { record, owned, account, edges, members, sight, broken })
+    /// Rule 1.4: whether an owner is the principal; `None` if it names nobody that could exist.
+    pub(super) fn owns(&self, owner: &str) -> Option<bool> {
+        owns(owner, self.service, self.id)
     }
 
     /// The principal, unless rules 4.1 to 4.4 refuse it.
@@ -185,7 +202,7 @@ impl<'a> Walk<'a> {
     /// The answer for one permission and one record.
     #[inline]
     #[must_use]
-    pub fn ask_of(&self, permission: PermissionRef, record: Option<&FoundRecord<'a>>) -> Reason {
+    pub fn ask_of(&self, permission: PermissionRef, record: Option<&FoundRecord<'_>>) -> Reason {
         // INVARIANT 4: whatever is not `Allowed` below is a deny; no branch falls through to an allow.
         let found = match &self.principal {
             Ok(found) => found,
@@ -219,7 +236,7 @@ impl<'a> Walk<'a> {
 
     /// Rule 6.5: whether the principal can see a record, whatever it may do with it.
     #[must_use]
-    pub fn sees(&self, record: &FoundRecord<'a>) -> Reason {
+    pub fn sees(&self, record: &FoundRecord<'_>) -> Reason {
         let found = match &self.principal {
             Ok(found) => found,
             Err(reason) => return *reason,
@@ -248,7 +265,7 @@ impl<'a> Walk<'a> {
         &self,
         found: Option<&PrincipalFound<'a>>,
         permission: PermissionRef,
-        record: Option<&FoundRecord<'a>>,
+        record: Option<&FoundRecord<'_>>,
     ) -> Option<(u32, super::model::Level)> {
         if let (Some(twin), Some(record)) = (permission.when_not_owner, record)
             && !record.owned
@@ -289,7 +306,7 @@ impl<'a> Walk<'a> {
     fn lacking(
         &self,
         found: &PrincipalFound<'a>,
-        record: Option<&FoundRecord<'a>>,
+        record: Option<&FoundRecord<'_>>,
         permission: PermissionRef,
     ) -> Reason {
         if self.table.denying.is_some()
@@ -308,7 +325,7 @@ impl<'a> Walk<'a> {
     fn holds(
         &self,
         found: &PrincipalFound<'a>,
-        record: Option<&FoundRecord<'a>>,
+        record: Option<&FoundRecord<'_>>,
         permission: u32,
         level: super::model::Level,
     ) -> bool {
@@ -401,8 +418,11 @@ fn owns(owner: &str, service: bool, id: &str) -> Option<bool> {
         return Some(false);
     }
     let (owner_is_service, owner) = split_principal(owner);
-    OpaqueId::check(owner).ok()?;
-    Some(owner_is_service == service && owner == id)
+    let owned = owner_is_service == service && owner == id;
+    if !owned {
+        OpaqueId::check(owner).ok()?;
+    }
+    Some(owned)
 }
 
 /// Everything that is wrong with a question: the slow way, once something is.

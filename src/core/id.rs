@@ -227,7 +227,16 @@ fn check_id(text: &str) -> Result<(), IdError> {
 
 fn check_opaque(text: &str) -> Result<(), IdError> {
     bounded(text, MAX_ID_BYTES)?;
-    if text.chars().any(char::is_control) { Err(IdError::Control) } else { Ok(()) }
+    if has_control(text) { Err(IdError::Control) } else { Ok(()) }
+}
+
+/// Whether a character of the text is a control character, which no id has.
+#[inline]
+#[must_use]
+pub fn has_control(text: &str) -> bool {
+    // Such a character is below the space, is DEL, or begins with the byte C2 (U+0080 to U+009F).
+    let suspect = text.bytes().fold(false, |any, b| any | (b < b' ') | (b == 0x7f) | (b == 0xc2));
+    suspect && text.chars().any(char::is_control)
 }
 
 fn segment(text: &str) -> bool {

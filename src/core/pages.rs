@@ -233,7 +233,8 @@ impl<V: Fixed> Page<V> {
     }
 
     /// The row of `id`.
-    #[inline]
+    #[allow(clippy::inline_always, reason = "what a caller does not read of it, is not made")]
+    #[inline(always)]
     fn find<'a>(&'a self, hash: u64, id: &'a str, depth: u32) -> Option<Found<'a, V>> {
         let start = *self.starts.get(bucket(hash, depth, self.starts.len()))?;
         let mut rows = self.rows.get(start as usize..)?;

@@ -452,10 +452,12 @@ impl Table {
         Some(&self.permission_slot(self.permission(name)?.number)?.row.name)
     }
 
+    #[inline]
     pub(super) fn account_slot(&self, number: u32) -> Option<&Arc<AccountSlot>> {
         self.account_slots.get(number as usize)?.as_ref()
     }
 
+    #[inline]
     pub(super) fn object_slot(&self, number: u32) -> Option<&Arc<ObjectSlot>> {
         self.object_slots.get(number as usize)?.as_ref()
     }

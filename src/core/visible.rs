@@ -49,11 +49,11 @@ struct KnownRow<'a> {
 
 impl<'a> Walk<'a> {
     /// Rule 6.4.
-    pub(super) fn sight(&self, found: &PrincipalFound<'a>, record: &FoundRecord<'a>) -> Sight {
+    pub(super) fn sight(&self, found: &PrincipalFound<'a>, record: &FoundRecord<'_>) -> Sight {
         *record.sight.get_or_init(|| self.look(found, record))
     }
 
-    fn look(&self, found: &PrincipalFound<'a>, record: &FoundRecord<'a>) -> Sight {
+    fn look(&self, found: &PrincipalFound<'a>, record: &FoundRecord<'_>) -> Sight {
         let shows = |bundle| {
             let shows = self.table.bundle(bundle).is_some_and(|b| b.shows);
             shows && !(self.table.denying.is_some() && self.is_void(found, Some(record), bundle))
@@ -99,7 +99,7 @@ impl<'a> Walk<'a> {
     pub(super) fn given_at(
         &self,
         found: &PrincipalFound<'a>,
-        record: &FoundRecord<'a>,
+        record: &FoundRecord<'_>,
         test: impl Fn(u32) -> bool,
     ) -> bool {
         let shares = self.object.map(|(_, slot)| &*slot.shares);
@@ -113,12 +113,12 @@ impl<'a> Walk<'a> {
     }
 
     /// Rule 4.7.
-    pub(super) fn approves(&self, found: &PrincipalFound<'a>, record: &FoundRecord<'a>) -> bool {
+    pub(super) fn approves(&self, found: &PrincipalFound<'a>, record: &FoundRecord<'_>) -> bool {
         self.related(found, record, Relation::Approver)
     }
 
     /// Whether the principal has a relation to the record, itself or through a usable group (2.9).
-    fn related(&self, found: &PrincipalFound<'a>, record: &FoundRecord<'a>, relation: Relation) -> bool {
+    fn related(&self, found: &PrincipalFound<'a>, record: &FoundRecord<'_>, relation: Relation) -> bool {
         self.with_edge_at(found, record, |e| relation_of(e.bundle) == Some(relation) && self.usable(e, relation))
     }
 
@@ -131,7 +131,7 @@ impl<'a> Walk<'a> {
     /// Whether some edge at the record that is in effect and whose member is the principal, or a
     /// group that it is in, satisfies `test`.
     #[inline]
-    fn with_edge_at(&self, found: &PrincipalFound<'a>, record: &FoundRecord<'a>, test: impl Fn(Edge) -> bool) -> bool {
+    fn with_edge_at(&self, found: &PrincipalFound<'a>, record: &FoundRecord<'_>, test: impl Fn(Edge) -> bool) -> bool {
         let counts = |e: &Edge| e.in_effect(self.now) && test(*e);
         edges_at(record.edges, found.value.number).any(|e| counts(&e))
             || edges(record.edges).filter(|e| e.at & GROUP_MEMBER != 0).any(|e| {
@@ -163,13 +163,13 @@ fn holds(policy: &PolicySlot, facts: &RecordFacts<'_, '_>) -> Outcome {
 pub(super) struct RecordFacts<'w, 'a> {
     walk: &'w Walk<'a>,
     found: PrincipalFound<'a>,
-    record: &'w FoundRecord<'a>,
+    record: &'w FoundRecord<'w>,
     /// The relation lists of rule 6.2, by [`Relation`].
     lists: [OnceCell<Vec<Cow<'w, str>>>; 4],
 }
 
 impl<'w, 'a> RecordFacts<'w, 'a> {
-    pub(super) fn new(walk: &'w Walk<'a>, found: PrincipalFound<'a>, record: &'w FoundRecord<'a>) -> Self {
+    pub(super) fn new(walk: &'w Walk<'a>, found: PrincipalFound<'a>, record: &'w FoundRecord<'w>) -> Self {
         Self { walk, found, record, lists: Default::default() }
     }
 
@@ -266,7 +266,9 @@ impl<'a> Facts for RecordFacts<'_, 'a> {
     }
 
     fn record(&self, part: RecordPart) -> Fact<'_> {
-        let some = |text: &'a str| if text.is_empty() { Fact::Missing } else { Fact::Str(text) };
+        fn some(text: &str) -> Fact<'_> {
+            if text.is_empty() { Fact::Missing } else { Fact::Str(text) }
+        }
         let record = &self.record.record;
         match part {
             RecordPart::Id => Fact::Str(record.id),

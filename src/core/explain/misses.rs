@@ -206,7 +206,7 @@ impl<'a> Proof<'_, 'a> {
     }
 
     /// Rule 6.4: what would show the record, but for one thing; nothing, if it would be hidden even so.
-    fn unseen(&self, record: &FoundRecord<'a>) -> Vec<Miss> {
+    fn unseen(&self, record: &FoundRecord<'_>) -> Vec<Miss> {
         let said = self.policies(record);
         let restricts = |said: Said| matches!(said, Said::Matched | Said::Error);
         if said.iter().any(|p| p.effect == Effect::Restrict && restricts(p.said)) {
@@ -232,7 +232,7 @@ impl<'a> Proof<'_, 'a> {
     }
 
     /// Rule 4.7: who approves the record, of whom the principal is none.
-    fn approvers(&self, record: &FoundRecord<'a>) -> Vec<Miss> {
+    fn approvers(&self, record: &FoundRecord<'_>) -> Vec<Miss> {
         let asked = Asked { permission: self.permission.number, level: Level::Object };
         let mut misses = self.lacking_one(&self.held_approving(record), asked);
         let others = self.others_at_record();

@@ -11,7 +11,7 @@ use super::{PolicySaid, Proof, Said, seen};
 
 impl<'a> Proof<'_, 'a> {
     /// The policies that concern the principal, suspended ones included (rule 2.9).
-    pub(super) fn policies(&self, record: &FoundRecord<'a>) -> Vec<PolicySaid> {
+    pub(super) fn policies(&self, record: &FoundRecord<'_>) -> Vec<PolicySaid> {
         let Some((_, object)) = self.walk.object else { return Vec::new() };
         let facts = RecordFacts::new(self.walk, self.found, record);
         // To restrict, membership ignores status and the organization's domains.
@@ -43,7 +43,7 @@ impl<'a> Proof<'_, 'a> {
     }
 
     /// Whether a policy's condition holds, whomever the policy concerns.
-    pub(super) fn matches(&self, policy: &PolicySlot, record: &FoundRecord<'a>) -> bool {
+    pub(super) fn matches(&self, policy: &PolicySlot, record: &FoundRecord<'_>) -> bool {
         let facts = RecordFacts::new(self.walk, self.found, record);
         policy.condition.as_ref().is_none_or(|c| condition::evaluate(c, &facts).allows())
     }

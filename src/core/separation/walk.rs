@@ -14,7 +14,7 @@ impl<'a> Walk<'a> {
     pub(in crate::core) fn stands(
         &self,
         found: &PrincipalFound<'a>,
-        record: Option<&FoundRecord<'a>>,
+        record: Option<&FoundRecord<'_>>,
         permission: u32,
         level: Level,
     ) -> bool {
@@ -44,7 +44,7 @@ impl<'a> Walk<'a> {
     pub(in crate::core) fn is_void(
         &self,
         found: &PrincipalFound<'a>,
-        record: Option<&FoundRecord<'a>>,
+        record: Option<&FoundRecord<'_>>,
         bundle: u32,
     ) -> bool {
         let Some(denying) = &self.table.denying else { return false };
@@ -58,7 +58,7 @@ impl<'a> Walk<'a> {
     pub(in crate::core) fn broken<'s>(
         &'s self,
         found: &PrincipalFound<'a>,
-        record: Option<&'s FoundRecord<'a>>,
+        record: Option<&'s FoundRecord<'s>>,
     ) -> &'s [u32] {
         let Some(denying) = &self.table.denying else { return &[] };
         let find = || {
@@ -75,7 +75,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Whether the principal has a role here now, by any path, whatever is in it.
-    fn has_role(&self, found: &PrincipalFound<'a>, record: Option<&FoundRecord<'a>>, role: u32) -> bool {
+    fn has_role(&self, found: &PrincipalFound<'a>, record: Option<&FoundRecord<'_>>, role: u32) -> bool {
         let groups = self.table.groups_of(found);
         let at_target = |target: TargetNo| {
             edges_at(Table::edges_of(found), target).any(|e| e.bundle == role && e.in_effect(self.now))
@@ -89,7 +89,7 @@ impl<'a> Walk<'a> {
     fn has_by_rule(
         &self,
         found: &PrincipalFound<'a>,
-        record: Option<&FoundRecord<'a>>,
+        record: Option<&FoundRecord<'_>>,
         test: impl Fn(u32, TargetNo) -> bool,
     ) -> bool {
         let by_rule = self.table.by_rule(found);
@@ -107,7 +107,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The targets that a question is about, the record itself aside.
-    fn targets_of(&self, record: Option<&FoundRecord<'a>>) -> [Option<TargetNo>; 3] {
+    fn targets_of(&self, record: Option<&FoundRecord<'_>>) -> [Option<TargetNo>; 3] {
         let account = record.map_or(self.account, |r| r.account);
         [Some(AT_ORGANIZATION), account.map(at_account), self.object.map(|(number, _)| at_object(number))]
     }
