@@ -57,6 +57,59 @@ struct Text {
     end: usize,
 }
 
+/// Bytes that lie in one piece, from where they are read.
+struct Bytes<'a>(&'a [u8]);
+
+impl<'a> Bytes<'a> {
+    #[inline]
+    fn byte(&mut self) -> Option<u8> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    #[inline]
+    fn varint(&mut self) -> Option<u64> {
+        match self.byte()? {
+            short @ ..0x80 => Some(short.into()),
+            first => self.long(first),
+        }
+    }
+
+    /// A number of more than seven bits.
+    fn long(&mut self, first: u8) -> Option<u64> {
+        let mut number = u64::from(first & 0x7f);
+        for shift in (7..63).step_by(7) {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(number);
+            }
+        }
+        // Of the tenth byte, one bit is left.
+        let last = self.byte()?;
+        (last <= 1).then_some(number | u64::from(last) << 63)
+    }
+
+    #[inline]
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    #[inline]
+    fn delimited(&mut self) -> Option<&'a [u8]> {
+        let length = self.varint()?;
+        self.take(usize::try_from(length).ok()?)
+    }
+
+    #[inline]
+    fn tagged(&mut self, tag: u8) -> Option<&'a [u8]> {
+        (self.byte()? == tag).then(|| self.delimited())?
+    }
+}
+
 /// As the kinds of `Value`.
 #[derive(Debug, Clone, Default)]
 enum Sent {
@@ -154,6 +207,10 @@ impl Attributes {
 
     /// One entry of the map.
     fn read(&mut self, buf: &mut impl Buf, ctx: DecodeContext) -> Result<(), DecodeError> {
+        if let Some(length) = self.read_whole(buf.chunk(), ctx.clone()) {
+            buf.advance(length);
+            return Ok(());
+        }
         let mut entry = Entry::default();
         encoding::merge_loop(&mut entry, buf, ctx, |entry, buf, ctx| {
             match encoding::decode_key(buf)? {
@@ -171,6 +228,53 @@ impl Attributes {
         self.entries.push(entry);
         Ok(())
     }
+
+    /// An entry as every writer writes it: in one piece, the name, then a value of one kind. Its length
+    /// with its head. `None`: another one, or none at all; nothing was read then.
+    fn read_whole(&mut self, bytes: &[u8], ctx: DecodeContext) -> Option<usize> {
+        let mut after = Bytes(bytes);
+        let mut entry = Bytes(after.delimited()?);
+        let name = entry.tagged(Self::NAME)?;
+        let mut value = Bytes(entry.tagged(Self::VALUE)?);
+        let name = std::str::from_utf8(name).ok()?;
+        let kind = value.byte()?;
+        let mut text = None;
+        let sent = match kind {
+            0x0a => value.delimited()?.is_empty().then_some(Sent::Null)?,
+            0x10 => Sent::Bool(value.varint()? != 0),
+            0x18 => Sent::Int(value.varint()?.cast_signed()),
+            0x21 => Sent::Double(f64::from_le_bytes(value.take(8)?.try_into().ok()?)),
+            0x2a => {
+                text = Some(std::str::from_utf8(value.delimited()?).ok()?);
+                Sent::Nothing
+            }
+            0x32 | 0x3a => {
+                let mut rest = value.0;
+                let sent = if kind == 0x32 {
+                    let mut time = Timestamp::default();
+                    encoding::message::merge(WireType::LengthDelimited, &mut time, &mut rest, ctx).ok()?;
+                    Sent::Timestamp(time)
+                } else {
+                    let mut list = ValueList::default();
+                    encoding::message::merge(WireType::LengthDelimited, &mut list, &mut rest, ctx).ok()?;
+                    Sent::List(list)
+                };
+                value = Bytes(rest);
+                sent
+            }
+            _ => return None,
+        };
+        if !(value.0.is_empty() && entry.0.is_empty()) {
+            return None;
+        }
+        let name = self.add(name);
+        let value = text.map_or(sent, |text| Sent::Text(self.add(text)));
+        self.entries.push(Entry { name, value });
+        Some(bytes.len() - after.0.len())
+    }
+
+    const NAME: u8 = 0x0a;
+    const VALUE: u8 = 0x12;
 
     /// One field of a `Value`, of which the last one counts.
     fn read_value(&mut self, value: &mut Sent, buf: &mut impl Buf, ctx: DecodeContext) -> Result<(), DecodeError> {
