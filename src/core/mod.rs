@@ -11,7 +11,7 @@
 //! change             what callers want changed, resolved against a version
 //! decision, visible  the rules of ACCESS-MODEL.md sections 4 to 6: one walk over a version
 //! lists              element lists: the safelist, and the super-organization with its denylist
-//! filter             the same walk, asked of many records
+//! filter, columns    the same walk, asked of many records; records by column
 //! explain            what that walk said, and its proof
 //! review             who holds what, as reports over all principals
 //! condition          the language of data-access policies
@@ -42,6 +42,7 @@ mod visible;
 pub mod activity;
 pub mod administrators;
 pub mod change;
+pub mod columns;
 pub mod condition;
 pub mod decision;
 pub mod emergency;

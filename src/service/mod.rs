@@ -61,6 +61,7 @@ use crate::engine::Bearer;
 
 pub use access::{Needs, RPCS, needs};
 pub use admin::Admin;
+pub use convert::columns::sound_columns as columns;
 pub use convert::row::messages;
 pub use convert::value::{to_timestamp, to_value};
 pub use decision::{Decisions, explanation, source, to_path};

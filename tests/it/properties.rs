@@ -9,12 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use doorward::core::change::Change;
 use doorward::core::decision::{Reason, Walk};
 use doorward::core::emergency::used;
-use doorward::core::filter::filter;
+use doorward::core::filter::{filter, filter_columns};
 use doorward::core::id::OpaqueId;
 use doorward::core::model::{Key, Row, Write};
 use doorward::core::table::Table;
 use fastrand::Rng;
 
+use crate::by_column::Sheet;
 use crate::generate;
 use crate::oracle::{Answer, Closed, Oracle};
 use crate::support::{Sent, activated, answer, applied, blank, over, parsed, question, record, rows, sent, table};
@@ -409,6 +410,16 @@ fn m6_5_a_filter_gives_exactly_the_records_that_are_allowed() {
                 passed += positions.len();
             }
             asked += q.records.len();
+            // And by column, of what columns can hold. There, an id may be given twice.
+            let mut records = q.records.clone();
+            let mut ids = BTreeSet::new();
+            records.retain(|record| ids.insert(record.id.clone()));
+            let sheet = Sheet::of(&mut records, &mut rng);
+            let attributes: Vec<Sent> = records.iter().map(|r| Sent::of(&r.attributes)).collect();
+            let rows = records.iter().zip(&attributes).map(|(r, sent)| record(r, sent));
+            let by_row = filter(&table, &question(&one, &sent), rows, q.now_ms);
+            let by_column = filter_columns(&table, &question(&one, &sent), &sheet.columns(), q.now_ms);
+            assert_eq!(by_column, by_row, "seed {seed}: {records:#?}\n{:#}", world.file);
         }
     }
     assert!(passed * 20 > asked, "{passed} of {asked} records pass");

@@ -37,17 +37,18 @@ mod lex;
 mod literal;
 mod near;
 mod parse;
+mod reads;
 #[cfg(test)]
 mod tests;
 mod tree;
 
 pub use check::{Schema, check, is_built_in};
-pub(in crate::core) use eval::exact_double;
-pub use eval::{Cause, Failure, Outcome, evaluate, evaluate_tree};
+pub use eval::{Cause, Failure, Outcome, as_declared, evaluate, evaluate_tree};
 pub use explain::{Seen, Step, Trace, explain};
 pub use facts::{Attributes, Elements, Fact, Facts, List};
 pub use fold::{Lists, MAX_UNROLLED, asks_record, fold, is_settled};
 pub use literal::{duration_text, parse_duration, parse_timestamp, timestamp_text};
+pub use reads::{is_heavy, reads};
 pub use tree::{
     Attribute, Collection, Comparison, Constant, Expr, Kind, Many, Operator, Quantifier, RecordPart, Reports, Shape,
     Source, Span, TextTest, Type, Typed, UserPart, Variable,

@@ -2,6 +2,7 @@
 //! core to refuse.
 
 pub mod activity;
+pub mod columns;
 pub mod credential;
 pub mod data_access;
 pub mod element_list;

@@ -12,7 +12,8 @@ use super::super::proto::{self, value::Kind};
 
 /// Bytes of a text that was sent.
 pub const MAX_STRING_BYTES: usize = 8_192;
-const MAX_LIST: usize = 1_000;
+/// Elements of a list that was sent.
+pub const MAX_LIST: usize = 1_000;
 
 /// Milliseconds as a message.
 #[must_use]

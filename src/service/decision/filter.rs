@@ -1,13 +1,15 @@
-//! `FilterRecords`: which of these records, as rows.
+//! `FilterRecords`: which of these records, as rows or by column.
 
+use crate::core::columns::{Columns, RowOf, record_of};
 use crate::core::decision::{Problem, Question, Reason, Resource};
-use crate::core::filter::{Filtered, Wrong, filter};
+use crate::core::filter::{Filtered, Wrong, filter, filter_columns};
 use crate::core::model::Millis;
 use crate::core::table::Table;
 use crate::engine::Engine;
 
+use super::super::convert::columns as convert;
 use super::super::fields::Fields;
-use super::super::proto::{FilterRecordsRequest, FilterRecordsResponse};
+use super::super::proto::{FilterRecordsRequest, FilterRecordsResponse, Record, RecordColumns};
 use super::super::refusal::Refusal;
 use super::super::report::revision_of;
 use super::super::request::at_least;
@@ -21,15 +23,63 @@ const MAX_RECORDS: usize = 100_000;
 /// decisions wait.
 pub const FEW_RECORDS: usize = 256;
 
-/// What is wrong with the call, whatever the organization.
-fn check(fields: &mut Fields, message: &FilterRecordsRequest) {
-    if message.columns.is_some() {
-        fields.unsupported("columns", "records as columns are");
+/// How many records a call has.
+#[must_use]
+pub fn records_of(message: &FilterRecordsRequest) -> usize {
+    let by_column = message.columns.as_ref().and_then(|columns| columns.ids.as_ref());
+    message.records.len() + by_column.map_or(0, |ids| ids.lengths.len().max(ids.indexes.len()))
+}
+
+/// The records of a call, where they lie in it.
+enum Sent<'a> {
+    Rows(&'a [Record]),
+    Columns(Columns<'a>),
+}
+
+impl<'a> Sent<'a> {
+    /// What is wrong with them, whatever the organization, is noted.
+    fn new(fields: &mut Fields, records: &'a [Record], columns: Option<&'a RecordColumns>) -> Self {
+        let Some(columns) = columns else {
+            fields.at_most("records", records.len(), MAX_RECORDS);
+            // INVARIANT 8: of too many, which are refused, no more is looked at than is allowed.
+            let records = records.get(..MAX_RECORDS).unwrap_or(records);
+            for (position, record) in records.iter().enumerate() {
+                if !question::is_sound_record(record) {
+                    fields.within("records", |f| f.item(position, |f| question::refuse_record(f, record)));
+                }
+            }
+            return Self::Rows(records);
+        };
+        if !records.is_empty() {
+            fields.refuse("columns", "are sent beside `records`: either, not both");
+        }
+        let read = fields.within("columns", |f| convert::columns(f, columns, MAX_RECORDS));
+        read.map_or(Self::Rows(&[]), Self::Columns)
     }
-    fields.at_most("records", message.records.len(), MAX_RECORDS);
-    for (position, record) in message.records.iter().enumerate().take(MAX_RECORDS) {
-        if !question::is_sound_record(record) {
-            fields.within("records", |f| f.item(position, |f| question::refuse_record(f, record)));
+
+    fn filter(&self, table: &Table, question: &Question<'_>, now: Millis) -> Result<Filtered, Vec<Wrong>> {
+        match self {
+            Self::Rows(rows) => filter(table, question, rows.iter().map(question::record), now),
+            Self::Columns(columns) => filter_columns(table, question, columns, now),
+        }
+    }
+
+    fn id(&self, at: u32) -> Option<&'a str> {
+        match self {
+            Self::Rows(rows) => rows.get(at as usize).map(|record| record.id.as_str()),
+            Self::Columns(columns) => columns.ids.get(at as usize),
+        }
+    }
+
+    /// The resource that the record at a place is.
+    fn with<T>(&self, at: u32, of: &Resource<'_>, ask: impl FnOnce(Resource<'_>) -> T) -> Option<T> {
+        let at = at as usize;
+        match self {
+            Self::Rows(rows) => Some(ask(Resource { record: Some(question::record(rows.get(at)?)), ..*of })),
+            Self::Columns(columns) => {
+                let row = RowOf::new(columns, at);
+                Some(ask(Resource { record: Some(record_of(columns, at, &row)), ..*of }))
+            }
         }
     }
 }
@@ -41,22 +91,21 @@ fn check(fields: &mut Fields, message: &FilterRecordsRequest) {
 #[allow(clippy::result_large_err, reason = "an error is made once for a call that fails")]
 pub fn answer(engine: &Engine, message: &FilterRecordsRequest) -> Result<FilterRecordsResponse, Failure> {
     let mut fields = Fields::default();
-    check(&mut fields, message);
+    let sent = Sent::new(&mut fields, &message.records, message.columns.as_ref());
     let FilterRecordsRequest { organization, principal, permission, account, object, context, min_revision, .. } =
         message;
     let context = context.as_ref().map(|c| question::context(&mut fields, c)).unwrap_or_default();
     let resource = Resource { account, object, record: None };
     let question = Question { principal, permission, resource, context };
     let now = engine.now();
-    // INVARIANT 8: of too many, which are refused, no more is looked at than is allowed.
-    let records = message.records.get(..MAX_RECORDS).unwrap_or(&message.records);
     let answered = engine.with_table(organization, min_revision.as_ref().map(at_least), |table| {
-        let filtered = filter(table, &question, records.iter().map(question::record), now);
-        filtered.map(|filtered| {
+        sent.filter(table, &question, now).map(|filtered| {
             if fields.is_empty() {
-                note_use(engine, table, message, &question, &filtered, now);
+                note_use(engine, table, &sent, &question, &filtered, now);
             }
-            reply(table, message, filtered)
+            let ids = filtered.positions.iter().filter_map(|at| sent.id(*at)).map(str::to_owned);
+            let record_ids = if message.positions_only { Vec::new() } else { ids.collect() };
+            reply(table, filtered, record_ids)
         })
     });
     // Without a permission, none is missing.
@@ -64,7 +113,10 @@ pub fn answer(engine: &Engine, message: &FilterRecordsRequest) -> Result<FilterR
     match answered {
         Ok(Ok(reply)) if fields.is_empty() => Ok(reply),
         Ok(Ok(_)) => Err(fields.finish::<()>(None).err().map_or_else(nothing_wrong, Failure::from)),
-        Ok(Err(wrong)) => Err(refused(fields, wrong)),
+        Ok(Err(wrong)) => {
+            let list = if message.columns.is_some() { "columns" } else { "records" };
+            Err(refused(fields, list, wrong))
+        }
         Err(error) if fields.is_empty() => Err(question::failure(error, &named)),
         Err(error) => Err(question::malformed(fields, Some(error), &named)),
     }
@@ -74,7 +126,7 @@ pub fn answer(engine: &Engine, message: &FilterRecordsRequest) -> Result<FilterR
 fn note_use(
     engine: &Engine,
     table: &Table,
-    message: &FilterRecordsRequest,
+    sent: &Sent<'_>,
     question: &Question<'_>,
     filtered: &Filtered,
     now: Millis,
@@ -82,10 +134,11 @@ fn note_use(
     if !table.has_activations(now) {
         return;
     }
-    let passed = filtered.positions.iter().filter_map(|at| message.records.get(*at as usize));
-    for record in passed {
-        let resource = Resource { record: Some(question::record(record)), ..question.resource };
-        if engine.note_use(table, &Question { resource, ..*question }, now, Reason::Allowed) {
+    for at in &filtered.positions {
+        let noted = sent.with(*at, &question.resource, |resource| {
+            engine.note_use(table, &Question { resource, ..*question }, now, Reason::Allowed)
+        });
+        if noted == Some(true) {
             return;
         }
     }
@@ -95,17 +148,14 @@ fn nothing_wrong() -> Failure {
     Refusal::Internal("a malformed question without a violation").into()
 }
 
-fn reply(table: &Table, message: &FilterRecordsRequest, filtered: Filtered) -> FilterRecordsResponse {
-    let Filtered { positions, reason } = filtered;
-    let ids = positions.iter().filter_map(|at| Some(message.records.get(*at as usize)?.id.clone()));
-    let record_ids = if message.positions_only { Vec::new() } else { ids.collect() };
+fn reply(table: &Table, Filtered { positions, reason }: Filtered, record_ids: Vec<String>) -> FilterRecordsResponse {
     let (reason, revision) = (to_reason(reason).into(), Some(revision_of(table)));
     FilterRecordsResponse { positions, record_ids, reason, revision, staleness: None }
 }
 
 /// Everything that is wrong, where it stands in this request. If nothing but the question's own
 /// object, account or permission is unknown, the error is the one of a single decision.
-fn refused(mut fields: Fields, wrong: Vec<Wrong>) -> Failure {
+fn refused(mut fields: Fields, list: &'static str, wrong: Vec<Wrong>) -> Failure {
     if let (true, [Wrong::Question(problems)]) = (fields.is_empty(), wrong.as_slice()) {
         return problems.iter().map(moved).collect::<Vec<_>>().into();
     }
@@ -116,7 +166,7 @@ fn refused(mut fields: Fields, wrong: Vec<Wrong>) -> Failure {
                     fields.refuse(problem.field, problem.kind);
                 }
             }
-            Wrong::Record(position, problems) => fields.within("records", |f| {
+            Wrong::Record(position, problems) => fields.within(list, |f| {
                 f.item(position, |f| {
                     for Problem { field, kind } in problems {
                         f.refuse(field.strip_prefix("resource.record.").unwrap_or(field), kind);

@@ -99,7 +99,7 @@ impl DecisionService for Decisions {
             self.engine.wait_for(&message.organization, least, patience(&metadata)).await?;
         }
         let engine = Arc::clone(&self.engine);
-        let few = message.records.len() <= filter::FEW_RECORDS;
+        let few = filter::records_of(&message) <= filter::FEW_RECORDS;
         let work = move || filter::answer(&engine, &message).map_err(Status::from);
         let answered = if few { Ok(work()) } else { tokio::task::spawn_blocking(work).await };
         let answered = answered.map_err(|_| Refusal::Internal("filtering was cut short"))?;

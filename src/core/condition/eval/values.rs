@@ -71,6 +71,15 @@ pub(super) fn scalar(fact: Fact<'_>, declared: Type) -> Result<Val<'_>, Failure>
     })
 }
 
+/// A fact as the single value that it is declared to be; `None` if it counts as missing or as an error.
+#[must_use]
+pub fn as_declared(fact: Fact<'_>, declared: Type) -> Option<Fact<'_>> {
+    match (scalar(fact, declared).ok()?, fact) {
+        (Val::Double(value), _) => Some(Fact::Double(value)),
+        _ => Some(fact),
+    }
+}
+
 /// Whether there is anything at all, list or single.
 pub(super) fn present(fact: Fact<'_>) -> bool {
     matches!(fact, Fact::List(_)) || scalar(fact, Type::Dynamic).is_ok()

@@ -211,6 +211,12 @@ impl Typed {
 }
 
 impl Expr {
+    /// A value that stands nowhere in a text.
+    #[must_use]
+    pub fn constant(value: Constant) -> Self {
+        Self { ty: value.ty(), kind: Kind::Constant(value), span: Span::default() }
+    }
+
     /// Whether it or any part of it is such.
     pub fn any(&self, is: &impl Fn(&Self) -> bool) -> bool {
         is(self)

@@ -1,0 +1,451 @@
+//! A condition's answers for all records of [`Columns`] at once, 64 a word.
+//!
+//! Three values of rule 6.3 in two bits: yes, no, or neither, an error. `!` swaps them, `&&` and `||`
+//! are one word operation each, in whichever order, since nothing has an effect. What compares a
+//! column with a constant is a loop over packed values; a test of a text is made once for each text
+//! that was sent. Whatever has no such short way is asked record by record, of those that are
+//! not settled by then, through the evaluation that a single decision uses (`slow`), so that it
+//! cannot answer differently (INVARIANT 3).
+
+use std::cmp::Ordering;
+
+use super::super::condition::{
+    Attribute, Collection, Comparison, Constant, Expr, Kind, Many, RecordPart, Shape, Source, TextTest, Type,
+};
+use super::{Column, Columns, Texts, Values};
+
+const WORD: usize = 64;
+
+/// A bit for each record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bits(Vec<u64>);
+
+impl Bits {
+    /// The same bit for so many.
+    #[must_use]
+    pub fn all(count: usize, set: bool) -> Self {
+        let mut words = vec![if set { u64::MAX } else { 0 }; count.div_ceil(WORD)];
+        if let (Some(last), true) = (words.last_mut(), !count.is_multiple_of(WORD)) {
+            *last &= (1 << (count % WORD)) - 1;
+        }
+        Self(words)
+    }
+
+    /// A bit for each of `values`, set where `test` holds.
+    pub fn of<T>(values: &[T], test: impl Fn(&T) -> bool) -> Self {
+        let word = |chunk: &[T]| chunk.iter().rev().fold(0, |word, value| word << 1 | u64::from(test(value)));
+        Self(values.chunks(WORD).map(word).collect())
+    }
+
+    /// Those of `count` records whose bit is not set in `missing`, least significant bit of the first
+    /// byte first; what is beyond its end is not set.
+    #[must_use]
+    pub fn but(count: usize, missing: &[u8]) -> Self {
+        let mut bits = Self::all(count, true);
+        for (word, bytes) in bits.0.iter_mut().zip(missing.chunks(8)) {
+            let mut eight = [0; 8];
+            eight.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+            *word &= !u64::from_le_bytes(eight);
+        }
+        bits
+    }
+
+    /// Whether the bit at a place is set.
+    #[must_use]
+    pub fn has(&self, at: usize) -> bool {
+        self.0.get(at / WORD).is_some_and(|word| word >> (at % WORD) & 1 == 1)
+    }
+
+    /// Sets the bit at a place within.
+    pub fn put(&mut self, at: usize, set: bool) {
+        if let Some(word) = self.0.get_mut(at / WORD) {
+            *word = *word & !(1 << (at % WORD)) | u64::from(set) << (at % WORD);
+        }
+    }
+
+    /// Whether none is set.
+    #[must_use]
+    pub fn none(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
+    /// The places of those that are set, ascending.
+    pub fn places(&self) -> impl Iterator<Item = usize> + '_ {
+        self.0.iter().enumerate().flat_map(|(at, word)| {
+            let mut left = *word;
+            std::iter::from_fn(move || {
+                let bit = (left != 0).then(|| left.trailing_zeros() as usize)?;
+                left &= left - 1;
+                Some(at * WORD + bit)
+            })
+        })
+    }
+
+    /// Keeps those that are also in `other`.
+    pub fn and(&mut self, other: &Self) {
+        self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a &= b);
+    }
+
+    /// Adds those of `other`.
+    pub fn or(&mut self, other: &Self) {
+        self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a |= b);
+    }
+
+    /// Keeps those that are not in `other`.
+    pub fn without(&mut self, other: &Self) {
+        self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a &= !b);
+    }
+}
+
+impl FromIterator<bool> for Bits {
+    fn from_iter<I: IntoIterator<Item = bool>>(values: I) -> Self {
+        let values = values.into_iter();
+        let mut words = Vec::with_capacity(values.size_hint().0.div_ceil(WORD));
+        let (mut word, mut bit) = (0, 0);
+        for value in values {
+            word |= u64::from(value) << bit;
+            bit += 1;
+            if bit == WORD {
+                words.push(word);
+                (word, bit) = (0, 0);
+            }
+        }
+        if bit > 0 {
+            words.push(word);
+        }
+        Self(words)
+    }
+}
+
+/// What a condition says of each record: yes, no, or neither where it ends in an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answers {
+    /// It holds.
+    pub yes: Bits,
+    /// It does not.
+    pub no: Bits,
+}
+
+impl Answers {
+    /// The same for all.
+    #[must_use]
+    pub fn all(count: usize, yes: bool) -> Self {
+        Self { yes: Bits::all(count, yes), no: Bits::all(count, !yes) }
+    }
+
+    /// What each of the `wanted` says by itself; of others, an error.
+    pub fn one_by_one(count: usize, wanted: &Bits, mut ask: impl FnMut(usize) -> Option<bool>) -> Self {
+        let none = Bits::all(count, false);
+        let mut found = Self { yes: none.clone(), no: none };
+        for at in wanted.places() {
+            match ask(at) {
+                Some(true) => found.yes.put(at, true),
+                Some(false) => found.no.put(at, true),
+                None => {}
+            }
+        }
+        found
+    }
+
+    /// `||`
+    pub fn or(&mut self, other: &Self) {
+        self.yes.or(&other.yes);
+        self.no.and(&other.no);
+    }
+
+    /// `yes` among those that can be asked.
+    fn among(asked: &Bits, mut yes: Bits) -> Self {
+        let mut no = asked.clone();
+        yes.and(asked);
+        no.without(&yes);
+        Self { yes, no }
+    }
+}
+
+/// What `condition` says of the records that are `wanted`; of others, anything. It is folded: of
+/// what it reads, only the record is not a constant. `slow` answers a part of it for one record.
+pub fn answers(
+    condition: &Expr,
+    columns: &Columns<'_>,
+    wanted: &Bits,
+    slow: &mut dyn FnMut(&Expr, usize) -> Option<bool>,
+) -> Answers {
+    match &condition.kind {
+        Kind::Not(inner) => {
+            let Answers { yes, no } = answers(inner, columns, wanted, slow);
+            Answers { yes: no, no: yes }
+        }
+        Kind::All(parts) => {
+            let Answers { yes: no, no: yes } = any(parts, columns, wanted, slow, true);
+            Answers { yes, no }
+        }
+        Kind::Any(parts) => any(parts, columns, wanted, slow, false),
+        _ => quick(condition, columns)
+            .unwrap_or_else(|| Answers::one_by_one(columns.len(), wanted, |at| slow(condition, at))),
+    }
+}
+
+/// `||` of the parts, or of their negations. Quick ones first: what they settle is not asked the slow
+/// way.
+fn any(
+    parts: &[Expr],
+    columns: &Columns<'_>,
+    wanted: &Bits,
+    slow: &mut dyn FnMut(&Expr, usize) -> Option<bool>,
+    negated: bool,
+) -> Answers {
+    let mut found = Answers::all(columns.len(), false);
+    let mut wanted = wanted.clone();
+    let mut add = |Answers { yes, no }: Answers, wanted: &mut Bits| {
+        let (yes, no) = if negated { (no, yes) } else { (yes, no) };
+        wanted.without(&yes);
+        found.yes.or(&yes);
+        found.no.and(&no);
+    };
+    let mut later = Vec::new();
+    for part in parts {
+        match quick(part, columns) {
+            Some(answers) => add(answers, &mut wanted),
+            None => later.push(part),
+        }
+    }
+    for part in later {
+        if wanted.none() {
+            break;
+        }
+        add(answers(part, columns, &wanted, slow), &mut wanted);
+    }
+    found
+}
+
+/// The answers of what has a short way.
+fn quick(test: &Expr, columns: &Columns<'_>) -> Option<Answers> {
+    match &test.kind {
+        Kind::Constant(Constant::Bool(truth)) => Some(Answers::all(columns.len(), *truth)),
+        Kind::Read(source) => match Read::of(source, columns)? {
+            Read::One(present, Values::Bools(values)) => Some(Answers::among(present, Bits::of(values, |v| *v))),
+            _ => None,
+        },
+        Kind::Has(source) => match Read::of(source, columns)? {
+            Read::Nothing => Some(Answers::all(columns.len(), false)),
+            Read::One(present, _) | Read::Many(present, ..) => {
+                Some(Answers::among(&Bits::all(columns.len(), true), present.clone()))
+            }
+            Read::Part(texts, counts) => {
+                Some(Answers::among(&Bits::all(columns.len(), true), texts.that(|text| !counts(text).is_empty())))
+            }
+        },
+        Kind::Compare(comparison, sides) => match &**sides {
+            [Expr { kind: Kind::Read(source), .. }, Expr { kind: Kind::Constant(to), .. }] => {
+                compared(columns, source, *comparison, to)
+            }
+            [Expr { kind: Kind::Constant(to), .. }, Expr { kind: Kind::Read(source), .. }] => {
+                compared(columns, source, turned(*comparison), to)
+            }
+            _ => None,
+        },
+        Kind::In(element, many) => match (&element.kind, &many.collection) {
+            (Kind::Read(source), Collection::Constants(constants)) => one_of(columns, source, constants),
+            (Kind::Constant(Constant::String(text)), Collection::Read(source)) => contains(columns, source, many, text),
+            _ => None,
+        },
+        Kind::Text(text_test, sides) => match &**sides {
+            [Expr { kind: Kind::Read(source), .. }, Expr { kind: Kind::Constant(Constant::String(part)), .. }] => {
+                tested(Read::of(source, columns)?, columns, |text| match text_test {
+                    TextTest::StartsWith => text.starts_with(&**part),
+                    TextTest::EndsWith => text.ends_with(&**part),
+                    TextTest::Contains => text.contains(&**part),
+                })
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// What a condition reads, where it was sent as declared.
+enum Read<'c, 'a> {
+    /// No record has it.
+    Nothing,
+    /// One value a record, for those that have one.
+    One(&'c Bits, &'c Values<'a>),
+    /// A list a record, for those that have one.
+    Many(&'c Bits, &'c [u32], &'c Values<'a>),
+    /// A part of every record: a text, missing where it is empty, and what counts of it.
+    Part(&'c Texts<'a>, fn(&str) -> &str),
+}
+
+impl<'c, 'a> Read<'c, 'a> {
+    /// `None`: it was not sent as declared, or has no short way.
+    fn of(source: &Source, columns: &'c Columns<'a>) -> Option<Self> {
+        match &source.attribute {
+            Attribute::Field(_, name) => match columns.attribute(name) {
+                None => Some(Self::Nothing),
+                Some(column) => Self::column(column, source.shape),
+            },
+            Attribute::Record(RecordPart::Id) => Some(Self::part(Some(&columns.ids), |id| id)),
+            Attribute::Record(RecordPart::Account) => Some(Self::part(columns.accounts.as_ref(), |account| account)),
+            // Users are named by their bare id.
+            Attribute::Record(RecordPart::Owner) => {
+                Some(Self::part(columns.owners.as_ref(), |owner| owner.strip_prefix("user:").unwrap_or(owner)))
+            }
+            _ => None,
+        }
+    }
+
+    fn part(texts: Option<&'c Texts<'a>>, counts: fn(&str) -> &str) -> Self {
+        texts.map_or(Self::Nothing, |texts| Self::Part(texts, counts))
+    }
+
+    fn column(column: &'c Column<'a>, shape: Shape) -> Option<Self> {
+        match (shape, &column.lists) {
+            (Shape::One(ty), None) if ty == column.values.ty() => Some(Self::One(&column.present, &column.values)),
+            (Shape::Many(ty), Some(ends)) if ty == column.values.ty() => {
+                Some(Self::Many(&column.present, ends, &column.values))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// `constant < read` as `read > constant`, and so on.
+fn turned(comparison: Comparison) -> Comparison {
+    match comparison {
+        Comparison::Equal => Comparison::Equal,
+        Comparison::NotEqual => Comparison::NotEqual,
+        Comparison::Less => Comparison::Greater,
+        Comparison::LessOrEqual => Comparison::GreaterOrEqual,
+        Comparison::Greater => Comparison::Less,
+        Comparison::GreaterOrEqual => Comparison::LessOrEqual,
+    }
+}
+
+fn admits(comparison: Comparison, order: Ordering) -> bool {
+    match comparison {
+        Comparison::Equal => order.is_eq(),
+        Comparison::NotEqual => order.is_ne(),
+        Comparison::Less => order.is_lt(),
+        Comparison::LessOrEqual => order.is_le(),
+        Comparison::Greater => order.is_gt(),
+        Comparison::GreaterOrEqual => order.is_ge(),
+    }
+}
+
+fn compared(columns: &Columns<'_>, source: &Source, comparison: Comparison, to: &Constant) -> Option<Answers> {
+    /// One loop for each comparison, without a branch in it.
+    fn numbers<T: PartialOrd + Copy>(values: &[T], comparison: Comparison, to: T) -> Bits {
+        match comparison {
+            Comparison::Equal => Bits::of(values, |v| *v == to),
+            Comparison::NotEqual => Bits::of(values, |v| *v != to),
+            Comparison::Less => Bits::of(values, |v| *v < to),
+            Comparison::LessOrEqual => Bits::of(values, |v| *v <= to),
+            Comparison::Greater => Bits::of(values, |v| *v > to),
+            Comparison::GreaterOrEqual => Bits::of(values, |v| *v >= to),
+        }
+    }
+    let read = Read::of(source, columns)?;
+    if let Constant::String(to) = to {
+        return tested(read, columns, |text| admits(comparison, text.as_bytes().cmp(to.as_bytes())));
+    }
+    Some(match (read, to) {
+        (Read::Nothing, _) => nothing(columns),
+        (Read::One(present, Values::Ints(values)), Constant::Int(to))
+        | (Read::One(present, Values::Timestamps(values)), Constant::Timestamp(to)) => {
+            Answers::among(present, numbers(values, comparison, *to))
+        }
+        (Read::One(present, Values::Doubles(values)), Constant::Double(to)) => {
+            Answers::among(present, numbers(values, comparison, *to))
+        }
+        (Read::One(present, Values::Bools(values)), Constant::Bool(to)) if !comparison.orders() => {
+            Answers::among(present, Bits::of(values, |v| (v == to) == (comparison == Comparison::Equal)))
+        }
+        _ => return None,
+    })
+}
+
+/// Errors all.
+fn nothing(columns: &Columns<'_>) -> Answers {
+    let none = Bits::all(columns.len(), false);
+    Answers { yes: none.clone(), no: none }
+}
+
+/// A test of a text.
+fn tested(read: Read<'_, '_>, columns: &Columns<'_>, test: impl Fn(&str) -> bool) -> Option<Answers> {
+    match read {
+        Read::Nothing => Some(nothing(columns)),
+        Read::One(present, Values::Texts(texts)) => Some(Answers::among(present, texts.that(test))),
+        Read::Part(texts, counts) => {
+            let given = texts.that(|text| !counts(text).is_empty());
+            Some(Answers::among(&given, texts.that(|text| test(counts(text)))))
+        }
+        _ => None,
+    }
+}
+
+/// `record.x in [constants]`, all of the field's type: what equals one of them.
+fn one_of(columns: &Columns<'_>, source: &Source, constants: &[Constant]) -> Option<Answers> {
+    let read = Read::of(source, columns)?;
+    let ty = match source.shape {
+        Shape::One(ty) => ty,
+        Shape::Many(_) => return None,
+    };
+    if !constants.iter().all(|constant| constant.ty() == ty) {
+        return None;
+    }
+    let whole = |constant: &Constant| match constant {
+        Constant::Int(n) | Constant::Timestamp(n) => Some(*n),
+        _ => None,
+    };
+    Some(match read {
+        Read::One(present, Values::Ints(values) | Values::Timestamps(values)) => {
+            let sought: Vec<i64> = constants.iter().filter_map(whole).collect();
+            Answers::among(present, Bits::of(values, |v| sought.contains(v)))
+        }
+        read if ty == Type::String => {
+            let text = |c: &Constant, text: &str| matches!(c, Constant::String(sought) if **sought == *text);
+            return tested(read, columns, |t| constants.iter().any(|constant| text(constant, t)));
+        }
+        Read::Nothing => nothing(columns),
+        _ => return None,
+    })
+}
+
+/// `"constant" in record.x`
+fn contains(columns: &Columns<'_>, source: &Source, many: &Many, sought: &str) -> Option<Answers> {
+    if many.element != Type::String {
+        return None;
+    }
+    if let Attribute::Record(part) = &source.attribute {
+        // Rule 6.2: what was not sent, or not as texts, is a list without elements.
+        let column = columns.attribute(part.name());
+        let sent =
+            column.and_then(|c| if let Values::Texts(t) = &c.values { Some((c, c.lists.as_ref()?, t)) } else { None });
+        let mut with = Bits::all(columns.len(), false);
+        if let Some((column, ends, texts)) = sent {
+            with = with_text(ends, texts, sought);
+            with.and(&column.present);
+        }
+        return Some(Answers::among(&Bits::all(columns.len(), true), with));
+    }
+    match Read::of(source, columns)? {
+        Read::Nothing => Some(nothing(columns)),
+        Read::Many(present, ends, Values::Texts(texts)) => {
+            Some(Answers::among(present, with_text(ends, texts, sought)))
+        }
+        _ => None,
+    }
+}
+
+/// The lists that have that text. Most have not: it is looked for where it stands, and then whose list
+/// that is.
+fn with_text(ends: &[u32], texts: &Texts<'_>, sought: &str) -> Bits {
+    let mut with = Bits::all(ends.len(), false);
+    let mut list = 0;
+    for place in texts.that(|text| text == sought).places() {
+        while ends.get(list).is_some_and(|end| *end as usize <= place) {
+            list += 1;
+        }
+        with.put(list, true);
+    }
+    with
+}

@@ -1,0 +1,232 @@
+//! One question about many records: what rule 6.4 asks of all of them at once, and of the few at which
+//! something is held, one by one.
+//!
+//! Of a record at which nothing is held, only its owner, its account and what conditions read matter.
+//! Whether the permission is held is therefore asked once for each account and for "own" and "not
+//! own" ([`Walk::ask_of`], of a record that shows itself), the policies of all of them together
+//! ([`answers`]). A record with a row in the table is asked whole, like a single decision.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::super::columns::{Answers, Bits, Columns, RowOf, answers, record_of};
+use super::super::condition::{Constant, Expr, Lists, Outcome, Shape, evaluate, evaluate_tree, fold, is_heavy, reads};
+use super::super::decision::{FoundRecord, Reason, Record, Walk};
+use super::super::id::{MAX_ID_BYTES, has_control};
+use super::super::principal::PrincipalFound;
+use super::super::table::{PermissionRef, PolicySlot};
+use super::super::visible::RecordFacts;
+use super::Filtered;
+
+/// A question about many records.
+pub(super) struct Many<'w, 'a> {
+    walk: &'w Walk<'a>,
+    asked: Option<PermissionRef>,
+    /// What a policy says, those that allow and those that restrict; none where visibility is not
+    /// asked, or nothing can be allowed.
+    rules: [Vec<Rule<'a>>; 2],
+}
+
+/// What a policy says of a record.
+enum Rule<'a> {
+    /// What is left of its condition once the principal is known.
+    Folded(Expr),
+    /// One whose evaluation may end for want of steps, which folding would save: evaluated whole, for
+    /// every record.
+    Heavy(&'a Arc<PolicySlot>),
+}
+
+impl<'w, 'a> Many<'w, 'a> {
+    pub(super) fn new(walk: &'w Walk<'a>, asked: Option<PermissionRef>) -> Self {
+        let sight = asked.is_none_or(|permission| permission.requires_visibility);
+        let rules = match walk.found() {
+            Some(found) if sight => {
+                let nowhere = FoundRecord::shown(None, false);
+                let facts = RecordFacts::new(walk, found, &nowhere);
+                let rule = |policy: &&'a Arc<PolicySlot>| match &policy.condition {
+                    None => Rule::Folded(Expr::constant(Constant::Bool(true))),
+                    Some(condition) if is_heavy(condition) => Rule::Heavy(policy),
+                    Some(condition) => Rule::Folded(fold(condition, &facts, Lists::Keep)),
+                };
+                walk.policies(&found).each_ref().map(|policies| policies.iter().map(rule).collect())
+            }
+            _ => Default::default(),
+        };
+        Self { walk, asked, rules }
+    }
+
+    /// What the policies read of a record's attributes, and what is declared of it.
+    pub(super) fn read(&self) -> BTreeMap<&str, Shape> {
+        let mut read = BTreeMap::new();
+        for rule in self.rules.iter().flatten() {
+            match rule {
+                Rule::Folded(condition) => reads(condition, &mut read),
+                Rule::Heavy(policy) => policy.condition.iter().for_each(|c| reads(c.root(), &mut read)),
+            }
+        }
+        read
+    }
+
+    /// Those that pass; `None` if something is wrong with one. `columns` have at least what is
+    /// [read](Self::read); where they were made of rows, `rows` has the rest.
+    pub(super) fn pass(&self, columns: &Columns<'_>, rows: Option<&[Record<'_>]>) -> Option<Filtered> {
+        let places = self.places(columns)?;
+        let Some(found) = self.walk.found() else {
+            let reason = self.walk.refused().unwrap_or(Reason::PrincipalUnknown);
+            return Some(Filtered { positions: Vec::new(), reason });
+        };
+        let sent = Sent { columns, rows };
+        let mut pass = self.allowed(&places, columns.len());
+        if self.asked.is_none_or(|permission| permission.requires_visibility) && !pass.none() {
+            self.see(found, &sent, &mut pass);
+        }
+        self.ask_where_held(&sent, &mut pass);
+        let positions = pass.places().filter_map(|at| u32::try_from(at).ok()).collect();
+        Some(Filtered { positions, reason: Reason::Allowed })
+    }
+
+    /// `None` if something is wrong with a record.
+    fn places(&self, columns: &Columns<'_>) -> Option<Places> {
+        let walk = self.walk;
+        let ids = &columns.ids;
+        if ids.have(has_control) || !ids.texts().all(|id| (1..=MAX_ID_BYTES).contains(&id.len())) {
+            return None;
+        }
+        let mut sound = true;
+        let owned = columns.owners.as_ref().map_or_else(
+            || Bits::all(columns.len(), false),
+            |owners| {
+                let owned =
+                    owners.numbered(|owner| walk.owns(owner).unwrap_or_else(|| std::mem::take(&mut sound) && false));
+                Bits::of(&owned, |owned| *owned)
+            },
+        );
+        let accounts = columns.accounts.as_ref().map(|accounts| {
+            let mut last = ("", walk.account);
+            accounts.numbered(|account| {
+                if last.0 != account {
+                    last = (account, if account.is_empty() { walk.account } else { walk.table.accounts.get(account) });
+                    sound &= account.is_empty() || last.1.is_some();
+                }
+                last.1
+            })
+        });
+        sound.then_some(Places { owned, accounts })
+    }
+
+    /// Everything but visibility, as if nothing was held at any of the records.
+    fn allowed(&self, places: &Places, count: usize) -> Bits {
+        let mut allowed = HashMap::new();
+        let mut at = |account| -> [bool; 2] {
+            *allowed.entry(account).or_insert_with(|| [false, true].map(|owned| self.allowed_at(account, owned)))
+        };
+        match &places.accounts {
+            None => {
+                let [other, own] = at(self.walk.account);
+                let mut bits = if own { places.owned.clone() } else { Bits::all(count, false) };
+                if other {
+                    let mut others = Bits::all(count, true);
+                    others.without(&places.owned);
+                    bits.or(&others);
+                }
+                bits
+            }
+            Some(accounts) => {
+                let mut last = (self.walk.account, at(self.walk.account));
+                let passing = accounts.iter().enumerate().map(|(n, account)| {
+                    if last.0 != *account {
+                        last = (*account, at(*account));
+                    }
+                    let [other, own] = last.1;
+                    if places.owned.has(n) { own } else { other }
+                });
+                passing.collect()
+            }
+        }
+    }
+
+    fn allowed_at(&self, account: Option<u32>, owned: bool) -> bool {
+        let shown = FoundRecord::shown(account, owned);
+        self.asked.is_none_or(|permission| self.walk.ask_of(permission, Some(&shown)) == Reason::Allowed)
+    }
+
+    /// Rule 6.4, where nothing is held at the record itself.
+    fn see(&self, found: PrincipalFound<'a>, sent: &Sent<'_>, pass: &mut Bits) {
+        let [allow, restrict] = &self.rules;
+        pass.and(&self.any_of(found, allow, sent, pass).yes);
+        if !restrict.is_empty() && !pass.none() {
+            // INVARIANT 4: a condition that ends in an error restricts (6.3).
+            pass.and(&self.any_of(found, restrict, sent, pass).no);
+        }
+    }
+
+    /// Whether one of the rules holds, of those that are wanted.
+    fn any_of(&self, found: PrincipalFound<'a>, rules: &[Rule<'a>], sent: &Sent<'_>, wanted: &Bits) -> Answers {
+        let ask = |at: usize, ask: &dyn Fn(&RecordFacts<'_, '_>) -> Outcome| {
+            let outcome = sent.with(at, |record| {
+                let record = self.walk.record(record).ok()?;
+                Some(ask(&RecordFacts::new(self.walk, found, &record)))
+            });
+            match outcome {
+                Some(Outcome::True) => Some(true),
+                Some(Outcome::False) => Some(false),
+                Some(Outcome::Error(_)) | None => None,
+            }
+        };
+        let mut slow = |part: &Expr, at: usize| ask(at, &|facts| evaluate_tree(part, facts));
+        let mut any = Answers::all(sent.columns.len(), false);
+        for rule in rules {
+            any.or(&match rule {
+                Rule::Folded(condition) => answers(condition, sent.columns, wanted, &mut slow),
+                Rule::Heavy(policy) => Answers::one_by_one(sent.columns.len(), wanted, |at| {
+                    let condition = policy.condition.as_ref()?;
+                    ask(at, &|facts| evaluate(condition, facts))
+                }),
+            });
+        }
+        any
+    }
+
+    /// The records at which something is held, each as a decision asks it.
+    fn ask_where_held(&self, sent: &Sent<'_>, pass: &mut Bits) {
+        let Some((_, object)) = self.walk.object else { return };
+        if object.records.is_empty() {
+            return;
+        }
+        for at in 0..sent.columns.len() {
+            let Some(id) = sent.columns.ids.get(at) else { continue };
+            if object.records.find(id).is_none() {
+                continue;
+            }
+            let reason = sent.with(at, |record| {
+                let record = self.walk.record(record).ok()?;
+                Some(self.asked.map_or_else(|| self.walk.sees(&record), |p| self.walk.ask_of(p, Some(&record))))
+            });
+            pass.put(at, reason == Some(Reason::Allowed));
+        }
+    }
+}
+
+/// The records, as they were sent.
+struct Sent<'s> {
+    columns: &'s Columns<'s>,
+    rows: Option<&'s [Record<'s>]>,
+}
+
+impl Sent<'_> {
+    /// Asks about the record at a place, whole.
+    fn with<T>(&self, at: usize, ask: impl FnOnce(Record<'_>) -> Option<T>) -> Option<T> {
+        match self.rows {
+            Some(rows) => ask(*rows.get(at)?),
+            None => ask(record_of(self.columns, at, &RowOf::new(self.columns, at))),
+        }
+    }
+}
+
+/// Where the records are, and whose.
+struct Places {
+    /// Those that the principal owns.
+    owned: Bits,
+    /// Their accounts, if they are not all the question's.
+    accounts: Option<Vec<Option<u32>>>,
+}
