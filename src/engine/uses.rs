@@ -22,14 +22,14 @@ const TOLD_MS: Millis = 60_000;
 /// Uses that are remembered as told; more are forgotten, and told again.
 const MAX_TOLD: usize = 10_000;
 
-/// When which use was told last: organization and activation, principal, permission.
+/// When which use was told last: history and activation, principal, permission.
 #[derive(Debug, Default)]
 pub(super) struct Told(DashMap<(String, String, String), Millis>);
 
 impl Told {
     /// Whether it is time to tell of it (again).
-    fn is_due(&self, used: &Use, organization: &Id) -> bool {
-        let scope = format!("{organization} {}", used.activation);
+    fn is_due(&self, used: &Use, history: &str) -> bool {
+        let scope = format!("{history} {}", used.activation);
         let key = (scope, used.principal.clone(), used.permission.clone());
         if self.0.get(&key).is_some_and(|at| (*at..*at + TOLD_MS).contains(&used.at)) {
             return false;
@@ -81,7 +81,7 @@ impl Engine {
 
     #[cold]
     fn tell(&self, table: &Table, used: &Use) {
-        if !self.told.is_due(used, table.id()) {
+        if !self.told.is_due(used, table.history()) {
             return;
         }
         let Use { activation, principal, permission, at: _ } = used;
@@ -97,7 +97,7 @@ impl Engine {
             account: None,
             emergency_activation: Some(activation.to_string()),
         };
-        if let Err(error) = self.record_soon(table.id(), note) {
+        if let Err(error) = self.record_soon(table, note) {
             let organization = table.id();
             tracing::error!(%organization, %activation, principal, permission, %error, "emergency access was used, and the activity log does not say so");
         }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
@@ -15,7 +15,8 @@ use tonic::{Request, Response, Status};
 use crate::core::activity::Hash;
 use crate::core::id::Id;
 use crate::core::table::Table;
-use crate::engine::activity::{Asked, Direction, Page as Part, Tip, Verifier};
+use crate::engine::activity::{Asked, Direction, Page as Part, Tip};
+use crate::engine::{AtLeast, ReadError};
 
 use super::admin::{Admin, Reply};
 use super::convert::activity::{Filter, filter, to_entry};
@@ -60,10 +61,12 @@ impl ActivityService for Admin {
             let StreamActivityRequest { organization: _, filter, after_sequence, follow, min_revision: _ } = m;
             Some((self::filter(f, filter)?, after_sequence, follow))
         })?;
-        self.readable(&read).await?;
+        let (table, _) = self.readable(&read).await?;
         let permit = Arc::clone(&self.followers).try_acquire_owned().map_err(|_| Refusal::TooManyFollowers)?;
         let (sender, receiver) = mpsc::channel(AHEAD);
-        let stream = Stream { admin: self.clone(), read, filter, follow, bearer, _permit: permit };
+        let end = self.engine.activity_end(&table).ok_or_else(|| over(&table))?;
+        let history = Arc::clone(table.history());
+        let stream = Stream { admin: self.clone(), read, history, end, filter, follow, bearer, _permit: permit };
         tokio::spawn(async move {
             if let Err(status) = stream.send(after, &sender).await {
                 // Whoever went away does not hear of it.
@@ -87,7 +90,8 @@ impl ActivityService for Admin {
             Some((after_sequence, expected))
         })?;
         let table = self.table(&read).await?;
-        let mut verifier = Verifier::new(&read.organization, self.end(&read.organization)?, after, expected);
+        let verifier = self.engine.verifier(&table, after, expected);
+        let mut verifier = verifier.ok_or_else(|| over(&table))?;
         loop {
             let store = Arc::clone(self.engine.store());
             let step = move || verifier.step(&*store).map(|more| (verifier, more));
@@ -147,31 +151,33 @@ impl Admin {
 
     async fn part(
         &self,
-        table: &Table,
+        table: &Arc<Table>,
         asked: Asked,
         filter: Filter,
         readable: Option<BTreeSet<Id>>,
     ) -> Result<Part, Refusal> {
-        let (engine, organization) = (Arc::clone(&self.engine), table.id().clone());
+        let (engine, version) = (Arc::clone(&self.engine), Arc::clone(table));
         let read = move || {
-            let wanted = |entry: &_| filter.admits(&organization, readable.as_ref(), entry);
-            engine.activity(&organization, asked, &wanted)
+            let wanted = |entry: &_| filter.admits(version.id(), readable.as_ref(), entry);
+            engine.activity(&version, asked, &wanted)
         };
         let part = tokio::task::spawn_blocking(read).await.map_err(|_| Refusal::Internal("reading the log failed"))?;
-        Ok(part?)
+        part?.ok_or_else(|| over(table))
     }
+}
 
-    fn end(&self, organization: &str) -> Result<Tip, Refusal> {
-        let end = self.engine.activity_end(organization);
-        let end = end.ok_or(Refusal::Internal("an organization without an activity log"))?;
-        Ok(*end.borrow())
-    }
+/// The organization ended while it was read.
+fn over(table: &Table) -> Refusal {
+    Refusal::Read(ReadError::UnknownOrganization(table.id().to_string()))
 }
 
 /// A stream of entries, in order.
 struct Stream {
     admin: Admin,
     read: Read,
+    /// Whose log it is: what may come after it under the same id is none of its business.
+    history: Arc<str>,
+    end: watch::Receiver<Tip>,
     filter: Filter,
     follow: bool,
     bearer: Option<Arc<crate::engine::Bearer>>,
@@ -182,8 +188,8 @@ type Sender = mpsc::Sender<Result<StreamActivityResponse, Status>>;
 
 impl Stream {
     async fn send(self, after: u64, sender: &Sender) -> Result<(), Status> {
-        let Self { admin, read, filter, follow, bearer, _permit } = self;
-        let mut end = admin.engine.activity_end(&read.organization).ok_or(Refusal::Stopping)?;
+        let Self { admin, read, history, mut end, filter, follow, bearer, _permit } = self;
+        let same = AtLeast { history: &history, number: 0 };
         let mut draining = admin.engine.draining();
         let mut next = after.saturating_add(1);
         loop {
@@ -191,7 +197,7 @@ impl Stream {
             if follow && stops {
                 return Err(Refusal::Stopping.into());
             }
-            let table = admin.engine.table(&read.organization, None, Duration::ZERO).await?;
+            let table = admin.engine.table(&read.organization, Some(same), Duration::ZERO).await?;
             if let Some(bearer) = &bearer {
                 admin.engine.still_in(bearer).map_err(|_| Refusal::NoCaller)?;
             }
@@ -212,7 +218,7 @@ impl Stream {
             }
             tokio::select! {
                 () = sender.closed() => return Ok(()),
-                changed = end.changed() => changed.map_err(|_| Refusal::Stopping)?,
+                changed = end.changed() => changed.map_err(|_| over(&table))?,
                 changed = draining.changed() => changed.map_err(|_| Refusal::Stopping)?,
             }
         }

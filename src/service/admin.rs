@@ -10,7 +10,7 @@ use crate::core::change::Change;
 use crate::core::model::{Key, Row};
 use crate::core::table::Table;
 use crate::engine::activity::{Ending, Note, Origin};
-use crate::engine::{Engine, Outcome, WriteError};
+use crate::engine::{Ended, Engine, Outcome, WriteError, Written};
 
 use super::access::Authority;
 use super::logged;
@@ -65,13 +65,26 @@ impl Admin {
         let Writing { call, authority } = writing;
         let (authority, organization, origin) = (Arc::new(authority), call.organization.clone(), Origin::from(&call));
         let reply = |outcome: &Outcome| reply(Report(outcome)).encode_to_vec();
-        let written = match self.engine.write_guarded(call, Arc::clone(&authority), plan, reply).await {
-            Ok(written) => written,
-            Err(error) => return Err(self.refused(organization.as_str(), &authority, origin, error).await),
-        };
-        let reply = R::decode(written.reply.as_slice());
-        let reply = reply.map_err(|_| Refusal::Internal("a stored reply cannot be decoded"))?;
-        Ok((reply, written.replayed))
+        match self.engine.write_guarded(call, Arc::clone(&authority), plan, reply).await {
+            Ok(written) => Ok((decoded(&written)?, written.replayed)),
+            Err(error) => Err(self.refused(organization.as_str(), &authority, origin, error).await),
+        }
+    }
+
+    /// Ends an organization and returns the reply, or the one that the same request had before.
+    pub(super) async fn end<R: Message + Default>(
+        &self,
+        writing: Writing,
+        check: impl FnOnce(&Table) -> Result<(), Refusal> + Send + 'static,
+        reply: impl FnOnce(&Ended) -> R + Send + 'static,
+    ) -> Reply<R> {
+        let Writing { call, authority } = writing;
+        let (authority, organization, origin) = (Arc::new(authority), call.organization.clone(), Origin::from(&call));
+        let reply = |ended: &Ended| reply(ended).encode_to_vec();
+        match self.engine.end(call, Arc::clone(&authority), check, reply).await {
+            Ok(written) => Ok(Response::new(decoded(&written)?)),
+            Err(error) => Err(self.refused(organization.as_str(), &authority, origin, error).await),
+        }
     }
 
     /// The version that a read asks for, if the caller may read of it.
@@ -105,6 +118,10 @@ impl Admin {
         self.engine.refused(organization, note).await;
         failure.into()
     }
+}
+
+fn decoded<R: Message + Default>(written: &Written) -> Result<R, Refusal> {
+    R::decode(written.reply.as_slice()).map_err(|_| Refusal::Internal("a stored reply cannot be decoded"))
 }
 
 /// The change of a row that must be there.

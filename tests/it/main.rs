@@ -25,6 +25,7 @@ mod large;
 mod model;
 mod oracle;
 mod oracle_selftest;
+mod organization_end;
 mod people;
 mod properties;
 mod review;

@@ -45,6 +45,8 @@ pub struct Authority {
     touched: Touched,
     /// Whether the caller is trusted to speak for whom it speaks.
     trusted: bool,
+    /// The history of the organization that let the caller in; none for an operator.
+    history: Option<Arc<str>>,
 }
 
 /// Whose permissions decide.
@@ -105,7 +107,12 @@ impl Caller {
             needs: Needs::Member,
             touched,
             trusted: self.is_trusted(),
+            history: self.history(),
         })
+    }
+
+    fn history(&self) -> Option<Arc<str>> {
+        self.bearer.as_ref().map(|bearer| Arc::clone(&bearer.history))
     }
 }
 
@@ -122,11 +129,12 @@ impl Authority {
         touched: impl FnOnce() -> Touched,
     ) -> Result<Self, Refusal> {
         caller.approach(organization)?;
-        let trusted = caller.is_trusted();
+        let (trusted, history) = (caller.is_trusted(), caller.history());
         let Some(subject) = caller.subject() else {
-            return Ok(Self { subject: None, needs: Needs::Operator, touched: Touched::Organization, trusted });
+            let (needs, touched) = (Needs::Operator, Touched::Organization);
+            return Ok(Self { subject: None, needs, touched, trusted, history });
         };
-        Ok(Self { subject: Some(subject), needs: table::needs(method), touched: touched(), trusted })
+        Ok(Self { subject: Some(subject), needs: table::needs(method), touched: touched(), trusted, history })
     }
 
     /// Whether the call may be made, as far as its request says.
@@ -135,6 +143,10 @@ impl Authority {
     /// Why not.
     pub fn admit(&self, table: &Table, now: Millis) -> Result<(), Refusal> {
         let Some(subject) = &self.subject else { return Ok(()) };
+        // What came after the caller's organization under the same id is another one.
+        if self.history.as_ref().is_some_and(|history| history != table.history()) {
+            return Err(Refusal::NoCaller);
+        }
         if !self.trusted {
             return Err(Refusal::NotTrusted);
         }
