@@ -28,6 +28,7 @@ mod oracle_selftest;
 mod organization_end;
 mod people;
 mod properties;
+mod replay;
 mod review;
 mod separation;
 mod setup_story;
