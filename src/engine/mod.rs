@@ -314,7 +314,7 @@ impl Engine {
         })?
     }
 
-    /// Begins a question that is asked for many permissions, at one version.
+    /// Begins a question that is asked for many permissions, at one version and one time.
     ///
     /// # Errors
     /// As [`Engine::authorize`].
@@ -323,12 +323,12 @@ impl Engine {
         organization: &str,
         at_least: Option<AtLeast<'_>>,
         question: &Question<'_>,
-        answer: impl FnOnce(&Walk<'_>, &Table) -> T,
+        answer: impl FnOnce(&Walk<'_>, &Table, Millis) -> T,
     ) -> Result<T, ReadError> {
         let now = self.clock.now();
         self.with_table(organization, at_least, |table| {
             let walk = Walk::begin(table, question, now).map_err(ReadError::Problems)?;
-            Ok(answer(&walk, table))
+            Ok(answer(&walk, table, now))
         })?
     }
 

@@ -81,7 +81,7 @@ pub trait Guard<E>: Send + 'static {
     fn review(&self, outcome: &Outcome, now: Millis) -> Result<(), E>;
 
     /// The emergency activation by which alone it was admitted (rule 7.4), for the activity log.
-    fn activation(&self, _: &Table, _: Millis) -> Option<Id> {
+    fn activation(&self, _: &Outcome, _: Millis) -> Option<Id> {
         None
     }
 }
@@ -435,7 +435,7 @@ impl Engine {
         if call.validate_only || outcome.effects.is_empty() {
             return Ok(Step::Unchanged { reply, replayed: false });
         }
-        let activation = if before.has_activations(now) { guard.activation(&before, now) } else { None };
+        let activation = if before.has_activations(now) { guard.activation(&outcome, now) } else { None };
         let step = self.submit(call, scope, head, now, Arc::clone(&after), writes, id, reply, activation)?;
         supers::tell(&mut locked, &after, head.revision());
         Ok(step)

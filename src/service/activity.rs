@@ -143,8 +143,12 @@ impl Admin {
     /// The version that a read asks for, and of which accounts the caller may read; none for all.
     async fn readable(&self, read: &Read) -> Result<(Arc<Table>, Option<BTreeSet<Id>>), Status> {
         let table = self.engine.table(&read.organization, read.at_least(), read.wait).await?;
-        match read.authority.accounts(&table, self.engine.now()) {
-            Ok(accounts) => Ok((table, accounts)),
+        let now = self.engine.now();
+        match read.authority.accounts(&table, now) {
+            Ok(accounts) => {
+                self.note_use(read, &table, now, accounts.as_ref());
+                Ok((table, accounts))
+            }
             Err(refusal) => Err(self.unread(read, refusal).await),
         }
     }
@@ -201,7 +205,9 @@ impl Stream {
             if let Some(bearer) = &bearer {
                 admin.engine.still_in(bearer).map_err(|_| Refusal::NoCaller)?;
             }
-            let readable = read.authority.accounts(&table, admin.engine.now())?;
+            let now = admin.engine.now();
+            let readable = read.authority.accounts(&table, now)?;
+            admin.note_use(&read, &table, now, readable.as_ref());
             let asked = Asked { from: next, direction: Direction::Forward, size: BATCH };
             let part = admin.part(&table, asked, filter.clone(), readable).await?;
             let (more, through_sequence) = (part.next.is_some(), part.through);

@@ -1,5 +1,6 @@
 //! What the admin services share: one write, one read.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use prost::Message;
@@ -7,7 +8,8 @@ use tokio::sync::Semaphore;
 use tonic::{Response, Status};
 
 use crate::core::change::Change;
-use crate::core::model::{Key, Row};
+use crate::core::id::Id;
+use crate::core::model::{Key, Millis, Row};
 use crate::core::table::Table;
 use crate::engine::activity::{Ending, Note, Origin};
 use crate::engine::{Ended, Engine, Outcome, WriteError, Written};
@@ -90,10 +92,23 @@ impl Admin {
     /// The version that a read asks for, if the caller may read of it.
     pub(super) async fn table(&self, read: &Read) -> Result<Arc<Table>, Status> {
         let table = self.engine.table(&read.organization, read.at_least(), read.wait).await?;
-        if let Err(refusal) = read.authority.admit(&table, self.engine.now()) {
+        let now = self.engine.now();
+        if let Err(refusal) = read.authority.admit(&table, now) {
             return Err(self.unread(read, refusal).await);
         }
+        self.note_use(read, &table, now, None);
         Ok(table)
+    }
+
+    /// Has it logged if a read, of these accounts only if they are named, was allowed by an emergency
+    /// activation alone (rule 7.4).
+    pub(super) fn note_use(&self, read: &Read, table: &Table, now: Millis, accounts: Option<&BTreeSet<Id>>) {
+        if !table.has_activations(now) {
+            return;
+        }
+        let Some(activation) = read.authority.read_alone_by(table, now, accounts) else { return };
+        let account = read.authority.account(table);
+        self.engine.note_read(table, activation, read.origin.clone(), account, now);
     }
 
     /// Has it logged that a read was refused, and says so.
