@@ -26,8 +26,9 @@ use crate::store::{Commit, RowWrite};
 
 use super::activity::Entry;
 use super::answers::request_id;
+use super::head::{Head, Scope};
 use super::rows::{self, Answered, Birth, Logged};
-use super::write::{Head, Scope, Step};
+use super::write::Step;
 use super::{Call, Durable, Engine, Guard, Revision, WriteError, Written, credentials, supers};
 
 /// An organization that ends.
@@ -75,7 +76,7 @@ impl Engine {
     ) -> Result<Step, WriteError<E>> {
         let now = self.clock.now();
         let id = request_id(call);
-        let table = Arc::clone(head.table());
+        let table = Arc::clone(&head.table);
         guard.admit(&table, now).map_err(WriteError::Plan)?;
         if let Some(step) = head.answered(call, id.as_ref(), true, now)? {
             return Ok(step);
@@ -96,7 +97,7 @@ impl Engine {
         stored.push(rows::of_birth(&Birth {
             history: table.history().to_string(),
             seed: 0,
-            base: head.trail().base(),
+            base: head.trail.base(),
             ended: true,
         }));
         stored.extend(gone.iter().map(|id| rows::forget_answered(id)));
@@ -129,8 +130,8 @@ impl Engine {
         let tokens = credentials::all(&table).into_iter().map(|(hash, _)| (hash, None)).collect();
         let (done, durable) = oneshot::channel();
         let nothing = Some(Arc::new(blank.clone()));
-        head.trail().append_last(commit, entry, beside, |commit, tip| {
-            let logged = Some((Arc::clone(head.trail()), tip));
+        head.trail.append_last(commit, entry, beside, |commit, tip| {
+            let logged = Some((Arc::clone(&head.trail), tip));
             let reached = Some((Arc::clone(scope), reached));
             let durable = Durable { table: nothing, credentials: tokens, logged, reached, ..Durable::new(done) };
             self.committer.submit(commit, durable)
@@ -138,7 +139,7 @@ impl Engine {
         supers::tell(&mut locked, &blank, reached);
         head.end(reached);
         if let Some(answered) = answered {
-            head.answers().remember(answered);
+            head.answers.remember(answered);
         }
         Ok(Step::Submitted(reply, durable))
     }

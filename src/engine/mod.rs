@@ -12,6 +12,7 @@ pub mod activity;
 mod answers;
 mod credentials;
 mod end;
+mod head;
 mod rows;
 mod supers;
 mod token;
@@ -43,7 +44,7 @@ pub use uses::Use;
 pub use write::{Call, Create, Guard, Outcome, WriteError, Written};
 
 use activity::{Tip, Trail};
-use write::{Head, Scope};
+use head::{Head, Scope};
 
 /// How long a read waits for a revision that this instance has not reached, at most.
 pub const MAX_REVISION_WAIT: Duration = Duration::from_secs(5);
@@ -191,11 +192,11 @@ impl Engine {
             }
             let mut head = load(&*store, &scope)?;
             if head.exists() {
-                let table = super_heads.join(Arc::clone(head.table()), head.revision());
+                let table = super_heads.join(Arc::clone(&head.table), head.revision());
                 head = head.under(table);
-                credentials.apply(credentials::all(head.table()));
-                trails.insert(scope.as_str().into(), Arc::clone(head.trail()));
-                snapshots.publish([Arc::clone(head.table())]);
+                credentials.apply(credentials::all(&head.table));
+                trails.insert(scope.as_str().into(), Arc::clone(&head.trail));
+                snapshots.publish([Arc::clone(&head.table)]);
             }
             organizations.insert(scope.into(), Arc::new(Scope::new(head)));
         }

@@ -476,7 +476,7 @@ async fn a_killed_process_comes_back_with_the_life_that_it_was_in() {
         let head = head(&*world.store);
         assert!((said..=said + 1).contains(&head) || said == 0, "round {round}: {said} was durable, {head} is there");
         lives = head / LIFE;
-        if head % LIFE == 0 {
+        if head.is_multiple_of(LIFE) {
             assert_eq!(found(&world).await, Err("UNKNOWN_ORGANIZATION".into()), "round {round} at {head}");
         } else {
             let revision = found(&world).await.unwrap().revision.unwrap();

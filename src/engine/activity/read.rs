@@ -12,7 +12,7 @@ use crate::core::id::{Id, OpaqueId};
 use crate::core::table::Table;
 use crate::store::{PolicyStore, RowWrite, StoreError};
 
-use super::{BESIDE, ENTRY, Ending, Entry, Note, Origin, Shelf, Tip, Verifier, parts};
+use super::{Ending, Entry, Note, Origin, Shelf, Tip, Verifier, parts};
 use crate::engine::{Engine, lock};
 
 /// Entries that one call looks at, at most (and a few more, to the end of a chunk).
@@ -300,5 +300,3 @@ pub(super) fn beside(
     })?;
     Ok(found)
 }
-
-const _: () = assert!(ENTRY < BESIDE, "entries come first, so that their ranges end before what lies beside them");
