@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::draft::{Draft, Finished};
 use super::fault::{Fault, Violation};
 use super::id::{Id, OpaqueId};
-use super::model::{Key, Member, Millis, Row, Status, Write};
+use super::model::{Key, Member, Millis, Row, Settings, Status, Write};
 use super::separation;
 use super::table::Table;
 
@@ -190,11 +190,18 @@ fn exists(table: &Table, key: &Key) -> bool {
         }
 }
 
-fn check_etag(table: &Table, key: &Key, etag: Option<&str>) -> Result<(), ChangeError> {
+/// Whether the row of `key` is as the caller last saw it; nothing, where it does not say.
+///
+/// # Errors
+/// `EtagMismatch`.
+pub fn check_etag(table: &Table, key: &Key, etag: Option<&str>) -> Result<(), ChangeError> {
     if !exists(table, key) {
         return Err(ChangeError::NotFound(key.clone()));
     }
-    let changed = |wanted| table.row(key).is_some_and(|row| self::etag(&row) != wanted);
+    let changed = |wanted| match key {
+        Key::Settings => etag_of_organization(table).is_some_and(|etag| etag != wanted),
+        _ => table.row(key).is_some_and(|row| self::etag(&row) != wanted),
+    };
     match etag {
         Some(wanted) if changed(wanted) => Err(ChangeError::EtagMismatch(key.clone())),
         _ => Ok(()),
@@ -212,9 +219,20 @@ pub fn etag(row: &Row) -> String {
         Row::Group(group) => group.groups.clear(),
         _ => {}
     }
-    let digest = Sha256::digest(minicbor::to_vec(&row).unwrap_or_default());
-    let (first, _) = digest.split_at(8);
-    format!("{:016x}", first.iter().fold(0u64, |n, byte| n << 8 | u64::from(*byte)))
+    short(&Sha256::digest(minicbor::to_vec(&row).unwrap_or_default()))
+}
+
+fn short(digest: &[u8]) -> String {
+    format!("{:016x}", digest.iter().take(8).fold(0u64, |n, byte| n << 8 | u64::from(*byte)))
+}
+
+/// The same for the organization itself. It is of this history only: whoever deletes what they saw does not
+/// delete what was created after it with the same settings.
+#[must_use]
+pub fn etag_of_organization(table: &Table) -> Option<String> {
+    let settings = Row::Settings(Settings::clone(table.settings()?));
+    let digest = Sha256::new().chain_update(table.history().as_bytes()).chain_update(etag(&settings)).finalize();
+    Some(short(&digest))
 }
 
 fn member_change(draft: &mut Draft, group: &Id, members: &[Member], add: bool) -> Result<(), ChangeError> {

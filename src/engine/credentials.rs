@@ -24,6 +24,8 @@ const NEVER_USED: Millis = Millis::MIN;
 pub struct Bearer {
     /// The organization.
     pub organization: Id,
+    /// Its history: under the same id there may be another organization later.
+    pub history: Arc<str>,
     /// The service account, as questions name it: `service:ID`.
     pub principal: String,
     /// The credential.
@@ -34,9 +36,10 @@ pub struct Bearer {
 }
 
 impl Bearer {
-    fn new(organization: &Id, credential: &Credential) -> Self {
+    fn new(table: &Table, credential: &Credential) -> Self {
         Self {
-            organization: organization.clone(),
+            organization: table.id().clone(),
+            history: Arc::clone(table.history()),
             principal: format!("service:{}", credential.service),
             credential: credential.id.clone(),
             acts_for_users: credential.acts_for_users,
@@ -47,7 +50,7 @@ impl Bearer {
 
 impl PartialEq for Bearer {
     fn eq(&self, other: &Self) -> bool {
-        (&self.organization, &self.credential) == (&other.organization, &other.credential)
+        (&self.history, &self.credential) == (&other.history, &other.credential)
     }
 }
 
@@ -80,7 +83,7 @@ pub(super) type Entry = (TokenHash, Option<Bearer>);
 /// What these writes on top of `before` change.
 pub(super) fn entries(before: &Table, writes: &[Write]) -> Vec<Entry> {
     let entry = |write: &Write| match write {
-        Write::Put(Row::Credential(c)) => Some((c.hash, Some(Bearer::new(before.id(), c)))),
+        Write::Put(Row::Credential(c)) => Some((c.hash, Some(Bearer::new(before, c)))),
         Write::Delete(Key::Credential(id)) => Some((before.credential(id.as_str())?.hash, None)),
         _ => None,
     };
@@ -89,7 +92,7 @@ pub(super) fn entries(before: &Table, writes: &[Write]) -> Vec<Entry> {
 
 /// Those of a version.
 pub(super) fn all(table: &Table) -> Vec<Entry> {
-    table.credentials(None).map(|c| (c.hash, Some(Bearer::new(table.id(), c)))).collect()
+    table.credentials(None).map(|c| (c.hash, Some(Bearer::new(table, c)))).collect()
 }
 
 impl Credentials {
@@ -140,6 +143,9 @@ impl Engine {
     #[inline]
     fn in_at(&self, bearer: &Bearer, now: Millis) -> Result<(), Shut> {
         let state = self.with_table(bearer.organization.as_str(), None, |table| {
+            if *table.history() != bearer.history {
+                return Err(Shut::Unknown);
+            }
             let credential = table.credential(bearer.credential.as_str()).ok_or(Shut::Unknown)?;
             if credential.revoked_at.is_some() {
                 return Err(Shut::Revoked);

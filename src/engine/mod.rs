@@ -11,6 +11,8 @@
 pub mod activity;
 mod answers;
 mod credentials;
+mod end;
+mod head;
 mod rows;
 mod supers;
 mod token;
@@ -29,10 +31,11 @@ use crate::core::decision::{self, Problems, Question, Reason, Walk};
 use crate::core::id::Id;
 use crate::core::model::{Millis, Row};
 use crate::core::table::Table;
-use crate::snapshot::{Published, Snapshots};
+use crate::snapshot::{self, Published, Snapshots};
 use crate::store::{Committer, CommitterOptions, PolicyStore, StoreError};
 
 pub use credentials::{Bearer, Shut};
+pub use end::Ended;
 pub use rows::{Birth, Logged};
 pub use supers::{SuperContent, SuperOutcome};
 pub use token::{Malformed, Token};
@@ -41,7 +44,7 @@ pub use uses::Use;
 pub use write::{Call, Create, Guard, Outcome, WriteError, Written};
 
 use activity::{Tip, Trail};
-use write::Head;
+use head::{Head, Scope};
 
 /// How long a read waits for a revision that this instance has not reached, at most.
 pub const MAX_REVISION_WAIT: Duration = Duration::from_secs(5);
@@ -52,8 +55,8 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     snapshots: Arc<Snapshots>,
     committer: Committer<Durable>,
-    /// Every organization that is or may be about to be.
-    heads: DashMap<Box<str>, Arc<Mutex<Head>>>,
+    /// Every organization that is, was or may be about to be.
+    scopes: DashMap<Box<str>, Arc<Scope>>,
     super_heads: supers::Heads,
     supers: Arc<supers::Published>,
     tokens: tokens::Tokens,
@@ -69,7 +72,7 @@ type Trails = DashMap<Box<str>, Arc<Trail>>;
 
 /// What the committer hands back once it is on disk.
 struct Durable {
-    /// None for what is no organization's.
+    /// None for what makes no version of an organization. One without a revision is the end of it.
     table: Option<Arc<Table>>,
     /// Tokens that it brings or ends.
     credentials: Vec<credentials::Entry>,
@@ -77,7 +80,16 @@ struct Durable {
     logged: Option<(Arc<Trail>, Tip)>,
     /// A super-organization that it changes.
     over: Option<supers::State>,
+    /// How far an organization's scope is with it.
+    reached: Option<(Arc<Scope>, u64)>,
     done: oneshot::Sender<()>,
+}
+
+impl Durable {
+    /// Of which nothing is seen.
+    fn new(done: oneshot::Sender<()>) -> Self {
+        Self { table: None, credentials: Vec::new(), logged: None, over: None, reached: None, done }
+    }
 }
 
 /// A revision of an organization (API.md).
@@ -161,7 +173,7 @@ impl Engine {
         on_fatal: impl FnOnce(StoreError) + Send + 'static,
     ) -> Result<Self, OpenError> {
         let snapshots = Arc::new(Snapshots::default());
-        let heads = DashMap::new();
+        let organizations = DashMap::new();
         let trails = Arc::new(Trails::new());
         let credentials = Arc::new(credentials::Credentials::default());
         let mut tokens = tokens::Loaded::default();
@@ -178,13 +190,15 @@ impl Engine {
                 tokens = tokens::load(&*store)?;
                 continue;
             }
-            let head = load(&*store, &scope)?;
-            let table = super_heads.join(Arc::clone(head.table()));
-            let head = head.under(table);
-            credentials.apply(credentials::all(head.table()));
-            trails.insert(scope.as_str().into(), Arc::clone(head.trail()));
-            snapshots.publish([Arc::clone(head.table())]);
-            heads.insert(scope.into(), Arc::new(Mutex::new(head)));
+            let mut head = load(&*store, &scope)?;
+            if head.exists() {
+                let table = super_heads.join(Arc::clone(&head.table), head.revision());
+                head = head.under(table);
+                credentials.apply(credentials::all(&head.table));
+                trails.insert(scope.as_str().into(), Arc::clone(&head.trail));
+                snapshots.publish([Arc::clone(&head.table)]);
+            }
+            organizations.insert(scope.into(), Arc::new(Scope::new(head)));
         }
         snapshots.sweep();
         let (publisher, over) = (Arc::clone(&snapshots), Arc::clone(&supers));
@@ -198,7 +212,7 @@ impl Engine {
             clock,
             snapshots,
             committer,
-            heads,
+            scopes: organizations,
             super_heads,
             supers,
             tokens,
@@ -271,6 +285,9 @@ impl Engine {
         let mut revisions = published.revisions();
         let reached = tokio::time::timeout(wait.min(MAX_REVISION_WAIT), revisions.wait_for(|r| *r >= wanted)).await;
         match reached {
+            Ok(Ok(revision)) if *revision == snapshot::ENDED => {
+                Err(ReadError::UnknownOrganization(published.table().id().to_string()))
+            }
             Ok(Ok(_)) => Ok(()),
             _ => Err(ReadError::NotReached { wanted, reached: published.table().revision() }),
         }
@@ -298,7 +315,7 @@ impl Engine {
         })?
     }
 
-    /// Begins a question that is asked for many permissions, at one version.
+    /// Begins a question that is asked for many permissions, at one version and one time.
     ///
     /// # Errors
     /// As [`Engine::authorize`].
@@ -307,12 +324,12 @@ impl Engine {
         organization: &str,
         at_least: Option<AtLeast<'_>>,
         question: &Question<'_>,
-        answer: impl FnOnce(&Walk<'_>, &Table) -> T,
+        answer: impl FnOnce(&Walk<'_>, &Table, Millis) -> T,
     ) -> Result<T, ReadError> {
         let now = self.clock.now();
         self.with_table(organization, at_least, |table| {
             let walk = Walk::begin(table, question, now).map_err(ReadError::Problems)?;
-            Ok(answer(&walk, table))
+            Ok(answer(&walk, table, now))
         })?
     }
 
@@ -341,7 +358,8 @@ impl Engine {
         found.unwrap_or_else(|| Err(ReadError::UnknownOrganization(organization.to_owned())))
     }
 
-    /// The log of changes of an organization, from a revision on; `visit` returns whether to go on.
+    /// The log of changes of an organization, from a revision on; `visit` returns whether to go on. Nothing of
+    /// what was before it under the same id.
     ///
     /// # Errors
     /// The store's, or an entry that no version of this program wrote.
@@ -351,9 +369,10 @@ impl Engine {
         from_revision: u64,
         visit: &mut dyn FnMut(u64, Logged) -> bool,
     ) -> Result<(), StoreError> {
-        self.store.log(organization.as_str(), from_revision, &mut |revision, bytes| {
+        let Some(base) = self.trail(organization.as_str()).map(|trail| trail.base()) else { return Ok(()) };
+        self.store.log(organization.as_str(), base.saturating_add(from_revision.max(1)), &mut |revision, bytes| {
             let logged = minicbor::decode(bytes).map_err(|e| StoreError::Unreadable(e.to_string()))?;
-            Ok(visit(revision, logged))
+            Ok(visit(revision.saturating_sub(base), logged))
         })
     }
 
@@ -408,13 +427,16 @@ fn publish(
     let mut waiting = Vec::with_capacity(batch.len());
     let mut entries = Vec::new();
     let mut changed: Vec<Id> = Vec::new();
-    for Durable { table, credentials, logged, over, done } in batch {
+    let mut scopes = Vec::new();
+    for Durable { table, credentials, logged, over, reached, done } in batch {
         entries.extend(credentials);
+        scopes.extend(reached);
         // Before the version, so that whoever waits for a revision finds its entry.
         if let Some((trail, tip)) = logged {
             trail.reached(tip);
-            if !trails.contains_key(trail.organization().as_str()) {
-                trails.insert(trail.organization().as_str().into(), trail);
+            let id = trail.organization().as_str();
+            if !trails.get(id).is_some_and(|known| Arc::ptr_eq(&known, &trail)) {
+                trails.insert(id.into(), trail);
             }
         }
         if let Some(state) = over {
@@ -437,9 +459,16 @@ fn publish(
         let others: Vec<Arc<Table>> = snapshots.all().into_iter().filter(concerned).collect();
         last.extend(others);
     }
+    let ended: Vec<Id> = last.iter().filter(|table| table.revision() == 0).map(|table| table.id().clone()).collect();
     // INVARIANT 5: each takes account of one revision of its super-organization, and all of the same one
     // before anybody hears of it.
     snapshots.publish(last.into_iter().map(|table| supers.dress(table)));
+    for id in ended {
+        trails.remove(id.as_str());
+    }
+    for (scope, revision) in scopes {
+        scope.reached(revision);
+    }
     for done in waiting {
         // Whoever gave up waiting does not hear of it.
         let _ = done.send(());
@@ -462,13 +491,18 @@ fn load(store: &dyn PolicyStore, scope: &str) -> Result<Head, OpenError> {
         Ok(())
     })?;
     let id = Id::parse(scope).map_err(|e| damaged(e.to_string()))?;
-    let trail = Arc::new(Trail::new(id.clone(), revision, tip));
-    let birth = birth.ok_or_else(|| damaged("it has no birth record".to_owned()))?;
-    let table =
-        Table::load(id, birth.history.as_str().into(), birth.seed, revision, contents).map_err(|violations| {
-            let first = violations.first().map_or_else(String::new, |v| format!("{}: {}", v.key.describe(), v.fault));
-            damaged(first)
-        })?;
+    let Birth { history, seed, base, ended } = birth.ok_or_else(|| damaged("it has no birth record".to_owned()))?;
+    if ended && contents.is_empty() {
+        return Ok(Head::after(id, revision, answered));
+    }
+    let own = revision.checked_sub(base).filter(|own| *own > 0 && !ended);
+    let own = own.ok_or_else(|| damaged("its rows are not those of its history".to_owned()))?;
+    let history: Arc<str> = history.into();
+    let trail = Arc::new(Trail::new(id.clone(), Arc::clone(&history), base, revision, tip));
+    let table = Table::load(id, history, seed, own, contents).map_err(|violations| {
+        let first = violations.first().map_or_else(String::new, |v| format!("{}: {}", v.key.describe(), v.fault));
+        damaged(first)
+    })?;
     Ok(Head::new(Arc::new(table), answered, trail))
 }
 

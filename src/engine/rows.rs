@@ -19,7 +19,8 @@ const REQUESTS: u8 = 200;
 /// The end of the activity log.
 const TIP: u8 = 201;
 
-/// What is fixed when an organization is created.
+/// What is fixed when an organization is created. It stays in the store when that is deleted, for what may
+/// come after it under the same id.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Birth {
     /// Tells it from others under the same id.
@@ -28,6 +29,15 @@ pub struct Birth {
     /// Keys its hashes.
     #[n(1)]
     pub seed: u64,
+    /// How many revisions of the scope come before its first: those of organizations of the same id that
+    /// were deleted.
+    #[n(2)]
+    #[cbor(default)]
+    pub base: u64,
+    /// Whether the organization was deleted.
+    #[n(3)]
+    #[cbor(default)]
+    pub ended: bool,
 }
 
 /// A write that was answered, so that a retry gets the same answer.
@@ -45,12 +55,13 @@ pub struct Answered {
     /// The reply, encoded.
     #[cbor(n(3), with = "minicbor::bytes")]
     pub reply: Vec<u8>,
-    /// The revision it made.
+    /// The revision of the scope that it made.
     #[n(4)]
     pub revision: u64,
 }
 
-/// One revision in the log: who, when, and what to put and delete to get from the one before to it.
+/// One revision in the log: who, when, and what to put and delete to get from the one before to it. One that
+/// deletes the settings is the last of its history: there is nothing any more.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub struct Logged {
     /// When it was decided.
@@ -160,6 +171,17 @@ pub fn of_tip(tip: &Tip) -> RowWrite {
 /// `Unreadable` if no version of this program wrote it.
 pub fn tip(key: &[u8], value: &[u8]) -> Result<Option<Tip>, StoreError> {
     if key != [TIP] {
+        return Ok(None);
+    }
+    minicbor::decode(value).map(Some).map_err(|e| StoreError::Unreadable(e.to_string()))
+}
+
+/// What was fixed at creation, if this is its row.
+///
+/// # Errors
+/// `Unreadable` if no version of this program wrote it.
+pub fn birth(key: &[u8], value: &[u8]) -> Result<Option<Birth>, StoreError> {
+    if key != [BIRTH] {
         return Ok(None);
     }
     minicbor::decode(value).map(Some).map_err(|e| StoreError::Unreadable(e.to_string()))

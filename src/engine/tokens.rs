@@ -84,8 +84,7 @@ impl Engine {
             let (scope, log, archive) = (String::new(), Some(Vec::new()), Vec::new());
             let commit = Commit { scope, revision: *head + 1, log, rows: vec![write], archive };
             let (done, durable) = oneshot::channel();
-            let nothing = Durable { table: None, credentials: Vec::new(), logged: None, over: None, done };
-            self.committer.submit(commit, nothing)?;
+            self.committer.submit(commit, Durable::new(done))?;
             *head += 1;
             durable
         };

@@ -1,6 +1,6 @@
 //! The way of a write, for one organization at a time.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
@@ -14,8 +14,9 @@ use crate::core::table::Table;
 use crate::core::{Fault, Violation};
 use crate::store::{Commit, StoreError};
 
-use super::activity::{Entry, Tip, Trail};
-use super::answers::{Answers, MAX_REQUEST_IDS, request_id};
+use super::activity::Entry;
+use super::answers::{MAX_REQUEST_IDS, request_id};
+use super::head::{Head, Scope};
 use super::rows::{self, Answered, Birth, Logged};
 use super::{Durable, Engine, Revision, lock, supers};
 
@@ -81,7 +82,7 @@ pub trait Guard<E>: Send + 'static {
     fn review(&self, outcome: &Outcome, now: Millis) -> Result<(), E>;
 
     /// The emergency activation by which alone it was admitted (rule 7.4), for the activity log.
-    fn activation(&self, _: &Table, _: Millis) -> Option<Id> {
+    fn activation(&self, _: &Outcome, _: Millis) -> Option<Id> {
         None
     }
 }
@@ -147,45 +148,19 @@ pub enum WriteError<E> {
     Stopping,
 }
 
-/// The writer's side of an organization.
-pub(super) struct Head {
-    /// The newest version, perhaps not durable yet.
-    table: Arc<Table>,
-    /// None while the organization does not exist.
-    birth: Option<Birth>,
-    answers: Answers,
-    trail: Arc<Trail>,
-}
+/// What the blocking part of a write came to, the newest revision of the organization's scope, and those of
+/// its super-organizations that it saw.
+type Attempt<E> = (Result<Step, WriteError<E>>, u64, Seen);
 
-impl Head {
-    pub(super) fn new(table: Arc<Table>, answered: Vec<Answered>, trail: Arc<Trail>) -> Self {
-        Self { table, birth: None, answers: Answers::new(answered), trail }
-    }
-
-    /// The same with the version that its super-organization makes of its own.
-    pub(super) fn under(self, table: Arc<Table>) -> Self {
-        Self { table, ..self }
-    }
-
-    pub(super) fn trail(&self) -> &Arc<Trail> {
-        &self.trail
-    }
-
-    pub(super) fn table(&self) -> &Arc<Table> {
-        &self.table
-    }
-}
-
-/// What the blocking part of a write came to, the organization's newest revision, and those of its
-/// super-organizations that it saw.
-type Attempt<E> = (Result<Step, WriteError<E>>, u64, Vec<(Id, u64)>);
+/// Revisions of super-organizations.
+pub(super) type Seen = Vec<(Id, u64)>;
 
 /// What the blocking part of a write came to.
 pub(super) enum Step {
     /// Submitted; the reply may go out when the committer says so.
     Submitted(Vec<u8>, oneshot::Receiver<()>),
-    /// Nothing to write; the reply stands once `revision` is durable.
-    Unchanged { reply: Vec<u8>, revision: u64, replayed: bool },
+    /// Nothing to write; the reply stands once what it was derived from is durable.
+    Unchanged { reply: Vec<u8>, replayed: bool },
 }
 
 impl Engine {
@@ -221,10 +196,22 @@ impl Engine {
         P: FnOnce(&Table) -> Result<Vec<Change>, E> + Send + 'static,
         R: FnOnce(&Outcome) -> Vec<u8> + Send + 'static,
     {
+        self.carry_out(call, move |engine, call, scope, head, seen| {
+            engine.write_locked(call, scope, head, &guard, plan, reply, seen)
+        })
+        .await
+    }
+
+    /// Has `write` do its part under the organization's writer, and waits for what it came to.
+    pub(super) async fn carry_out<E, W>(self: &Arc<Self>, call: Call, write: W) -> Result<Written, WriteError<E>>
+    where
+        E: Send + 'static,
+        W: FnOnce(&Self, &Call, &Arc<Scope>, &mut Head, &mut Seen) -> Result<Step, WriteError<E>> + Send + 'static,
+    {
         let engine = Arc::clone(self);
         let organization = call.organization.clone();
         // Applying a large file takes long; it must not sit on a runtime's thread.
-        let step = tokio::task::spawn_blocking(move || engine.write_blocking(&call, &guard, plan, reply)).await;
+        let step = tokio::task::spawn_blocking(move || engine.write_blocking(&call, write)).await;
         let (step, tentative, seen) = step.map_err(|_| WriteError::Stopping)?;
         if !matches!(step, Ok(Step::Submitted(..))) {
             for (id, revision) in seen {
@@ -236,8 +223,8 @@ impl Engine {
                 durable.await.map_err(|_| WriteError::Stopping)?;
                 Ok(Written { reply, replayed: false })
             }
-            Ok(Step::Unchanged { reply, revision, replayed }) => {
-                self.durable(&organization, revision).await?;
+            Ok(Step::Unchanged { reply, replayed }) => {
+                self.durable(&organization, tentative).await?;
                 Ok(Written { reply, replayed })
             }
             Err(error) => {
@@ -247,95 +234,88 @@ impl Engine {
         }
     }
 
-    /// Waits until what a refusal was derived from is on disk.
+    /// Waits until what a refusal was derived from is on disk: a revision of the organization's scope, which
+    /// counts on when an organization ends.
     pub(super) async fn durable<E>(&self, organization: &Id, revision: u64) -> Result<(), WriteError<E>> {
-        if revision == 0 {
-            return Ok(());
-        }
-        loop {
-            if let Some(published) = self.snapshots.find(organization.as_str()) {
-                let mut revisions = published.revisions();
-                let reached = revisions.wait_for(|r| *r >= revision).await;
-                return reached.map(drop).map_err(|_| WriteError::Stopping);
-            }
-            // The organization's very first revision is on its way to the disk.
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-        }
+        let scope = self.scopes.get(organization.as_str()).map(|scope| Arc::clone(&scope));
+        let Some(scope) = scope.filter(|_| revision > 0) else { return Ok(()) };
+        let mut durable = scope.durable.subscribe();
+        durable.wait_for(|reached| *reached >= revision).await.map(drop).map_err(|_| WriteError::Stopping)
     }
 
     fn write_blocking<E>(
         &self,
         call: &Call,
-        guard: &impl Guard<E>,
-        plan: impl FnOnce(&Table) -> Result<Vec<Change>, E>,
-        reply: impl FnOnce(&Outcome) -> Vec<u8>,
+        write: impl FnOnce(&Self, &Call, &Arc<Scope>, &mut Head, &mut Seen) -> Result<Step, WriteError<E>>,
     ) -> Attempt<E> {
         let id = call.organization.as_str();
         loop {
-            let found = match self.head(call) {
+            let found = match self.scope(call) {
                 Ok(found) => found,
                 Err(error) => return (Err(error), 0, Vec::new()),
             };
-            let mut head = lock(&found);
-            // While this call waited for the lock, a creation that failed may have taken the head
+            let mut head = lock(&found.head);
+            // While this call waited for the lock, a creation that failed may have taken the scope
             // away: what is not in the map any more must not be built on.
-            if !self.heads.get(id).is_some_and(|current| Arc::ptr_eq(&current, &found)) {
+            if !self.scopes.get(id).is_some_and(|current| Arc::ptr_eq(&current, &found)) {
                 continue;
             }
             let mut seen = Vec::new();
-            let step = self.write_locked(call, &mut head, guard, plan, reply, &mut seen);
-            let tentative = head.table.revision();
+            let step = write(self, call, &found, &mut head, &mut seen);
+            let tentative = head.revision();
             if tentative == 0 {
                 // It was not created after all.
-                self.heads.remove_if(id, |_, current| Arc::ptr_eq(current, &found));
+                self.scopes.remove_if(id, |_, current| Arc::ptr_eq(current, &found));
             }
             return (step, tentative, seen);
         }
     }
 
-    fn head<E>(&self, call: &Call) -> Result<Arc<Mutex<Head>>, WriteError<E>> {
+    fn scope<E>(&self, call: &Call) -> Result<Arc<Scope>, WriteError<E>> {
         let id = call.organization.as_str();
-        if let Some(head) = self.heads.get(id) {
-            return Ok(Arc::clone(&head));
+        if let Some(scope) = self.scopes.get(id) {
+            return Ok(Arc::clone(&scope));
         }
         if call.create == Create::Never {
             return Err(WriteError::UnknownOrganization(id.to_owned()));
         }
-        let (history, seed) = (self.clock.random()?, self.clock.random()?);
-        let seed = seed.iter().take(8).fold(0, |n, b| n << 8 | u64::from(*b));
-        let birth = Birth { history: hex(&history), seed };
-        let blank = Table::blank(call.organization.clone(), birth.history.as_str().into(), seed);
-        let trail = Arc::new(Trail::new(call.organization.clone(), 0, Tip::default()));
-        let head = Head { birth: Some(birth), ..Head::new(Arc::new(blank), Vec::new(), trail) };
-        Ok(Arc::clone(&self.heads.entry(id.into()).or_insert_with(|| Arc::new(Mutex::new(head)))))
+        let none = || Arc::new(Scope::new(Head::after(call.organization.clone(), 0, Vec::new())));
+        Ok(Arc::clone(&self.scopes.entry(id.into()).or_insert_with(none)))
     }
 
+    fn birth(&self) -> Result<Birth, ClockError> {
+        let (history, seed) = (self.clock.random()?, self.clock.random()?);
+        let seed = seed.iter().take(8).fold(0, |n, b| n << 8 | u64::from(*b));
+        Ok(Birth { history: hex(&history), seed, base: 0, ended: false })
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "what the caller brings, and what it is done under")]
     fn write_locked<E>(
         &self,
         call: &Call,
+        scope: &Arc<Scope>,
         head: &mut Head,
         guard: &impl Guard<E>,
         plan: impl FnOnce(&Table) -> Result<Vec<Change>, E>,
         reply: impl FnOnce(&Outcome) -> Vec<u8>,
-        seen: &mut Vec<(Id, u64)>,
+        seen: &mut Seen,
     ) -> Result<Step, WriteError<E>> {
         let now = self.clock.now();
         let id = request_id(call);
+        let name = || call.organization.to_string();
+        match (head.exists(), call.create) {
+            (false, Create::Never) => return Err(WriteError::UnknownOrganization(name())),
+            (false, _) if head.birth.is_none() => head.bear(self.birth()?),
+            _ => {}
+        }
         head.table = self.super_heads.newest(&head.table, seen);
         let before = Arc::clone(&head.table);
         guard.admit(&before, now).map_err(WriteError::Plan)?;
-        if let Some(answered) = head.answers.find(id.as_ref(), now) {
-            if answered.body != call.body {
-                return Err(WriteError::RequestIdReused);
-            }
-            let (reply, revision) = (answered.reply.clone(), answered.revision);
-            return Ok(Step::Unchanged { reply, revision, replayed: true });
+        if let Some(step) = head.answered(call, id.as_ref(), call.create == Create::Always, now)? {
+            return Ok(step);
         }
-        let name = || call.organization.to_string();
-        match (call.create, before.revision()) {
-            (Create::Never, 0) => return Err(WriteError::UnknownOrganization(name())),
-            (Create::Always, 1..) => return Err(WriteError::OrganizationExists(name())),
-            _ => {}
+        if head.exists() && call.create == Create::Always {
+            return Err(WriteError::OrganizationExists(name()));
         }
         let changes = plan(&before).map_err(WriteError::Plan)?;
         let Applied { table, writes, effects } = change::apply_at(&before, changes, now)?;
@@ -353,11 +333,11 @@ impl Engine {
         guard.review(&outcome, now).map_err(WriteError::Plan)?;
         let reply = reply(&outcome);
         if call.validate_only || outcome.effects.is_empty() {
-            return Ok(Step::Unchanged { reply, revision: before.revision(), replayed: false });
+            return Ok(Step::Unchanged { reply, replayed: false });
         }
-        let activation = if before.has_activations(now) { guard.activation(&before, now) } else { None };
-        let step = self.submit(call, head, now, Arc::clone(&after), writes, id, reply, activation)?;
-        supers::tell(&mut locked, &after);
+        let activation = if before.has_activations(now) { guard.activation(&outcome, now) } else { None };
+        let step = self.submit(call, scope, head, now, Arc::clone(&after), writes, id, reply, activation)?;
+        supers::tell(&mut locked, &after, head.revision());
         Ok(step)
     }
 
@@ -365,6 +345,7 @@ impl Engine {
     fn submit<E>(
         &self,
         call: &Call,
+        scope: &Arc<Scope>,
         head: &mut Head,
         now: Millis,
         after: Arc<Table>,
@@ -373,11 +354,7 @@ impl Engine {
         reply: Vec<u8>,
         activation: Option<Id>,
     ) -> Result<Step, WriteError<E>> {
-        self.store.writable()?;
-        let gone = head.answers.forget(now);
-        if id.is_some() && head.answers.is_full() {
-            return Err(WriteError::TooManyRequestIds);
-        }
+        let gone = self.room(head, id.is_some(), now)?;
         let revision = after.revision();
         // The randomness is forgotten: whoever knew it could try guesses at what was erased.
         let deed = Deed::of(&head.table, &after, &writes, &self.clock.random()?);
@@ -386,7 +363,9 @@ impl Engine {
         let mut stored: Vec<_> = writes.iter().map(rows::of_write).collect();
         stored.extend(gone.iter().map(|id| rows::forget_answered(id)));
         stored.extend(head.birth.iter().map(rows::of_birth));
-        let answered = id.map(|id| Answered { id, body: call.body.to_vec(), at: now, reply: reply.clone(), revision });
+        let reached = head.base + revision;
+        let body = call.body.to_vec();
+        let answered = id.map(|id| Answered { id, body, at: now, reply: reply.clone(), revision: reached });
         stored.extend(answered.iter().map(rows::of_answered));
         let logged = Logged {
             at: now,
@@ -395,12 +374,18 @@ impl Engine {
             writes,
             on_behalf_of: call.on_behalf_of.clone(),
         };
-        let scope = call.organization.to_string();
-        let commit = Commit { scope, revision, log: Some(rows::encode(&logged)), rows: stored, archive: Vec::new() };
+        let commit = Commit {
+            scope: call.organization.to_string(),
+            revision: reached,
+            log: Some(rows::encode(&logged)),
+            rows: stored,
+            archive: Vec::new(),
+        };
         let (done, durable) = oneshot::channel();
         head.trail.append(commit, entry, beside, |commit, tip| {
             let (table, logged) = (Some(Arc::clone(&after)), Some((Arc::clone(&head.trail), tip)));
-            self.committer.submit(commit, Durable { table, credentials, logged, over: None, done })
+            let reached = Some((Arc::clone(scope), reached));
+            self.committer.submit(commit, Durable { table, credentials, logged, reached, ..Durable::new(done) })
         })?;
         // INVARIANT 2: the next write builds on this one, under the same lock and in the committer's order.
         head.table = after;
@@ -409,5 +394,15 @@ impl Engine {
             head.answers.remember(answered);
         }
         Ok(Step::Submitted(reply, durable))
+    }
+
+    /// Whether a write is taken now, `named` by a request id; the request ids that are forgotten with it.
+    pub(super) fn room<E>(&self, head: &mut Head, named: bool, now: Millis) -> Result<Vec<Vec<u8>>, WriteError<E>> {
+        self.store.writable()?;
+        let gone = head.answers.forget(now);
+        if named && head.answers.is_full() {
+            return Err(WriteError::TooManyRequestIds);
+        }
+        Ok(gone)
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
@@ -15,7 +15,8 @@ use tonic::{Request, Response, Status};
 use crate::core::activity::Hash;
 use crate::core::id::Id;
 use crate::core::table::Table;
-use crate::engine::activity::{Asked, Direction, Page as Part, Tip, Verifier};
+use crate::engine::activity::{Asked, Direction, Page as Part, Tip};
+use crate::engine::{AtLeast, ReadError};
 
 use super::admin::{Admin, Reply};
 use super::convert::activity::{Filter, filter, to_entry};
@@ -60,10 +61,12 @@ impl ActivityService for Admin {
             let StreamActivityRequest { organization: _, filter, after_sequence, follow, min_revision: _ } = m;
             Some((self::filter(f, filter)?, after_sequence, follow))
         })?;
-        self.readable(&read).await?;
+        let (table, _) = self.readable(&read).await?;
         let permit = Arc::clone(&self.followers).try_acquire_owned().map_err(|_| Refusal::TooManyFollowers)?;
         let (sender, receiver) = mpsc::channel(AHEAD);
-        let stream = Stream { admin: self.clone(), read, filter, follow, bearer, _permit: permit };
+        let end = self.engine.activity_end(&table).ok_or_else(|| over(&table))?;
+        let history = Arc::clone(table.history());
+        let stream = Stream { admin: self.clone(), read, history, end, filter, follow, bearer, _permit: permit };
         tokio::spawn(async move {
             if let Err(status) = stream.send(after, &sender).await {
                 // Whoever went away does not hear of it.
@@ -87,7 +90,8 @@ impl ActivityService for Admin {
             Some((after_sequence, expected))
         })?;
         let table = self.table(&read).await?;
-        let mut verifier = Verifier::new(&read.organization, self.end(&read.organization)?, after, expected);
+        let verifier = self.engine.verifier(&table, after, expected);
+        let mut verifier = verifier.ok_or_else(|| over(&table))?;
         loop {
             let store = Arc::clone(self.engine.store());
             let step = move || verifier.step(&*store).map(|more| (verifier, more));
@@ -139,39 +143,45 @@ impl Admin {
     /// The version that a read asks for, and of which accounts the caller may read; none for all.
     async fn readable(&self, read: &Read) -> Result<(Arc<Table>, Option<BTreeSet<Id>>), Status> {
         let table = self.engine.table(&read.organization, read.at_least(), read.wait).await?;
-        match read.authority.accounts(&table, self.engine.now()) {
-            Ok(accounts) => Ok((table, accounts)),
+        let now = self.engine.now();
+        match read.authority.accounts(&table, now) {
+            Ok(accounts) => {
+                self.note_use(read, &table, now, accounts.as_ref());
+                Ok((table, accounts))
+            }
             Err(refusal) => Err(self.unread(read, refusal).await),
         }
     }
 
     async fn part(
         &self,
-        table: &Table,
+        table: &Arc<Table>,
         asked: Asked,
         filter: Filter,
         readable: Option<BTreeSet<Id>>,
     ) -> Result<Part, Refusal> {
-        let (engine, organization) = (Arc::clone(&self.engine), table.id().clone());
+        let (engine, version) = (Arc::clone(&self.engine), Arc::clone(table));
         let read = move || {
-            let wanted = |entry: &_| filter.admits(&organization, readable.as_ref(), entry);
-            engine.activity(&organization, asked, &wanted)
+            let wanted = |entry: &_| filter.admits(version.id(), readable.as_ref(), entry);
+            engine.activity(&version, asked, &wanted)
         };
         let part = tokio::task::spawn_blocking(read).await.map_err(|_| Refusal::Internal("reading the log failed"))?;
-        Ok(part?)
+        part?.ok_or_else(|| over(table))
     }
+}
 
-    fn end(&self, organization: &str) -> Result<Tip, Refusal> {
-        let end = self.engine.activity_end(organization);
-        let end = end.ok_or(Refusal::Internal("an organization without an activity log"))?;
-        Ok(*end.borrow())
-    }
+/// The organization ended while it was read.
+fn over(table: &Table) -> Refusal {
+    Refusal::Read(ReadError::UnknownOrganization(table.id().to_string()))
 }
 
 /// A stream of entries, in order.
 struct Stream {
     admin: Admin,
     read: Read,
+    /// Whose log it is: what may come after it under the same id is none of its business.
+    history: Arc<str>,
+    end: watch::Receiver<Tip>,
     filter: Filter,
     follow: bool,
     bearer: Option<Arc<crate::engine::Bearer>>,
@@ -182,8 +192,8 @@ type Sender = mpsc::Sender<Result<StreamActivityResponse, Status>>;
 
 impl Stream {
     async fn send(self, after: u64, sender: &Sender) -> Result<(), Status> {
-        let Self { admin, read, filter, follow, bearer, _permit } = self;
-        let mut end = admin.engine.activity_end(&read.organization).ok_or(Refusal::Stopping)?;
+        let Self { admin, read, history, mut end, filter, follow, bearer, _permit } = self;
+        let same = AtLeast { history: &history, number: 0 };
         let mut draining = admin.engine.draining();
         let mut next = after.saturating_add(1);
         loop {
@@ -191,11 +201,13 @@ impl Stream {
             if follow && stops {
                 return Err(Refusal::Stopping.into());
             }
-            let table = admin.engine.table(&read.organization, None, Duration::ZERO).await?;
+            let table = admin.engine.table(&read.organization, Some(same), Duration::ZERO).await?;
             if let Some(bearer) = &bearer {
                 admin.engine.still_in(bearer).map_err(|_| Refusal::NoCaller)?;
             }
-            let readable = read.authority.accounts(&table, admin.engine.now())?;
+            let now = admin.engine.now();
+            let readable = read.authority.accounts(&table, now)?;
+            admin.note_use(&read, &table, now, readable.as_ref());
             let asked = Asked { from: next, direction: Direction::Forward, size: BATCH };
             let part = admin.part(&table, asked, filter.clone(), readable).await?;
             let (more, through_sequence) = (part.next.is_some(), part.through);
@@ -212,7 +224,7 @@ impl Stream {
             }
             tokio::select! {
                 () = sender.closed() => return Ok(()),
-                changed = end.changed() => changed.map_err(|_| Refusal::Stopping)?,
+                changed = end.changed() => changed.map_err(|_| over(&table))?,
                 changed = draining.changed() => changed.map_err(|_| Refusal::Stopping)?,
             }
         }

@@ -1,5 +1,6 @@
 //! What the admin services share: one write, one read.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use prost::Message;
@@ -7,10 +8,11 @@ use tokio::sync::Semaphore;
 use tonic::{Response, Status};
 
 use crate::core::change::Change;
-use crate::core::model::{Key, Row};
+use crate::core::id::Id;
+use crate::core::model::{Key, Millis, Row};
 use crate::core::table::Table;
 use crate::engine::activity::{Ending, Note, Origin};
-use crate::engine::{Engine, Outcome, WriteError};
+use crate::engine::{Ended, Engine, Outcome, WriteError, Written};
 
 use super::access::Authority;
 use super::logged;
@@ -65,22 +67,48 @@ impl Admin {
         let Writing { call, authority } = writing;
         let (authority, organization, origin) = (Arc::new(authority), call.organization.clone(), Origin::from(&call));
         let reply = |outcome: &Outcome| reply(Report(outcome)).encode_to_vec();
-        let written = match self.engine.write_guarded(call, Arc::clone(&authority), plan, reply).await {
-            Ok(written) => written,
-            Err(error) => return Err(self.refused(organization.as_str(), &authority, origin, error).await),
-        };
-        let reply = R::decode(written.reply.as_slice());
-        let reply = reply.map_err(|_| Refusal::Internal("a stored reply cannot be decoded"))?;
-        Ok((reply, written.replayed))
+        match self.engine.write_guarded(call, Arc::clone(&authority), plan, reply).await {
+            Ok(written) => Ok((decoded(&written)?, written.replayed)),
+            Err(error) => Err(self.refused(organization.as_str(), &authority, origin, error).await),
+        }
+    }
+
+    /// Ends an organization and returns the reply, or the one that the same request had before.
+    pub(super) async fn end<R: Message + Default>(
+        &self,
+        writing: Writing,
+        check: impl FnOnce(&Table) -> Result<(), Refusal> + Send + 'static,
+        reply: impl FnOnce(&Ended) -> R + Send + 'static,
+    ) -> Reply<R> {
+        let Writing { call, authority } = writing;
+        let (authority, organization, origin) = (Arc::new(authority), call.organization.clone(), Origin::from(&call));
+        let reply = |ended: &Ended| reply(ended).encode_to_vec();
+        match self.engine.end(call, Arc::clone(&authority), check, reply).await {
+            Ok(written) => Ok(Response::new(decoded(&written)?)),
+            Err(error) => Err(self.refused(organization.as_str(), &authority, origin, error).await),
+        }
     }
 
     /// The version that a read asks for, if the caller may read of it.
     pub(super) async fn table(&self, read: &Read) -> Result<Arc<Table>, Status> {
         let table = self.engine.table(&read.organization, read.at_least(), read.wait).await?;
-        if let Err(refusal) = read.authority.admit(&table, self.engine.now()) {
+        let now = self.engine.now();
+        if let Err(refusal) = read.authority.admit(&table, now) {
             return Err(self.unread(read, refusal).await);
         }
+        self.note_use(read, &table, now, None);
         Ok(table)
+    }
+
+    /// Has it logged if a read, of these accounts only if they are named, was allowed by an emergency
+    /// activation alone (rule 7.4).
+    pub(super) fn note_use(&self, read: &Read, table: &Table, now: Millis, accounts: Option<&BTreeSet<Id>>) {
+        if !table.has_activations(now) {
+            return;
+        }
+        let Some(activation) = read.authority.read_alone_by(table, now, accounts) else { return };
+        let account = read.authority.account(table);
+        self.engine.note_read(table, activation, read.origin.clone(), account, now);
     }
 
     /// Has it logged that a read was refused, and says so.
@@ -105,6 +133,10 @@ impl Admin {
         self.engine.refused(organization, note).await;
         failure.into()
     }
+}
+
+fn decoded<R: Message + Default>(written: &Written) -> Result<R, Refusal> {
+    R::decode(written.reply.as_slice()).map_err(|_| Refusal::Internal("a stored reply cannot be decoded"))
 }
 
 /// The change of a row that must be there.

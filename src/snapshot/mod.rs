@@ -12,6 +12,9 @@ use tokio::sync::watch;
 
 use crate::core::table::Table;
 
+/// What whoever waits for a revision is told when the organization ends.
+pub const ENDED: u64 = u64::MAX;
+
 type Map = HashMap<Box<str>, Arc<Published>, foldhash::fast::RandomState>;
 
 /// The published organizations.
@@ -52,7 +55,7 @@ impl Published {
         self.table.load_full()
     }
 
-    /// Tells of every published revision.
+    /// Tells of every published revision, and [`ENDED`] when there are no more.
     #[must_use]
     pub fn revisions(&self) -> watch::Receiver<u64> {
         self.revision.subscribe()
@@ -86,30 +89,42 @@ impl Snapshots {
         self.organizations.load().values().map(|published| published.table_full()).collect()
     }
 
-    /// Makes these the current versions. Called by the one publisher only.
+    /// Makes these the current versions, of different organizations; one without a revision says that there
+    /// is no such organization any more. Called by the one publisher only.
     pub fn publish(&self, tables: impl IntoIterator<Item = Arc<Table>>) {
         let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut new = Vec::new();
+        let (mut others, mut ended) = (Vec::new(), Vec::new());
         for table in tables {
+            let revision = table.revision();
             match self.find(table.id().as_str()) {
-                Some(published) => {
-                    let revision = table.revision();
+                Some(published) if revision > 0 && published.table().history() == table.history() => {
                     retired.tables.push(published.table.swap(table));
                     published.revision.send_replace(revision);
                 }
-                None => new.push(table),
+                known => {
+                    ended.extend(known);
+                    others.push(table);
+                }
             }
         }
-        if new.is_empty() {
+        if others.is_empty() {
             return;
         }
         let mut map = Map::clone(&self.organizations.load());
-        for table in new {
+        for table in others {
+            if table.revision() == 0 {
+                map.remove(table.id().as_str());
+                continue;
+            }
             let (revision, _) = watch::channel(table.revision());
             let id = table.id().as_str().into();
             map.insert(id, Arc::new(Published { table: ArcSwap::new(table), revision }));
         }
         retired.maps.push(self.organizations.swap(Arc::new(map)));
+        for published in ended {
+            retired.tables.push(published.table_full());
+            published.revision.send_replace(ENDED);
+        }
     }
 
     /// Frees what was replaced and is read by nobody any more.

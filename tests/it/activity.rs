@@ -384,7 +384,10 @@ async fn m7_5_what_is_malformed_or_of_another_organization_writes_nothing() {
     let other = pb::Organization { id: "other".into(), ..Default::default() };
     let found = pb::CreateOrganizationRequest { organization: Some(other), ..Default::default() };
     ok(world.admin.create_organization(by(&operator(), found)).await);
-    let end = |id: &str| world.engine.activity_end(id).unwrap().borrow().sequence;
+    let end = |id: &str| {
+        let end = world.engine.with_table(id, None, |table| world.engine.activity_end(table)).unwrap();
+        end.unwrap().borrow().sequence
+    };
     let (ours, theirs) = (end("acme"), end("other"));
     assert_eq!(ours, before as u64 + 2);
 

@@ -76,7 +76,8 @@ impl Engine {
     pub fn settle_refusals(&self) {
         let trails: Vec<Arc<Trail>> = self.trails.iter().map(|trail| Arc::clone(&trail)).collect();
         for trail in trails {
-            let callers: Vec<String> = lock(&trail.floods).keys().cloned().collect();
+            let mut callers: Vec<String> = lock(&trail.floods).keys().cloned().collect();
+            callers.sort();
             for caller in callers {
                 self.settle(&trail, caller);
             }

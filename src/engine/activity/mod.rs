@@ -9,7 +9,12 @@
 //! state    [201]                                       tip: sequence and hash of the last entry
 //! archive  [0][sequence: u64 BE]                       previous hash, hash, the entry in CBOR
 //! archive  [1][user id][0][sequence][number: u16 BE]   salt and person: what a seal in the entry stands for
+//! archive  [2][base: u64 BE] before either of both     of an organization created again under its id
 //! ```
+//!
+//! The log is one history's. When that ends, its last entry says so and nothing is appended any more; what
+//! is created again under the id begins a chain of its own, on a [`Shelf`] of its own, so that neither is
+//! read, overwritten or verified as a part of the other. Whoever asks says for which history.
 //!
 //! `hash = SHA-256(previous hash, the entry in CBOR)`; the first follows zeros. The tip is in memory with the
 //! organization's writer, so a write reads nothing of the log. What is personal of users is not in the chain
@@ -22,6 +27,7 @@
 
 mod flood;
 mod read;
+mod shelf;
 mod verify;
 
 use std::sync::{Arc, Mutex};
@@ -31,8 +37,9 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{oneshot, watch};
 
 use crate::core::activity::{Beside, Changed, Deed, Hash};
-use crate::core::id::{Id, OpaqueId};
+use crate::core::id::Id;
 use crate::core::model::{Key, Millis};
+use crate::core::table::Table;
 use crate::store::{Commit, RowWrite, StoreError};
 
 use super::rows::encode;
@@ -43,11 +50,7 @@ pub use read::{Asked, Direction, EraseError, Found, MAX_SCANNED, Page};
 pub use verify::{Broken, Verifier};
 
 use flood::Floods;
-
-/// The first byte of an entry's key.
-const ENTRY: u8 = 0;
-/// The first byte of the key of what lies beside an entry.
-const BESIDE: u8 = 1;
+use shelf::Shelf;
 
 /// What became of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -231,6 +234,8 @@ impl Entry {
 /// The log of one organization, as its writers and readers share it.
 pub(super) struct Trail {
     organization: Id,
+    history: Arc<str>,
+    shelf: Shelf,
     /// What was submitted last.
     end: Mutex<End>,
     /// What is on disk.
@@ -241,14 +246,22 @@ pub(super) struct Trail {
 #[derive(Clone, Copy)]
 struct End {
     tip: Tip,
-    /// The organization's revision.
+    /// The scope's revision.
     revision: u64,
+    /// Whether the history ended, and the log with it.
+    closed: bool,
 }
 
 impl Trail {
-    pub(super) fn new(organization: Id, revision: u64, tip: Tip) -> Self {
+    /// Of a history that begins after `base` revisions of its scope, which is at `revision`.
+    pub(super) fn new(organization: Id, history: Arc<str>, base: u64, revision: u64, tip: Tip) -> Self {
         let (durable, _) = watch::channel(tip);
-        Self { organization, end: Mutex::new(End { tip, revision }), durable, floods: Mutex::default() }
+        let end = Mutex::new(End { tip, revision, closed: false });
+        Self { organization, history, shelf: Shelf::of(base), end, durable, floods: Mutex::default() }
+    }
+
+    pub(super) fn base(&self) -> u64 {
+        self.shelf.base
     }
 
     pub(super) fn organization(&self) -> &Id {
@@ -262,14 +275,45 @@ impl Trail {
 
     /// Puts an entry into `commit` and hands that to `submit`; the log moves on if it is taken. A commit
     /// without a delta gets the revision that there is.
+    ///
+    /// # Errors
+    /// That of `submit`; `Stopped` after the last entry of all.
     pub(super) fn append(
         &self,
+        commit: Commit,
+        entry: Entry,
+        beside: Vec<Beside>,
+        submit: impl FnOnce(Commit, Tip) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.append_to(&mut lock(&self.end), commit, entry, beside, submit)
+    }
+
+    /// The same; nothing follows it.
+    pub(super) fn append_last(
+        &self,
+        commit: Commit,
+        entry: Entry,
+        beside: Vec<Beside>,
+        submit: impl FnOnce(Commit, Tip) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut end = lock(&self.end);
+        self.append_to(&mut end, commit, entry, beside, submit)?;
+        end.closed = true;
+        Ok(())
+    }
+
+    fn append_to(
+        &self,
+        end: &mut End,
         mut commit: Commit,
         mut entry: Entry,
         beside: Vec<Beside>,
         submit: impl FnOnce(Commit, Tip) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let mut end = lock(&self.end);
+        // The scope may be another history's already, and its tip that one's.
+        if end.closed {
+            return Err(StoreError::Stopped);
+        }
         if commit.log.is_none() {
             commit.revision = end.revision;
         }
@@ -277,15 +321,15 @@ impl Trail {
         let (value, hash) = chained(&end.tip.hash, &entry);
         let tip = Tip { sequence: entry.sequence, hash };
         let sealed = beside.into_iter().map(|Beside { user, number, value }| RowWrite {
-            key: beside_key(&user, tip.sequence, number),
+            key: self.shelf.beside(&user, tip.sequence, number),
             value: Some(value),
         });
         commit.archive.extend(sealed);
-        commit.archive.push(RowWrite { key: entry_key(tip.sequence), value: Some(value) });
+        commit.archive.push(RowWrite { key: self.shelf.entry(tip.sequence), value: Some(value) });
         commit.rows.push(rows::of_tip(&tip));
         let revision = commit.revision;
         submit(commit, tip)?;
-        *end = End { tip, revision };
+        *end = End { tip, revision, closed: false };
         Ok(())
     }
 }
@@ -308,36 +352,15 @@ fn parts(value: &[u8]) -> Option<(&Hash, &Hash, &[u8])> {
     Some((previous, hash, body))
 }
 
-fn entry_key(sequence: u64) -> Vec<u8> {
-    let mut key = vec![ENTRY];
-    key.extend_from_slice(&sequence.to_be_bytes());
-    key
-}
-
-fn sequence_of(key: &[u8]) -> Option<u64> {
-    let [ENTRY, sequence @ ..] = key else { return None };
-    Some(u64::from_be_bytes(sequence.try_into().ok()?))
-}
-
-/// An id has no control characters, so the zero ends it.
-fn of_user(user: &OpaqueId) -> Vec<u8> {
-    let mut key = vec![BESIDE];
-    key.extend_from_slice(user.as_str().as_bytes());
-    key.push(0);
-    key
-}
-
-fn beside_key(user: &OpaqueId, sequence: u64, number: u16) -> Vec<u8> {
-    let mut key = of_user(user);
-    key.extend_from_slice(&sequence.to_be_bytes());
-    key.extend_from_slice(&number.to_be_bytes());
-    key
-}
-
 impl Engine {
     /// The log of an organization that is there.
-    fn trail(&self, organization: &str) -> Option<Arc<Trail>> {
+    pub(super) fn trail(&self, organization: &str) -> Option<Arc<Trail>> {
         self.trails.get(organization).map(|trail| Arc::clone(&trail))
+    }
+
+    /// The log of the history that a version belongs to, unless that ended.
+    fn trail_of(&self, table: &Table) -> Option<Arc<Trail>> {
+        self.trail(table.id().as_str()).filter(|trail| trail.history == *table.history())
     }
 
     /// Appends what is no change; the receiver hears when it is on disk.
@@ -353,7 +376,7 @@ impl Engine {
         let (done, durable) = oneshot::channel();
         trail.append(commit, Entry::of_note(note, self.now()), Vec::new(), |commit, tip| {
             let logged = Some((Arc::clone(trail), tip));
-            self.committer.submit(commit, Durable { table: None, credentials: Vec::new(), logged, over: None, done })
+            self.committer.submit(commit, Durable { logged, ..Durable::new(done) })
         })?;
         Ok(durable)
     }
@@ -373,8 +396,8 @@ impl Engine {
     ///
     /// # Errors
     /// As those of [`Engine::record`].
-    pub(super) fn record_soon(&self, organization: &Id, note: Note) -> Result<(), StoreError> {
-        let trail = self.trail(organization.as_str()).ok_or(StoreError::Stopped)?;
+    pub(super) fn record_soon(&self, table: &Table, note: Note) -> Result<(), StoreError> {
+        let trail = self.trail_of(table).ok_or(StoreError::Stopped)?;
         self.append(&trail, note, Vec::new()).map(drop)
     }
 }

@@ -9,9 +9,10 @@ use tokio::sync::watch;
 
 use crate::core::activity::{self, Changed, Hash, Kept, Person};
 use crate::core::id::{Id, OpaqueId};
+use crate::core::table::Table;
 use crate::store::{PolicyStore, RowWrite, StoreError};
 
-use super::{BESIDE, Ending, Entry, Note, Origin, Tip, beside_key, entry_key, of_user, parts, sequence_of};
+use super::{Ending, Entry, Note, Origin, Shelf, Tip, Verifier, parts};
 use crate::engine::{Engine, lock};
 
 /// Entries that one call looks at, at most (and a few more, to the end of a chunk).
@@ -79,31 +80,42 @@ pub enum EraseError {
 }
 
 impl Engine {
-    /// Tells of the end of an organization's log, as far as it is on disk; none if there is no such
-    /// organization.
+    /// Tells of the end of the log of a version's history, as far as it is on disk; none if that history
+    /// is over.
     #[must_use]
-    pub fn activity_end(&self, organization: &str) -> Option<watch::Receiver<Tip>> {
-        Some(self.trail(organization)?.durable.subscribe())
+    pub fn activity_end(&self, table: &Table) -> Option<watch::Receiver<Tip>> {
+        Some(self.trail_of(table)?.durable.subscribe())
     }
 
-    /// A page of an organization's log, of entries that `wanted` accepts. Entries that cannot be read are
-    /// passed over: [`super::Verifier`] names them.
+    /// Verifies the log of a version's history after the entry `after`; none if that history is over.
+    /// `expected` is as for [`Verifier::new`].
+    #[must_use]
+    pub fn verifier(&self, table: &Table, after: u64, expected: Option<Hash>) -> Option<Verifier> {
+        let trail = self.trail_of(table)?;
+        let tip = *trail.durable.borrow();
+        Some(Verifier::new(table.id().as_str(), trail.shelf, tip, after, expected))
+    }
+
+    /// A page of the log of a version's history, of entries that `wanted` accepts. Entries that cannot be
+    /// read are passed over: [`Verifier`] names them. None if that history is over.
     ///
     /// # Errors
     /// The store's.
     pub fn activity(
         &self,
-        organization: &Id,
+        table: &Table,
         asked: Asked,
         wanted: &dyn Fn(&Entry) -> bool,
-    ) -> Result<Page, StoreError> {
-        let Some(trail) = self.trail(organization.as_str()) else { return Ok(Page::default()) };
+    ) -> Result<Option<Page>, StoreError> {
+        let Some(trail) = self.trail_of(table) else { return Ok(None) };
         let end = trail.durable.borrow().sequence;
-        let mut reader = Reader { store: &*self.store, scope: organization.as_str(), wanted, looked: 0, bytes: 0 };
-        match asked.direction {
+        let (store, scope, shelf) = (&*self.store, table.id().as_str(), trail.shelf);
+        let mut reader = Reader { store, scope, shelf, wanted, looked: 0, bytes: 0 };
+        let page = match asked.direction {
             Direction::Backward => reader.backward(asked.from.min(end), asked.size),
             Direction::Forward => reader.forward(asked.from.max(1), end, asked.size),
-        }
+        };
+        page.map(Some)
     }
 
     /// Erases what is personal of a user from the log of an organization, and logs that. Returns of how
@@ -126,7 +138,7 @@ impl Engine {
         let (engine, user, log) = (Arc::clone(self), user.clone(), Arc::clone(&trail));
         let erase = move || {
             let mut keys: Vec<Vec<u8>> = Vec::new();
-            let (from, mut to) = (of_user(&user), of_user(&user));
+            let (from, mut to) = (log.shelf.of_user(&user), log.shelf.of_user(&user));
             to.pop();
             to.push(1);
             engine.store.archive(log.organization.as_str(), &from..&to, &mut |key, _| {
@@ -158,6 +170,7 @@ impl Engine {
 struct Reader<'a> {
     store: &'a dyn PolicyStore,
     scope: &'a str,
+    shelf: Shelf,
     wanted: &'a dyn Fn(&Entry) -> bool,
     looked: u64,
     bytes: usize,
@@ -223,14 +236,15 @@ impl Reader<'_> {
 
     /// Hands over the wanted entries of a range, in order; `take` says whether to go on.
     fn chunk(&mut self, first: u64, last: u64, take: &mut dyn FnMut(Found, usize) -> bool) -> Result<(), StoreError> {
-        let (from, to) = (entry_key(first), entry_key(last.saturating_add(1)));
+        let shelf = self.shelf;
+        let (from, to) = (shelf.entry(first), shelf.entry(last.saturating_add(1)));
         self.store.archive(self.scope, &from..&to, &mut |key, value| {
             self.looked += 1;
             self.bytes += value.len();
             let Some((previous, hash, body)) = parts(value) else { return Ok(true) };
             let Ok(mut entry) = minicbor::decode::<Entry>(body) else { return Ok(true) };
             // Pages are cut by where entries lie, whatever they say of themselves.
-            let Some(sequence) = sequence_of(key) else { return Ok(true) };
+            let Some(sequence) = shelf.sequence_of(key) else { return Ok(true) };
             entry.sequence = sequence;
             if !(self.wanted)(&entry) {
                 return Ok(true);
@@ -248,7 +262,7 @@ impl Reader<'_> {
                 if found.persons.contains_key(&seal.number) {
                     continue;
                 }
-                let value = beside(self.store, self.scope, user, found.entry.sequence, seal.number)?;
+                let value = beside(self.store, self.scope, self.shelf, user, found.entry.sequence, seal.number)?;
                 // One that was altered is not shown.
                 if let Some(person) = value.and_then(|value| activity::open(seal, &value).ok()) {
                     found.persons.insert(seal.number, person);
@@ -271,11 +285,12 @@ pub(super) fn seals(changes: &[Changed]) -> impl Iterator<Item = (&OpaqueId, &ac
 pub(super) fn beside(
     store: &dyn PolicyStore,
     scope: &str,
+    shelf: Shelf,
     user: &OpaqueId,
     sequence: u64,
     number: u16,
 ) -> Result<Option<Vec<u8>>, StoreError> {
-    let from = beside_key(user, sequence, number);
+    let from = shelf.beside(user, sequence, number);
     let mut to = from.clone();
     to.push(0);
     let mut found = None;
@@ -285,5 +300,3 @@ pub(super) fn beside(
     })?;
     Ok(found)
 }
-
-const _: () = assert!(BESIDE == 1, "entries come first, so that their ranges end before what lies beside them");

@@ -7,7 +7,7 @@ use crate::core::activity::{self, Hash};
 use crate::store::{PolicyStore, StoreError};
 
 use super::read::{beside, seals};
-use super::{Entry, Tip, chain, entry_key, parts, sequence_of};
+use super::{Entry, Shelf, Tip, chain, parts};
 use crate::engine::rows;
 
 /// Entries that one step reads.
@@ -26,6 +26,7 @@ pub struct Broken {
 #[derive(Debug, Clone)]
 pub struct Verifier {
     scope: String,
+    shelf: Shelf,
     tip: Tip,
     next: u64,
     /// The hash of the entry before `next`; none if that was not looked at.
@@ -40,9 +41,9 @@ pub struct Verifier {
 impl Verifier {
     /// Begins after the entry `after`, which had the hash `expected` when it was last seen, if that is known.
     #[must_use]
-    pub fn new(scope: &str, tip: Tip, after: u64, expected: Option<Hash>) -> Self {
-        let scope = scope.to_owned();
-        let mut verifier = Self { scope, tip, next: after, previous: None, expected, verified: 0, broken: None };
+    pub fn new(scope: &str, shelf: Shelf, tip: Tip, after: u64, expected: Option<Hash>) -> Self {
+        let (scope, next) = (scope.to_owned(), after);
+        let mut verifier = Self { scope, shelf, tip, next, previous: None, expected, verified: 0, broken: None };
         if after == 0 {
             verifier.next = 1;
             verifier.previous = Some(Hash::default());
@@ -56,19 +57,23 @@ impl Verifier {
         verifier
     }
 
-    /// The log of an organization in a store that nobody else uses.
+    /// The log of an organization in a store that nobody else uses; of one that was deleted the log that
+    /// ended with it.
     ///
     /// # Errors
     /// The store's.
     pub fn of_store(store: &dyn PolicyStore, scope: &str) -> Result<Self, StoreError> {
-        let mut tip = Tip::default();
+        let (mut tip, mut base) = (Tip::default(), 0);
         store.load(scope, &mut |key, value| {
             if let Some(found) = rows::tip(key, value)? {
                 tip = found;
             }
+            if let Some(birth) = rows::birth(key, value)? {
+                base = birth.base;
+            }
             Ok(())
         })?;
-        Ok(Self::new(scope, tip, 0, None))
+        Ok(Self::new(scope, Shelf::of(base), tip, 0, None))
     }
 
     /// The end of the log that is verified.
@@ -90,7 +95,8 @@ impl Verifier {
             return Ok(false);
         }
         let last = self.tip.sequence.min(self.next.saturating_add(STEP - 1));
-        let (from, to) = (entry_key(self.next), entry_key(last.saturating_add(1)));
+        let shelf = self.shelf;
+        let (from, to) = (shelf.entry(self.next), shelf.entry(last.saturating_add(1)));
         let scope = self.scope.clone();
         let mut sealed = Vec::new();
         store.archive(&scope, &from..&to, &mut |key, value| {
@@ -107,7 +113,7 @@ impl Verifier {
         }
         // After the walk: a visitor must not call the store.
         for (sequence, user, seal) in sealed {
-            let altered = match beside(store, &scope, &user, sequence, seal.number)? {
+            let altered = match beside(store, &scope, shelf, &user, sequence, seal.number)? {
                 None => false,
                 Some(value) => activity::open(&seal, &value).is_err(),
             };
@@ -127,7 +133,7 @@ impl Verifier {
     fn entry(&mut self, key: &[u8], value: &[u8]) -> Result<Entry, Broken> {
         let wanted = self.next;
         let wrong = |sequence: u64, problem: String| Err(Broken { sequence, problem });
-        if sequence_of(key) != Some(wanted) {
+        if self.shelf.sequence_of(key) != Some(wanted) {
             return wrong(wanted, format!("entry {wanted} is missing"));
         }
         let altered = || wrong(wanted, format!("entry {wanted} was altered"));

@@ -56,13 +56,13 @@ pub(super) struct Head {
 /// What its head knows of one of its organizations.
 struct Member {
     safelist: OrdSet<Id>,
-    /// At which revision, perhaps not durable yet.
+    /// At which revision of its scope, perhaps not durable yet.
     revision: u64,
 }
 
 impl Head {
-    fn tell(&mut self, table: &Table) {
-        let member = Member { safelist: table.safelist().clone(), revision: table.revision() };
+    fn tell(&mut self, table: &Table, revision: u64) {
+        let member = Member { safelist: table.safelist().clone(), revision };
         self.members.insert(table.id().clone(), member);
     }
 }
@@ -89,12 +89,13 @@ impl Heads {
         Arc::clone(&self.0.entry(id.as_str().into()).or_default())
     }
 
-    /// At start-up: makes an organization known, and its table take account of its super-organization.
-    pub(super) fn join(&self, table: Arc<Table>) -> Arc<Table> {
+    /// At start-up: makes an organization known, at a revision of its scope, and its table take account of its
+    /// super-organization.
+    pub(super) fn join(&self, table: Arc<Table>, revision: u64) -> Arc<Table> {
         let Some(id) = table.super_organization() else { return table };
         let head = self.find_or_make(id);
         let mut head = lock(&head);
-        head.tell(&table);
+        head.tell(&table, revision);
         under(table, head.state.as_ref())
     }
 
@@ -161,11 +162,11 @@ pub(super) fn admit(
     Ok(if same(after.over(), head.state.as_ref()) { after } else { after.under(head.state.as_ref()) })
 }
 
-/// Tells those concerned what is submitted.
-pub(super) fn tell(locked: &mut Locked<'_>, after: &Table) {
+/// Tells those concerned what is submitted, as which revision of the organization's scope.
+pub(super) fn tell(locked: &mut Locked<'_>, after: &Table, revision: u64) {
     for (id, head) in locked {
         if after.super_organization() == Some(*id) {
-            head.tell(after);
+            head.tell(after, revision);
         } else {
             head.members.remove(after.id());
         }

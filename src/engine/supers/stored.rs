@@ -78,7 +78,12 @@ pub(super) fn rows(
     match after {
         Some(after) => {
             if before.is_none_or(|before| before.history != after.history) {
-                writes.push(rows::of_birth(&Birth { history: after.history.to_string(), seed: 0 }));
+                writes.push(rows::of_birth(&Birth {
+                    history: after.history.to_string(),
+                    seed: 0,
+                    base: 0,
+                    ended: false,
+                }));
             }
             writes.push(row(NAMED, "", Some(encode(&Named { display_name: after.display_name.clone() }))));
         }

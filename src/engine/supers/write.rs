@@ -41,7 +41,7 @@ pub struct SuperOutcome {
     pub revision: Revision,
 }
 
-/// Revisions that a refusal was derived from, of organizations.
+/// Revisions that a refusal was derived from, of organizations' scopes.
 type Seen = Vec<(Id, u64)>;
 
 impl Engine {
@@ -70,7 +70,7 @@ impl Engine {
             self.durable(&organization, revision).await?;
         }
         match step? {
-            Step::Unchanged { reply, revision: _, replayed } => Ok(Written { reply, replayed }),
+            Step::Unchanged { reply, replayed } => Ok(Written { reply, replayed }),
             Step::Submitted(..) => Err(WriteError::Stopping),
         }
     }
@@ -124,8 +124,7 @@ impl Engine {
             if answered.body != call.body {
                 return Err(WriteError::RequestIdReused);
             }
-            let (reply, revision) = (answered.reply.clone(), answered.revision);
-            return Ok(Step::Unchanged { reply, revision, replayed: true });
+            return Ok(Step::Unchanged { reply: answered.reply.clone(), replayed: true });
         }
         let before = head.state.clone();
         let name = || call.organization.to_string();
@@ -154,7 +153,7 @@ impl Engine {
         let outcome = SuperOutcome { before, after, revision: Revision { history, number } };
         let reply = reply(&outcome);
         if call.validate_only || unchanged {
-            return Ok(Step::Unchanged { reply, revision: head.revision, replayed: false });
+            return Ok(Step::Unchanged { reply, replayed: false });
         }
         self.submit_super(call, head, outcome, request, reply)
     }
@@ -196,7 +195,7 @@ impl Engine {
         let commit = Commit { scope, revision, log: Some(encode(&logged)), rows: stored, archive: Vec::new() };
         let state = State { id: call.organization.clone(), revision, current: after.clone() };
         let (done, durable) = oneshot::channel();
-        let payload = Durable { table: None, credentials: Vec::new(), logged: None, over: Some(state), done };
+        let payload = Durable { over: Some(state), ..Durable::new(done) };
         self.committer.submit(commit, payload)?;
         // INVARIANT 2: as for an organization, under the lock and in the committer's order.
         head.state = after;

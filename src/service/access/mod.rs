@@ -12,6 +12,7 @@
 //!
 //! Whose organization another one is is said before anything is looked up (rule 1.1).
 
+mod alone;
 mod table;
 mod touched;
 
@@ -20,8 +21,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::core::change::Effect;
-use crate::core::decision::{Context, Question, Reason, Resource, Walk, decide};
-use crate::core::emergency;
+use crate::core::decision::{Context, Problems, Question, Reason, Resource, Walk, decide};
 use crate::core::handing::lacks;
 use crate::core::id::{Id, OpaqueId};
 use crate::core::model::{Key, Millis, PrincipalId, Row};
@@ -45,7 +45,21 @@ pub struct Authority {
     touched: Touched,
     /// Whether the caller is trusted to speak for whom it speaks.
     trusted: bool,
+    /// The history of the organization that let the caller in; none for an operator.
+    history: Option<Arc<str>>,
 }
+
+/// One of these permissions, at a place.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Asked {
+    permissions: &'static [&'static str],
+    place: Place,
+    /// Of whom to invite.
+    email: String,
+}
+
+/// What applying a file asks for to begin with: what the differences are tells what is there.
+const APPLYING: &[&str] = &["organization.read"];
 
 /// Whose permissions decide.
 #[derive(Debug, Clone)]
@@ -105,7 +119,12 @@ impl Caller {
             needs: Needs::Member,
             touched,
             trusted: self.is_trusted(),
+            history: self.history(),
         })
+    }
+
+    fn history(&self) -> Option<Arc<str>> {
+        self.bearer.as_ref().map(|bearer| Arc::clone(&bearer.history))
     }
 }
 
@@ -122,11 +141,12 @@ impl Authority {
         touched: impl FnOnce() -> Touched,
     ) -> Result<Self, Refusal> {
         caller.approach(organization)?;
-        let trusted = caller.is_trusted();
+        let (trusted, history) = (caller.is_trusted(), caller.history());
         let Some(subject) = caller.subject() else {
-            return Ok(Self { subject: None, needs: Needs::Operator, touched: Touched::Organization, trusted });
+            let (needs, touched) = (Needs::Operator, Touched::Organization);
+            return Ok(Self { subject: None, needs, touched, trusted, history });
         };
-        Ok(Self { subject: Some(subject), needs: table::needs(method), touched: touched(), trusted })
+        Ok(Self { subject: Some(subject), needs: table::needs(method), touched: touched(), trusted, history })
     }
 
     /// Whether the call may be made, as far as its request says.
@@ -135,25 +155,33 @@ impl Authority {
     /// Why not.
     pub fn admit(&self, table: &Table, now: Millis) -> Result<(), Refusal> {
         let Some(subject) = &self.subject else { return Ok(()) };
+        // What came after the caller's organization under the same id is another one.
+        if self.history.as_ref().is_some_and(|history| history != table.history()) {
+            return Err(Refusal::NoCaller);
+        }
         if !self.trusted {
             return Err(Refusal::NotTrusted);
         }
         match self.needs {
             Needs::Operator => Err(Refusal::OperatorOnly),
             Needs::Member => subject.acts(table, now),
-            // What the differences are tells what is there.
-            Needs::Differences => subject.ask(table, now, &["organization.read"], &Place::default(), ""),
+            Needs::Differences => subject.ask(table, now, APPLYING, &Place::default(), ""),
             Needs::Any(permissions) => {
-                let mut places = self.touched.places(table);
-                if places.is_empty() {
-                    // INVARIANT 4: to touch nothing is no way in.
-                    places.push(Place::default());
-                }
-                places.sort();
-                places.dedup();
+                let places = self.places(table);
                 places.iter().try_for_each(|place| subject.ask(table, now, permissions, place, self.touched.invitee()))
             }
         }
+    }
+
+    fn places(&self, table: &Table) -> Vec<Place> {
+        let mut places = self.touched.places(table);
+        if places.is_empty() {
+            // INVARIANT 4: to touch nothing is no way in.
+            places.push(Place::default());
+        }
+        places.sort();
+        places.dedup();
+        places
     }
 
     /// Of which accounts the caller may read what is kept by account (rule 7.5); none: of all, and of
@@ -202,19 +230,6 @@ impl Authority {
         subject.ask(table, now, permissions, &Place::default(), "")
     }
 
-    /// The emergency activation by which alone the call was allowed (rule 7.4), for the activity log: asked
-    /// of the version and at the time that the call was admitted at.
-    pub fn activation(&self, table: &Table, now: Millis) -> Option<Id> {
-        let (subject, Needs::Any(permissions)) = (self.subject.as_ref()?, self.needs) else { return None };
-        let places = self.touched.places(table);
-        let used = |(place, permission): (&Place, &&'static str)| {
-            let context = subject.context(self.touched.invitee());
-            let (principal, resource) = (subject.principal.as_str(), place.resource());
-            emergency::used(table, &Question { principal, permission, resource, context }, now).map(|a| a.id.clone())
-        };
-        places.iter().flat_map(|place| permissions.iter().map(move |p| (place, p))).find_map(used)
-    }
-
     /// Whether what the call changes may be changed.
     ///
     /// # Errors
@@ -222,10 +237,25 @@ impl Authority {
     fn review(&self, outcome: &Outcome, now: Millis) -> Result<(), Refusal> {
         let Some(subject) = &self.subject else { return Ok(()) };
         let (before, after) = (&*outcome.before, &*outcome.after);
-        let mut asked = BTreeSet::new();
+        for (key, _) in &outcome.effects {
+            for_operators(before.row(key).as_ref(), after.row(key).as_ref())?;
+        }
+        for Asked { permissions, place, email } in self.asks(outcome) {
+            subject.ask(before, now, permissions, &place, &email)?;
+        }
+        let judged = self.judged(subject, before, &outcome.effects, now);
+        match lacks(before, after, &judged, &subject.principal, now) {
+            None => Ok(()),
+            Some(held) => Err(Refusal::HandsOut { principal: subject.principal.clone(), held: Box::new(held) }),
+        }
+    }
+
+    /// What all that changes asks for, each once.
+    fn asks(&self, outcome: &Outcome) -> Vec<Asked> {
+        let (before, after) = (&*outcome.before, &*outcome.after);
+        let (mut known, mut asks) = (BTreeSet::new(), Vec::new());
         for (key, effect) in &outcome.effects {
             let (old, new) = (before.row(key), after.row(key));
-            for_operators(old.as_ref(), new.as_ref())?;
             let permissions = match self.needs {
                 Needs::Any(permissions) => vec![permissions],
                 Needs::Differences => differences(key, *effect, old.as_ref(), new.as_ref()),
@@ -238,17 +268,14 @@ impl Authority {
             let places = [Place::of_row(before, key), Place::of_row(after, key)];
             for place in places.into_iter().flatten() {
                 for permissions in &permissions {
-                    if asked.insert((*permissions, place.clone(), email.to_owned())) {
-                        subject.ask(before, now, permissions, &place, email)?;
+                    let asked = Asked { permissions, place: place.clone(), email: email.to_owned() };
+                    if known.insert(asked.clone()) {
+                        asks.push(asked);
                     }
                 }
             }
         }
-        let judged = self.judged(subject, before, &outcome.effects, now);
-        match lacks(before, after, &judged, &subject.principal, now) {
-            None => Ok(()),
-            Some(held) => Err(Refusal::HandsOut { principal: subject.principal.clone(), held: Box::new(held) }),
-        }
+        asks
     }
 }
 
@@ -277,8 +304,8 @@ impl Guard<Refusal> for Arc<Authority> {
         Authority::admit(self, table, now)
     }
 
-    fn activation(&self, table: &Table, now: Millis) -> Option<Id> {
-        Authority::activation(self, table, now)
+    fn activation(&self, outcome: &Outcome, now: Millis) -> Option<Id> {
+        self.changed_alone_by(outcome, now)
     }
 
     fn review(&self, outcome: &Outcome, now: Millis) -> Result<(), Refusal> {
@@ -310,25 +337,37 @@ impl Subject {
         place: &Place,
         invitee_email: &str,
     ) -> Result<(), Refusal> {
-        let decided = |permission, resource| {
-            let context = self.context(invitee_email);
-            decide(table, &Question { principal: &self.principal, permission, resource, context }, now)
-        };
         let mut reason = Reason::NoPermission;
         for permission in permissions {
-            let mut answer = decided(permission, place.resource());
-            // A place that is not there is asked for where everything is; and an element that is private
-            // (rule 4.4) is administered by whoever administers all.
-            if matches!(answer, Err(_) | Ok(Reason::ElementNotListed)) {
-                answer = decided(permission, Resource::default());
-            }
-            match answer {
+            match self.answer(table, now, permission, place, invitee_email).0 {
                 Ok(Reason::Allowed) => return Ok(()),
                 Ok(Reason::NoPermission) | Err(_) => {}
                 Ok(other) => reason = other,
             }
         }
         Err(self.refused(reason, permissions))
+    }
+
+    /// Whether it holds a permission at a place, and where that was looked for.
+    fn answer<'p>(
+        &self,
+        table: &Table,
+        now: Millis,
+        permission: &str,
+        place: &'p Place,
+        invitee_email: &str,
+    ) -> (Result<Reason, Problems>, Resource<'p>) {
+        let decided = |resource| {
+            let context = self.context(invitee_email);
+            (decide(table, &Question { principal: &self.principal, permission, resource, context }, now), resource)
+        };
+        let found = decided(place.resource());
+        // A place that is not there is asked for where everything is; and an element that is private
+        // (rule 4.4) is administered by whoever administers all.
+        match found.0 {
+            Err(_) | Ok(Reason::ElementNotListed) => decided(Resource::default()),
+            Ok(_) => found,
+        }
     }
 
     fn refused(&self, reason: Reason, permissions: &'static [&'static str]) -> Refusal {

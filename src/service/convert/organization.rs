@@ -2,7 +2,7 @@
 
 use prost_types::FieldMask;
 
-use crate::core::change::etag;
+use crate::core::change::{etag, etag_of_organization};
 use crate::core::id::{Domain, Id, PermissionName};
 use crate::core::model::{
     Account, EmailDomain, InvitePolicy, Key, Level, Object, ObjectKind, Permission, Preset, PrivateTo, Row, Settings,
@@ -206,9 +206,8 @@ pub fn settings_patch(
     m.finish(f)
 }
 
-/// An organization as a message.
+/// An organization as a message, without its etag: that is of a history.
 pub fn to_organization(id: &Id, settings: &Settings) -> proto::Organization {
-    let etag = etag(&Row::Settings(settings.clone()));
     let Settings {
         display_name,
         super_organization,
@@ -251,13 +250,14 @@ pub fn to_organization(id: &Id, settings: &Settings) -> proto::Organization {
             external_reauthentication: reauthentication,
         }),
         user_attributes: user_attributes.iter().map(|(k, v)| (k.clone(), to_field_type(v))).collect(),
-        etag,
+        etag: String::new(),
     }
 }
 
 /// The organization of a version.
 pub fn find(table: &Table) -> Option<proto::Organization> {
-    table.settings().map(|s| to_organization(table.id(), s))
+    let etag = etag_of_organization(table)?;
+    table.settings().map(|s| proto::Organization { etag, ..to_organization(table.id(), s) })
 }
 
 /// An account.

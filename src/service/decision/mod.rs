@@ -156,9 +156,11 @@ impl DecisionService for Decisions {
         if let Some(least) = read.at_least() {
             self.engine.wait_for(organization, least, read.wait).await?;
         }
-        let listed = self
-            .engine
-            .walk(organization, read.at_least(), &asked.question, |walk, table| permissions(walk, table, &page));
+        let listed = self.engine.walk(organization, read.at_least(), &asked.question, |walk, table, now| {
+            let listed = permissions(walk, table, &page)?;
+            self.engine.note_list(table, &asked.question, now, &listed.permissions);
+            Ok::<_, Refusal>(listed)
+        });
         match listed {
             Ok(listed) => Ok(Response::new(listed?)),
             Err(error) => Err(question::failure(error, &asked.question).into()),
@@ -205,7 +207,7 @@ impl Decisions {
     /// All that is wrong with a question of which something is wrong already.
     fn malformed(&self, fields: Fields, organization: &str, question: &Question<'_>) -> Failure {
         let decided = match question.permission {
-            NO_PERMISSION => self.engine.walk(organization, None, question, |_, _| ()),
+            NO_PERMISSION => self.engine.walk(organization, None, question, |_, _, _| ()),
             _ => self.engine.authorize(organization, None, question, |_, _| ()),
         };
         question::malformed(fields, decided.err(), question)

@@ -10,7 +10,7 @@ pub use apply::rows;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::core::change::Change;
+use crate::core::change::{Change, check_etag};
 use crate::core::id::{Id, PermissionName};
 use crate::core::model::{Account, DEFAULT_ACCOUNT, Key, Row, Settings};
 use crate::core::table::Table;
@@ -23,7 +23,7 @@ use super::paging::Page;
 use super::proto::organization_service_server::OrganizationService;
 use super::proto::*;
 use super::refusal::Refusal;
-use super::report::revision_of;
+use super::report::{revision, revision_of};
 use super::request::{caller, etag, reading, writing};
 
 #[tonic::async_trait]
@@ -90,6 +90,22 @@ impl OrganizationService for Admin {
             revision: o.revision(),
             changes: o.changes(),
             email_domain_effects: o.email_domain_effects(),
+        })
+        .await
+    }
+
+    async fn delete_organization(
+        &self,
+        request: Request<DeleteOrganizationRequest>,
+    ) -> Reply<DeleteOrganizationResponse> {
+        let (call, etag) = writing(request, |f, m| {
+            let DeleteOrganizationRequest { organization: _, etag, request_id: _, validate_only: _ } = m;
+            self::etag(f, etag)
+        })?;
+        let check = move |table: &Table| check_etag(table, &Key::Settings, etag.as_deref()).map_err(Refusal::Change);
+        self.end(call, check, |ended| DeleteOrganizationResponse {
+            revision: Some(revision(&ended.revision)),
+            rows_removed: ended.rows,
         })
         .await
     }

@@ -7,12 +7,12 @@ use crate::service::OnBehalfOf;
 
 const HOUR: Option<Duration> = Some(Duration { seconds: 3_600, nanos: 0 });
 
-fn rule(users: &[&str]) -> EmergencyRule {
+pub(super) fn rule(users: &[&str]) -> EmergencyRule {
     let users = users.iter().map(ToString::to_string).collect();
     EmergencyRule { role: "fixer".into(), users, max_duration: HOUR, ..EmergencyRule::default() }
 }
 
-fn create(rule: EmergencyRule) -> CreateEmergencyRuleRequest {
+pub(super) fn create(rule: EmergencyRule) -> CreateEmergencyRuleRequest {
     CreateEmergencyRuleRequest { organization: "acme".into(), emergency_rule: Some(rule), ..Default::default() }
 }
 
@@ -23,7 +23,7 @@ fn update(rule: EmergencyRule, paths: &[&str]) -> UpdateEmergencyRuleRequest {
     UpdateEmergencyRuleRequest { organization: "acme".into(), emergency_rule, update_mask, ..Default::default() }
 }
 
-fn activate() -> ActivateEmergencyAccessRequest {
+pub(super) fn activate() -> ActivateEmergencyAccessRequest {
     ActivateEmergencyAccessRequest {
         organization: "acme".into(),
         role: "fixer".into(),
@@ -41,7 +41,7 @@ fn list() -> ListEmergencyActivationsRequest {
 }
 
 /// By a user, through whom an operator calls.
-fn as_user<M>(user: &str, message: M) -> Request<M> {
+pub(super) fn as_user<M>(user: &str, message: M) -> Request<M> {
     let on_behalf_of = Some(Box::new(OnBehalfOf { user: format!("user:{user}"), authenticated_at: None }));
     let mut request = Request::new(message);
     request.extensions_mut().insert(Caller { on_behalf_of, ..Caller::operator("tests".into()) });
@@ -49,7 +49,7 @@ fn as_user<M>(user: &str, message: M) -> Request<M> {
 }
 
 /// With users ana and bo, and the role `fixer`, which gives `tasks.read`.
-async fn world() -> World {
+pub(super) async fn world() -> World {
     let world = World::acme().await;
     for user in ["ana", "bo", "cy"] {
         world.user(user).await;

@@ -3,6 +3,7 @@
 mod apply;
 mod decisions;
 mod emergency;
+mod emergency_uses;
 mod explain;
 mod filter;
 mod lists;

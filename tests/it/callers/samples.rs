@@ -74,6 +74,7 @@ pub fn samples(organization: &str) -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     sample!("OrganizationService/ListOrganizations" ListOrganizationsRequest {});
     read!("OrganizationService/GetOrganization" GetOrganizationRequest {});
     read!("OrganizationService/ExportOrganization" ExportOrganizationRequest {});
+    dry!("OrganizationService/DeleteOrganization" DeleteOrganizationRequest {});
     dry!("OrganizationService/AddEmailDomain" AddEmailDomainRequest { email_domain: Some(domain) });
     dry!("OrganizationService/RemoveEmailDomain" RemoveEmailDomainRequest { domain: "acme.com" });
     dry!("OrganizationService/CreateAccount" CreateAccountRequest { account: Some(account) });
