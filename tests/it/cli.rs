@@ -177,6 +177,8 @@ fn explain_prints_what_led_to_a_decision_as_a_tree() {
         let (_, out, _) = ask(&["--principal", "user:bo"]);
         assert!(out.contains("✗ expired at 2026-01-01T00:00:00Z"), "{out}");
         assert!(out.contains("✗ the principal is not a member of group `risk`"), "{out}");
+        let (_, to_allow) = out.split_once("\n\nTo allow:\n").unwrap();
+        assert!(to_allow.contains("add `user:bo` to group `risk`, which holds role"), "{out}");
         let (status, _, error) = ask(&["--principal", "user:bo", "--account", "nowhere"]);
         assert_eq!(status, 2);
         assert!(error.contains("NOT_FOUND"), "{error}");

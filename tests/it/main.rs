@@ -30,6 +30,8 @@ mod properties;
 mod review;
 mod separation;
 mod setup_story;
+mod smallest;
+mod smallest_properties;
 mod stories;
 mod support;
 mod visibility;
