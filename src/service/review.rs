@@ -250,7 +250,8 @@ impl Report {
 /// An entry as a message.
 #[must_use]
 pub fn to_entry(entry: Entry) -> AccessReviewEntry {
-    let Entry { principal, permission, target, paths, truncated, by_policies } = entry;
+    let Entry { principal, permission, target, paths, truncated, by_policies, void_by, closed_by, activated_until } =
+        entry;
     AccessReviewEntry {
         principal: principal.to_string(),
         permission,
@@ -258,5 +259,8 @@ pub fn to_entry(entry: Entry) -> AccessReviewEntry {
         paths: paths.iter().map(to_path).collect(),
         paths_truncated: truncated,
         subject_to_policies: by_policies,
+        void_by: void_by.iter().map(Id::to_string).collect(),
+        closed_by: closed_by.unwrap_or_default(),
+        activated_until: activated_until.map(to_timestamp),
     }
 }

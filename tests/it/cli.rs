@@ -369,9 +369,9 @@ fn review_prints_who_can_do_what_as_csv_and_json() {
         let (status, out, error) = run(&["review", "--object", "app", "--permission", "records.read"]);
         assert_eq!(status, 0, "{error}");
         let expected = [
-            "principal,permission,account,object,record,policies_decide,paths",
-            "user:ana,records.read,,app,,yes,user:ana in group:risk: role `reader` at object `app`",
-            "user:ext,records.read,,app,,yes,user:ext: role `reader` at object `app`",
+            "principal,permission,account,object,record,policies_decide,state,paths",
+            "user:ana,records.read,,app,,yes,held,user:ana in group:risk: role `reader` at object `app`",
+            "user:ext,records.read,,app,,yes,held,user:ext: role `reader` at object `app`",
         ];
         assert_eq!(out.lines().collect::<Vec<_>>(), expected, "what is over is not reported");
         let (status, out, error) = run(&["review", "--principal", "ana", "--format", "json"]);
