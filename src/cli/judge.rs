@@ -8,6 +8,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::core::Violation;
 use crate::core::decision::{self, Context, Reason, Record, Resource, Walk};
 use crate::core::explain::explain;
+use crate::core::explain::smallest::smallest;
 use crate::core::filter::{Wrong, filter};
 use crate::core::id::Id;
 use crate::core::lists::SuperOrganization;
@@ -105,7 +106,8 @@ impl Judge {
                 let question = decision::Question { permission, ..place };
                 let now = now.unwrap_or_else(|| SystemClock.now());
                 let explained = explain(table, &question, now, PATHS.into());
-                let explained = explained.map(|explained| explanation(&explained, &question));
+                let explained =
+                    explained.map(|explained| explanation(&explained, &smallest(table, &question, now), &question));
                 Ok(explained.map_err(|problems| error(ReadError::Problems(problems))))
             }
             Self::Server(_) if now.is_some() => Err(no_clock()),

@@ -9,8 +9,9 @@ use serde_json::json;
 
 use crate::clock::{Clock, SystemClock};
 use crate::core::change::{Change, apply};
+use crate::core::condition::timestamp_text;
 use crate::core::id::PermissionName;
-use crate::core::model::{PrincipalId, Row, Target};
+use crate::core::model::{Millis, PrincipalId, Row, Target};
 use crate::core::review::access::{Access, Asked};
 use crate::core::review::difference::Compared;
 use crate::core::review::{Review, When};
@@ -141,13 +142,15 @@ struct Printed<W> {
 impl<W: Write> Printed<W> {
     fn head(&mut self) -> Result<(), CliError> {
         match self.format {
-            Format::Csv => self.line("principal,permission,account,object,record,policies_decide,paths"),
+            Format::Csv => self.line("principal,permission,account,object,record,policies_decide,state,paths"),
             Format::Json => Ok(()),
         }
     }
 
     fn entry(&mut self, entry: &AccessReviewEntry) -> Result<(), CliError> {
-        let AccessReviewEntry { principal, permission, target, paths, paths_truncated, subject_to_policies } = entry;
+        let AccessReviewEntry { principal, permission, target, paths, paths_truncated, subject_to_policies, .. } =
+            entry;
+        let state = state(entry);
         let proto::Target { account, object, record } = target.clone().unwrap_or_default();
         let mut paths: Vec<String> = paths.iter().map(path).collect();
         if *paths_truncated {
@@ -161,13 +164,14 @@ impl<W: Write> Printed<W> {
                 "object": object,
                 "record": record,
                 "policies_decide": subject_to_policies,
+                "state": state,
                 "paths": paths,
             })
             .to_string(),
             Format::Csv => {
                 let policies = if *subject_to_policies { "yes" } else { "no" };
                 let paths = paths.join("; ");
-                let cells = [principal.as_str(), permission, &account, &object, &record, policies, &paths];
+                let cells = [principal.as_str(), permission, &account, &object, &record, policies, &state, &paths];
                 cells.map(cell).join(",")
             }
         };
@@ -178,6 +182,25 @@ impl<W: Write> Printed<W> {
         let written = writeln!(self.out, "{line}");
         written.map_err(|source| CliError::Io { path: "standard output".into(), source })
     }
+}
+
+/// What a decision makes of an entry: `held`, if nothing stands against it.
+fn state(entry: &AccessReviewEntry) -> String {
+    let mut said = Vec::new();
+    if let Some(until) = &entry.activated_until {
+        said.push(format!("held by activation until {}", timestamp_text(to_millis(until))));
+    }
+    if !entry.void_by.is_empty() {
+        said.push(format!("held but void by constraint {}", entry.void_by.join(", ")));
+    }
+    if !entry.closed_by.is_empty() {
+        said.push(format!("held but closed: {}", entry.closed_by));
+    }
+    if said.is_empty() { "held".to_owned() } else { said.join("; ") }
+}
+
+fn to_millis(time: &prost_types::Timestamp) -> Millis {
+    time.seconds.saturating_mul(1_000).saturating_add(Millis::from(time.nanos) / 1_000_000)
 }
 
 /// A path for people: from whom through which groups, then what gives it.

@@ -1,6 +1,8 @@
 //! An explanation as a tree, for a person: who, what, where, the answer, and what led to it.
 
-use crate::service::proto::{AccessPath, Decision, ExplainResponse, PolicyEffect, PolicyOutcome, PolicyResult};
+use crate::service::proto::{
+    AccessPath, ChangeStep, Decision, ExplainResponse, PolicyEffect, PolicyOutcome, PolicyResult,
+};
 use crate::service::source;
 
 /// A line and what hangs on it.
@@ -50,6 +52,14 @@ pub fn explanation(of: &ExplainResponse) -> String {
         chain
     });
     section("what would have allowed it, but for one thing", misses, &mut lines);
+    let changes = of.smallest_changes.iter().map(|change| {
+        let step = |(n, step): (usize, &ChangeStep)| match n {
+            0 => step.text.clone(),
+            _ => format!("and {}", step.text),
+        };
+        change.steps.iter().enumerate().map(step).collect()
+    });
+    section("To allow", changes, &mut lines);
     if of.paths_truncated {
         lines.push("(there is more than is shown)".to_owned());
     }

@@ -15,7 +15,7 @@ use super::separation;
 use super::table::Table;
 
 /// One intention.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     /// A row that must not exist yet.
     Create(Row),

@@ -31,6 +31,7 @@ mod edge;
 mod entities;
 mod fault;
 mod flatten;
+mod hold;
 mod holdings;
 mod packed;
 mod policies;

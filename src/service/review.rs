@@ -27,7 +27,7 @@ use super::paging::Page;
 use super::proto::*;
 use super::refusal::Refusal;
 use super::report::revision_of;
-use super::request::reading;
+use super::request::{Read, reading};
 
 /// Permissions or principals that one review names.
 const MAX_NAMED: usize = 1_000;
@@ -96,15 +96,16 @@ impl Admin {
             not_counted(f, unused_for.as_ref());
             page
         })?;
-        let table = self.table(&read).await?;
-        let now = self.engine.now();
-        beside(move || {
-            let unused = Review::of(&table, When::At(now)).unused_roles();
-            let (page, next_page_token) = page.of_sorted(table.history(), unused, Id::to_string)?;
-            let role = |role: Id| UnusedRole { role: role.to_string(), holders: 0, last_used_at: None };
-            let (roles, revision) = (page.into_iter().map(role).collect(), Some(revision_of(&table)));
-            Ok(Response::new(ListUnusedRolesResponse { roles, observed_since: None, revision, next_page_token }))
-        })
+        self.unused(
+            &read,
+            page,
+            |review| review.unused_roles(),
+            |roles: Vec<Id>, revision, next_page_token| {
+                let role = |role: Id| UnusedRole { role: role.to_string(), holders: 0, last_used_at: None };
+                let roles = roles.into_iter().map(role).collect();
+                ListUnusedRolesResponse { roles, observed_since: None, revision: Some(revision), next_page_token }
+            },
+        )
         .await
     }
 
@@ -125,15 +126,38 @@ impl Admin {
             not_counted(f, unused_for.as_ref());
             page
         })?;
-        let table = self.table(&read).await?;
+        self.unused(
+            &read,
+            page,
+            |review| review.unused_permissions(),
+            |permissions: Vec<String>, revision, next_page_token| {
+                let permission = |permission| UnusedPermission { permission, holders: 0, last_used_at: None };
+                let permissions = permissions.into_iter().map(permission).collect();
+                ListUnusedPermissionsResponse {
+                    permissions,
+                    observed_since: None,
+                    revision: Some(revision),
+                    next_page_token,
+                }
+            },
+        )
+        .await
+    }
+
+    /// A page of what a review finds unused.
+    async fn unused<T: ToString + Send + 'static, R: Send + 'static>(
+        &self,
+        read: &Read,
+        page: Page,
+        find: fn(&Review<'_>) -> Vec<T>,
+        reply: impl FnOnce(Vec<T>, Revision, String) -> R + Send + 'static,
+    ) -> Reply<R> {
+        let table = self.table(read).await?;
         let now = self.engine.now();
         beside(move || {
-            let unused = Review::of(&table, When::At(now)).unused_permissions();
-            let (page, next_page_token) = page.of_sorted(table.history(), unused, String::clone)?;
-            let permission = |permission| UnusedPermission { permission, holders: 0, last_used_at: None };
-            let (permissions, revision) = (page.into_iter().map(permission).collect(), Some(revision_of(&table)));
-            let observed_since = None;
-            Ok(Response::new(ListUnusedPermissionsResponse { permissions, observed_since, revision, next_page_token }))
+            let unused = find(&Review::of(&table, When::At(now)));
+            let (page, next_page_token) = page.of_sorted(table.history(), unused, T::to_string)?;
+            Ok(Response::new(reply(page, revision_of(&table), next_page_token)))
         })
         .await
     }
@@ -250,7 +274,8 @@ impl Report {
 /// An entry as a message.
 #[must_use]
 pub fn to_entry(entry: Entry) -> AccessReviewEntry {
-    let Entry { principal, permission, target, paths, truncated, by_policies } = entry;
+    let Entry { principal, permission, target, paths, truncated, by_policies, void_by, closed_by, activated_until } =
+        entry;
     AccessReviewEntry {
         principal: principal.to_string(),
         permission,
@@ -258,5 +283,8 @@ pub fn to_entry(entry: Entry) -> AccessReviewEntry {
         paths: paths.iter().map(to_path).collect(),
         paths_truncated: truncated,
         subject_to_policies: by_policies,
+        void_by: void_by.iter().map(Id::to_string).collect(),
+        closed_by: closed_by.unwrap_or_default(),
+        activated_until: activated_until.map(to_timestamp),
     }
 }

@@ -177,6 +177,8 @@ fn explain_prints_what_led_to_a_decision_as_a_tree() {
         let (_, out, _) = ask(&["--principal", "user:bo"]);
         assert!(out.contains("✗ expired at 2026-01-01T00:00:00Z"), "{out}");
         assert!(out.contains("✗ the principal is not a member of group `risk`"), "{out}");
+        let (_, to_allow) = out.split_once("\n\nTo allow:\n").unwrap();
+        assert!(to_allow.contains("add `user:bo` to group `risk`, which holds role"), "{out}");
         let (status, _, error) = ask(&["--principal", "user:bo", "--account", "nowhere"]);
         assert_eq!(status, 2);
         assert!(error.contains("NOT_FOUND"), "{error}");
@@ -367,9 +369,9 @@ fn review_prints_who_can_do_what_as_csv_and_json() {
         let (status, out, error) = run(&["review", "--object", "app", "--permission", "records.read"]);
         assert_eq!(status, 0, "{error}");
         let expected = [
-            "principal,permission,account,object,record,policies_decide,paths",
-            "user:ana,records.read,,app,,yes,user:ana in group:risk: role `reader` at object `app`",
-            "user:ext,records.read,,app,,yes,user:ext: role `reader` at object `app`",
+            "principal,permission,account,object,record,policies_decide,state,paths",
+            "user:ana,records.read,,app,,yes,held,user:ana in group:risk: role `reader` at object `app`",
+            "user:ext,records.read,,app,,yes,held,user:ext: role `reader` at object `app`",
         ];
         assert_eq!(out.lines().collect::<Vec<_>>(), expected, "what is over is not reported");
         let (status, out, error) = run(&["review", "--principal", "ana", "--format", "json"]);

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use doorward::core::change::{Change, apply};
 use doorward::core::decision::{Context, EMAIL_CHANNEL, Question, Reason, Resource, decide};
 use doorward::core::id::Id;
-use doorward::core::model::Target;
+use doorward::core::model::{Activation, Row, Target};
 use doorward::core::review::access::{Access, Asked};
 use doorward::core::review::difference::Compared;
 use doorward::core::review::{Review, When, principals_after};
@@ -15,7 +15,7 @@ use fastrand::Rng;
 use serde_json::json;
 
 use crate::generate;
-use crate::support::{rows, table};
+use crate::support::{activated, rows, table};
 
 const ORGANIZATIONS: u64 = 40;
 /// Later than every period of the generator begins.
@@ -23,13 +23,12 @@ const NOW: i64 = 4_000_000_000_000;
 
 /// In circumstances in which nobody's status or sign-on stands in the way.
 fn may(table: &Table, principal: &str, permission: &str, resource: Resource<'_>) -> Reason {
-    let context = Context { channel: EMAIL_CHANNEL, authenticated_at: Some(NOW), ..Context::default() };
-    decide(table, &Question { principal, permission, resource, context }, NOW).unwrap()
+    may_at(table, principal, permission, resource, NOW)
 }
 
-/// What rule 4.5 says of holding; a constraint may void what is held all the same.
-fn is_held(reason: Reason) -> bool {
-    matches!(reason, Reason::Allowed | Reason::SeparationOfDuties)
+fn may_at(table: &Table, principal: &str, permission: &str, resource: Resource<'_>, now: i64) -> Reason {
+    let context = Context { channel: EMAIL_CHANNEL, authenticated_at: Some(now), ..Context::default() };
+    decide(table, &Question { principal, permission, resource, context }, now).unwrap()
 }
 
 fn text((service, id): (bool, &str)) -> String {
@@ -50,14 +49,18 @@ fn places(file: &serde_json::Value) -> Vec<(Target, String, String)> {
 
 #[test]
 fn a_review_says_of_everybody_what_decisions_say() {
-    let (mut held, mut lacked) = (0, 0);
+    let (mut held, mut lacked, mut void, mut closed, mut by_activation) = (0, 0, 0, 0, 0);
     for seed in 0..ORGANIZATIONS {
         let mut rng = Rng::with_seed(seed ^ 0x5EED);
-        let file = generate::organization(&mut rng);
-        let table = table(&file);
-        let review = Review::of(&table, When::At(NOW));
+        let world = generate::world(&mut rng);
+        let file = &world.file;
+        let table = activated(&table(file), &world);
+        // At `NOW` activations are over: half of the time it is asked when one of them begins.
+        let begun: Vec<i64> = world.activations.iter().filter_map(|a| a["starts_at_ms"].as_i64()).collect();
+        let now = rng.choice(&begun).copied().filter(|_| seed % 2 == 0).unwrap_or(NOW);
+        let review = Review::of(&table, When::At(now));
         let names: Vec<String> = table.catalogue().map(|(_, slot)| slot.row.name.to_string()).collect();
-        for (target, account, object) in places(&file) {
+        for (target, account, object) in places(file) {
             for _ in 0..6 {
                 let name = rng.choice(&names).unwrap();
                 let permission = table.permission(name).unwrap();
@@ -69,15 +72,26 @@ fn a_review_says_of_everybody_what_decisions_say() {
                 for (service, id) in review.principals() {
                     let resource = Resource { account: &account, object: &object, record: None };
                     let who = text((service, id));
-                    let decided = may(&table, &who, name, resource);
-                    if decided == Reason::ElementNotListed {
-                        continue;
-                    }
+                    let decided = may_at(&table, &who, name, resource, now);
                     let entries = access.of(service, id);
                     let here = entries.iter().filter(|e| e.target == Target::Organization || e.target == target);
                     let here: Vec<_> = here.collect();
                     let what = format!("seed {seed}: {who}, {name} at {target}: {decided:?}\n{entries:?}");
-                    assert_eq!(is_held(decided), !here.is_empty(), "{what}");
+                    // A principal that may not act is told of only if that is asked for.
+                    assert_eq!(decided == Reason::Allowed, here.iter().any(|e| e.stands()), "{what}");
+                    if decided == Reason::SeparationOfDuties {
+                        assert!(here.iter().any(|e| !e.void_by.is_empty()), "{what}");
+                        void += 1;
+                    }
+                    for entry in here.iter().filter(|e| e.closed_by.is_some()) {
+                        assert!(decided == Reason::ElementNotListed && !entry.paths.is_empty(), "{what}");
+                        closed += 1;
+                    }
+                    let until = here.iter().filter_map(|e| e.activated_until);
+                    until.for_each(|until| {
+                        assert!(now < until, "{what}");
+                        by_activation += 1;
+                    });
                     for entry in &entries {
                         assert!(!entry.paths.is_empty() && entry.permission == *name, "{what}");
                         assert!(entry.paths.iter().all(|path| path.pattern.is_some()), "{what}");
@@ -89,6 +103,10 @@ fn a_review_says_of_everybody_what_decisions_say() {
         }
     }
     assert!(held > 1_000 && lacked > 1_000, "{held} held, {lacked} lacked");
+    assert!(
+        void > 10 && closed > 10 && by_activation > 0,
+        "{void} void, {closed} closed, {by_activation} by activation"
+    );
 }
 
 #[test]
@@ -148,13 +166,13 @@ fn a_difference_is_what_decisions_say_before_and_after() {
                         continue;
                     }
                     let what = format!("seed {seed}: {who}: {difference:?}");
-                    assert!(is_held(may(with, &who, name, resource)), "{what}");
+                    assert_eq!(may(with, &who, name, resource), Reason::Allowed, "{what}");
                     // What is not there at all allows nothing.
                     let there = without.permission(name).is_some()
                         && (object.is_empty() || without.object_row(&object.parse::<Id>().unwrap()).is_some())
                         && (account.is_empty()
                             || places(if difference.gained { &old } else { &file }).iter().any(|p| p.1 == account));
-                    assert!(!there || !is_held(may(without, &who, name, resource)), "{what}");
+                    assert!(!there || may(without, &who, name, resource) != Reason::Allowed, "{what}");
                     if difference.gained { gained += 1 } else { lost += 1 }
                 }
             }
@@ -171,12 +189,10 @@ fn a_difference_is_what_decisions_say_before_and_after() {
                     }
                     let resource = Resource { account: &account, object: &object, record: None };
                     let (was, is) = (may(&before, &who, name, resource), may(after, &who, name, resource));
-                    if was == Reason::ElementNotListed || is == Reason::ElementNotListed {
-                        continue;
-                    }
-                    let changed = is_held(was) != is_held(is);
+                    let allowed = is == Reason::Allowed;
+                    let changed = (was == Reason::Allowed) != allowed;
                     let listed = said.iter().any(|d| {
-                        d.gained == is_held(is)
+                        d.gained == allowed
                             && (d.target == target || d.target == Target::Organization)
                             && d.permissions.iter().any(|p| p == name)
                     });
@@ -215,6 +231,97 @@ fn a_permission_that_moves_to_the_organization_is_no_loss() {
         rows(&json!({"organization": "acme", "users": [{"id": "ana", "email": "ana@acme.com", "status": "inactive"}]}));
     let off = apply(&narrow, vec![Change::Replace { rows, deactivate_missing: false }]).unwrap().table;
     assert_eq!(of(&narrow, &off), [r#"false object `app` ["data.read"]"#], "whoever may not act can do nothing");
+}
+
+/// Ana pays everywhere and reviews at one app; an element is private to another account.
+fn duties(enforce: &str) -> serde_json::Value {
+    json!({
+        "organization": "acme",
+        "accounts": [{"id": "main", "default": true}, {"id": "emea"}],
+        "permissions": [{"name": "data.pay"}, {"name": "data.review"}],
+        "objects": [{"id": "app", "kind": "app"}, {"id": "crm", "kind": "element", "private_to": "account:emea"}],
+        "users": [{"id": "ana", "email": "ana@acme.com"}],
+        "roles": [
+            {"id": "payer", "scope": "organization", "permissions": ["data.pay"]},
+            {"id": "reviewer", "scope": "object", "permissions": ["data.review"]},
+        ],
+        "assignments": [
+            {"role": "payer", "member": "user:ana"},
+            {"role": "reviewer", "member": "user:ana", "object": "app"},
+        ],
+        "separation_of_duties": [{"id": "pay", "roles": ["payer", "reviewer"], "max": 1, "enforce": enforce}],
+    })
+}
+
+/// What a review of a target says: permission, where it is held, and what stands against it.
+fn said(table: &Table, target: Option<Target>, now: i64) -> Vec<String> {
+    let review = Review::of(table, When::At(now));
+    let mut access = Access::new(&review, Asked { target, ..Asked::default() });
+    let entries = access.of(false, "ana").into_iter();
+    let entry = |e: doorward::core::review::access::Entry| {
+        let void: Vec<String> = e.void_by.iter().map(ToString::to_string).collect();
+        assert_eq!(e.stands(), void.is_empty() && e.closed_by.is_none());
+        format!("{} at {} {void:?} {:?} {:?}", e.permission, e.target, e.closed_by, e.activated_until)
+    };
+    entries.map(entry).collect()
+}
+
+#[test]
+fn a_row_says_what_stands_against_it_where_it_is_asked() {
+    let table = table(&duties("deny"));
+    let object = |id: &str| Some(Target::Object(id.parse().unwrap()));
+    // Where only one of the roles is held, it stands.
+    let whole = ["data.pay at the organization [] None None", r#"data.review at object `app` ["pay"] None None"#];
+    assert_eq!(said(&table, None, NOW), whole);
+    let at_app =
+        [r#"data.pay at the organization ["pay"] None None"#, r#"data.review at object `app` ["pay"] None None"#];
+    assert_eq!(said(&table, object("app"), NOW), at_app);
+    let closed = r#"data.pay at the organization [] Some("element `crm` is private to account `emea`") None"#;
+    assert_eq!(said(&table, object("crm"), NOW), [closed]);
+}
+
+#[test]
+fn a_row_says_until_when_it_is_held_by_activation() {
+    let mut file = duties("prevent");
+    for key in ["assignments", "separation_of_duties"] {
+        file.as_object_mut().unwrap().remove(key);
+    }
+    let activation = Activation {
+        id: "a-1".parse().unwrap(),
+        role: "payer".parse().unwrap(),
+        target: Target::Organization,
+        user: "ana".parse().unwrap(),
+        justification: "it burns".to_owned(),
+        rehearsal: false,
+        starts_at: NOW,
+        expires_at: NOW + 1_000,
+        ended_at: None,
+    };
+    let plain = table(&file);
+    let table = apply(&plain, vec![Change::Create(Row::Activation(activation))]).unwrap().table;
+    let until = format!("data.pay at the organization [] None Some({})", NOW + 1_000);
+    assert_eq!(said(&table, None, NOW), [until]);
+    assert_eq!(said(&table, None, NOW + 1_000), [""; 0]);
+    // And whoever activated a role holds it.
+    let (payer, review) = ("payer".parse().unwrap(), Review::of(&table, When::At(NOW)));
+    assert_eq!(review.role_holders(&payer, None), [(false, "ana")]);
+    assert!(!review.unused_roles().contains(&payer));
+    assert!(Review::of(&plain, When::At(NOW)).unused_roles().contains(&payer));
+}
+
+#[test]
+fn a_difference_knows_of_constraints_and_lists() {
+    let of = |before: &Table, after: &Table| -> Vec<String> {
+        let said = Compared::new(before, after, NOW).of(false, "ana");
+        said.iter().map(|d| format!("{} {} {:?}", d.gained, d.target, d.permissions)).collect()
+    };
+    let mut without = duties("deny");
+    without.as_object_mut().unwrap().remove("separation_of_duties");
+    let (free, bound) = (table(&without), table(&duties("deny")));
+    assert_eq!(of(&free, &bound), [r#"false object `app` ["data.pay", "data.review"]"#]);
+    assert_eq!(of(&bound, &free), [r#"true object `app` ["data.pay", "data.review"]"#]);
+    without["objects"][1].as_object_mut().unwrap().remove("private_to");
+    assert_eq!(of(&free, &table(&without)), [r#"true object `crm` ["data.pay"]"#]);
 }
 
 #[test]

@@ -331,7 +331,7 @@ impl Proof<'_, '_> {
 }
 
 /// The level that a target is at.
-fn level_of(target: TargetNo) -> Level {
+pub(super) fn level_of(target: TargetNo) -> Level {
     match unpack(target) {
         Unpacked::Organization => Level::Organization,
         Unpacked::Account(_) => Level::Account,

@@ -81,8 +81,7 @@ impl<'a> Proof<'_, 'a> {
 
     fn words(&self, held: &Held, lack: Lack, asked: Asked) -> String {
         match lack {
-            Lack::Expired(at) => format!("expired at {}", timestamp_text(at)),
-            Lack::NotYet(at) => format!("starts at {} only", timestamp_text(at)),
+            Lack::Expired(_) | Lack::NotYet(_) => period_words(lack).unwrap_or_default(),
             Lack::Elsewhere => self.elsewhere(&held.place),
             Lack::Narrow => {
                 let name = self.walk.table.permission_slot(asked.permission).map_or("", |s| s.row.name.as_str());
@@ -162,6 +161,15 @@ impl<'a> Proof<'_, 'a> {
     /// What was given here to groups and users that the principal is not. What users hold directly
     /// is known for records only.
     fn given_to_others(&self, asked: Asked) -> Vec<Miss> {
+        let path = |(held, member): (Held, Member)| {
+            let source = self.source(&held, member.clone())?;
+            Some(Miss { lacks: not(&member), path: Path { members: vec![member], source, pattern: held.pattern } })
+        };
+        self.others(asked).into_iter().filter_map(path).collect()
+    }
+
+    /// The same, and who holds it.
+    pub(super) fn others(&self, asked: Asked) -> Vec<(Held, Member)> {
         let mut held = Vec::new();
         for target in self.targets() {
             let Some(holdings) = self.walk.table.holdings_at(target) else { continue };
@@ -177,11 +185,7 @@ impl<'a> Proof<'_, 'a> {
         if asked.level == Level::Object {
             held.extend(self.given_to_others_at_record(asked));
         }
-        let path = |(held, member): (Held, Member)| {
-            let source = self.source(&held, member.clone())?;
-            Some(Miss { lacks: not(&member), path: Path { members: vec![member], source, pattern: held.pattern } })
-        };
-        held.into_iter().filter_map(path).collect()
+        held
     }
 
     fn given_to_others_at_record(&self, asked: Asked) -> Vec<(Held, Member)> {
@@ -247,7 +251,7 @@ impl<'a> Proof<'_, 'a> {
     }
 
     /// What others than the principal and its groups have at the record.
-    fn others_at_record(&self) -> Vec<(Edge, Member)> {
+    pub(super) fn others_at_record(&self) -> Vec<(Edge, Member)> {
         let (Some(record), Some((object, _))) = (&self.walk.record, self.walk.object) else { return Vec::new() };
         let edges = self.walk.table.record_edges(object, record.record.id);
         edges.into_iter().filter(|(e, _)| self.holder(e.at).is_none()).collect()
@@ -261,6 +265,15 @@ fn remoteness(lack: Lack) -> u8 {
         Lack::Unusable(_) => 1,
         Lack::Narrow => 2,
         Lack::Elsewhere => 3,
+    }
+}
+
+/// What a period lacks; none of what lacks something else.
+pub(super) fn period_words(lack: Lack) -> Option<String> {
+    match lack {
+        Lack::Expired(at) => Some(format!("expired at {}", timestamp_text(at))),
+        Lack::NotYet(at) => Some(format!("starts at {} only", timestamp_text(at))),
+        Lack::Elsewhere | Lack::Narrow | Lack::Unusable(_) | Lack::Void(_) => None,
     }
 }
 

@@ -7,6 +7,7 @@
 //! held    what the principal holds that contains a permission, and what each of these lacks here
 //! misses  a deny's nearest misses: what lacks one thing, and what others were given
 //! said    what each data-access policy said of the record, and the values it saw (seen)
+//! smallest  of a deny, the smallest changes after which it would be allowed
 //! ```
 //!
 //! What lacks nothing gives the permission: then there is a path for each way to its holder. An
@@ -24,6 +25,7 @@ mod held;
 mod misses;
 mod said;
 mod seen;
+pub mod smallest;
 pub(super) mod ways;
 
 use super::decision::{Problems, Question, Reason, Walk, decide};
@@ -278,11 +280,13 @@ impl<'w, 'a> Proof<'w, 'a> {
 
     /// The principal, then these groups.
     fn members(&self, groups: &[u32]) -> Option<Vec<Member>> {
-        let (service, id) = (self.walk.service, self.walk.id);
-        let id = OpaqueId::parse(id).ok()?;
-        let principal = if service { Member::Service(id) } else { Member::User(id) };
         let groups = groups.iter().filter_map(|g| self.group(*g));
-        Some(std::iter::once(principal).chain(groups).collect())
+        Some(std::iter::once(self.principal()?).chain(groups).collect())
+    }
+
+    fn principal(&self) -> Option<Member> {
+        let id = OpaqueId::parse(self.walk.id).ok()?;
+        Some(if self.walk.service { Member::Service(id) } else { Member::User(id) })
     }
 
     fn group(&self, number: u32) -> Option<Member> {

@@ -1,14 +1,16 @@
 //! What each principal may do where, and by which paths.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::core::edge::{AT_ORGANIZATION, Unpacked, at_account, at_object, unpack};
 use crate::core::explain::Path;
-use crate::core::id::{Coverage, Pattern};
-use crate::core::model::{Level, Member, Target};
+use crate::core::id::{Coverage, Id, Pattern};
+use crate::core::model::{Level, Member, Millis, Target};
+use crate::core::principal::PrincipalFound;
 use crate::core::table::{PermissionRef, Table};
 
-use super::{Held, Place, Review, may_act};
+use super::standing::Spot;
+use super::{Held, Holder, Place, Review, as_if, may_act};
 
 /// Which access is asked for.
 #[derive(Debug, Clone, Default)]
@@ -30,12 +32,26 @@ pub struct Entry {
     pub permission: String,
     /// Where it is held.
     pub target: Target,
-    /// How it comes to be held.
+    /// How it comes to be held: the paths that no constraint voids, if any.
     pub paths: Vec<Path>,
     /// Whether there are more paths.
     pub truncated: bool,
     /// Whether data-access policies decide of which records (rule 4.7).
     pub by_policies: bool,
+    /// The separation constraints that void it there (rule 4.5). None, if it stands.
+    pub void_by: BTreeSet<Id>,
+    /// What closes the element there to the principal (rule 4.4), for people.
+    pub closed_by: Option<String>,
+    /// When it ends, if it is held by emergency activations alone (rule 7.4).
+    pub activated_until: Option<Millis>,
+}
+
+impl Entry {
+    /// Whether a decision finds it held there: nothing voids it or closes the element.
+    #[must_use]
+    pub fn stands(&self) -> bool {
+        self.void_by.is_empty() && self.closed_by.is_none()
+    }
 }
 
 /// Something held, and the pattern by which it gives a permission.
@@ -65,21 +81,47 @@ impl<'r, 'a> Access<'r, 'a> {
         let active = self.asked.inactive && !may_act(found.value.status);
         let Some(holder) = self.review.holder(service, &found, active) else { return Vec::new() };
         let mut entries: BTreeMap<(String, Target), Vec<Given<'_>>> = BTreeMap::new();
-        for held in &holder.held {
-            if !self.admits(held.place) || !self.review.is_listed(held.place, &found) {
-                continue;
-            }
+        for held in holder.held.iter().filter(|held| self.admits(held.place)) {
             let Some(target) = self.review.target(held.place) else { continue };
             for (permission, pattern) in self.given(held) {
                 entries.entry((permission, target.clone())).or_default().push((held, Some(pattern)));
             }
         }
-        let entry = |((permission, target), held): ((String, Target), Vec<_>)| {
-            let (paths, truncated) = holder.paths(&held);
-            let by_policies = held.iter().any(|(_, pattern)| self.is_shown(&permission, pattern.as_ref()));
-            Entry { principal: holder.member.clone(), permission, target, paths, truncated, by_policies }
-        };
-        entries.into_iter().map(entry).collect()
+        let found = as_if(&found, active);
+        let entries = entries.into_iter();
+        entries.map(|(key, held)| self.entry(&holder, (service, &found), key, held)).collect()
+    }
+
+    /// What a decision makes of something held at a target: at that asked for, if it is narrower.
+    fn entry(
+        &mut self,
+        holder: &Holder<'_, 'a>,
+        (service, found): (bool, &PrincipalFound<'a>),
+        (permission, target): (String, Target),
+        mut held: Vec<Given<'_>>,
+    ) -> Entry {
+        let by_policies = held.iter().any(|(_, pattern)| self.is_shown(&permission, pattern.as_ref()));
+        let spot = Spot::of([self.asked.target.as_ref(), Some(&target)]);
+        let bundles = held.iter().map(|(held, _)| held.bundle);
+        let mut voids = self.review.void_by(service, found, &spot, bundles).into_iter();
+        let mut void_by = BTreeSet::new();
+        let mut standing = held.clone();
+        standing.retain(|_| {
+            let void = voids.next().unwrap_or_default();
+            let stands = void.is_empty();
+            void_by.extend(void);
+            stands
+        });
+        if !standing.is_empty() {
+            held = standing;
+            void_by.clear();
+        }
+        let activation = held.iter().all(|(held, _)| self.review.is_activation(held.bundle));
+        let activated_until = held.iter().map(|(held, _)| held.edge.until).max().filter(|_| activation);
+        let closed_by = self.review.closed_by(found, &spot);
+        let (paths, truncated) = holder.paths(&held);
+        let principal = holder.member.clone();
+        Entry { principal, permission, target, paths, truncated, by_policies, void_by, closed_by, activated_until }
     }
 
     /// Whether what is held there has effect at the target asked for, or below it.

@@ -1,15 +1,21 @@
 //! What one version gives and another does not: who gains and loses what.
 //!
-//! Compared is what principals that may act hold now or later, permission by permission, wildcards
+//! Compared is what principals that may act can do now or later, permission by permission, wildcards
 //! resolved by each version's catalogue. What is held at the organization is held everywhere, so that a
-//! permission which moves from an object to the organization is no loss. Not compared: which records
-//! data-access policies show, and when a period ends.
+//! permission which moves from an object to the organization is no loss; but what a separation constraint voids
+//! now counts for nothing there (rule 4.5), nor does anything at an element that is closed to the principal
+//! (rule 4.4). Not compared: which records data-access policies show, when a period ends, and what a
+//! constraint voids only of records that are in an account.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
-use crate::core::model::{Member, Millis, Target};
-use crate::core::table::Table;
+use crate::core::id::OpaqueId;
+use crate::core::model::{Level, Member, Millis, Target};
+use crate::core::principal::PrincipalFound;
+use crate::core::table::{ObjectSlot, Table};
 
+use super::standing::Spot;
 use super::{Review, When, may_act, principals};
 
 /// What a principal gains or loses at one target.
@@ -37,9 +43,6 @@ struct Side<'a> {
     /// By a permission's number: its place in the names of both versions.
     shared: HashMap<u32, u32>,
 }
-
-/// Permissions by where they are held: places in the names of both versions.
-type Given = BTreeMap<Target, BTreeSet<u32>>;
 
 impl<'a> Compared<'a> {
     /// What differs from `before` to `after`, of what is not over at `now`.
@@ -69,15 +72,32 @@ impl<'a> Compared<'a> {
     /// What a principal gains and loses, gains first.
     #[must_use]
     pub fn of(&self, service: bool, id: &'a str) -> Vec<Difference> {
-        let (before, after) = (self.before.given(service, id), self.after.given(service, id));
-        let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
-        let Ok(bare) = crate::core::id::OpaqueId::parse(id) else { return Vec::new() };
+        let (before, after) = (self.before.person(service, id), self.after.person(service, id));
+        let Ok(bare) = OpaqueId::parse(id) else { return Vec::new() };
         let principal = if service { Member::Service(bare) } else { Member::User(bare) };
+        let mut targets: BTreeSet<Target> = BTreeSet::new();
+        for person in [&before, &after].into_iter().flatten() {
+            targets.extend(person.held.keys().cloned());
+        }
+        targets.extend(self.opened(before.as_ref(), after.as_ref()));
+        let mut effective: BTreeMap<&Target, [BTreeSet<u32>; 2]> = BTreeMap::new();
+        for target in &targets {
+            let at = |person: &Option<Person<'a, '_>>| person.as_ref().map(|p| p.at(target)).unwrap_or_default();
+            effective.insert(target, [at(&before), at(&after)]);
+        }
         let mut differences = Vec::new();
-        for (gained, more, less) in [(true, &after, &before), (false, &before, &after)] {
-            for (target, permissions) in more {
-                let differs = permissions.iter().filter(|p| !covered(less, target, **p) && !wider(more, target, **p));
-                let names = differs.filter_map(|p| self.names.get(*p as usize).map(ToString::to_string));
+        for (gained, side) in [(true, &self.after), (false, &self.before)] {
+            let differ = |target: &Target| -> BTreeSet<u32> {
+                let Some([before, after]) = effective.get(target) else { return BTreeSet::new() };
+                if gained { after - before } else { before - after }
+            };
+            for target in targets.iter().filter(|target| side.review.has(target)) {
+                let mut here = differ(target);
+                // It is told where it is widest.
+                for wider in wider(target) {
+                    here = &here - &differ(&wider);
+                }
+                let names = here.iter().filter_map(|p| self.names.get(*p as usize).map(ToString::to_string));
                 let permissions: Vec<String> = names.collect();
                 if !permissions.is_empty() {
                     let (principal, target) = (principal.clone(), target.clone());
@@ -87,38 +107,96 @@ impl<'a> Compared<'a> {
         }
         differences
     }
-}
 
-fn covered(given: &Given, target: &Target, permission: u32) -> bool {
-    given.get(target).is_some_and(|held| held.contains(&permission)) || wider(given, target, permission)
-}
-
-/// Whether it is held at a target that includes this one.
-fn wider(given: &Given, target: &Target, permission: u32) -> bool {
-    let at = |target: &Target| given.get(target).is_some_and(|held| held.contains(&permission));
-    match target {
-        Target::Organization => false,
-        Target::Account(_) | Target::Object(_) => at(&Target::Organization),
-        Target::Record(object, _) => at(&Target::Organization) || at(&Target::Object(object.clone())),
+    /// The objects of both versions of which only one is open to the principal.
+    fn opened(&self, before: Option<&Person<'a, '_>>, after: Option<&Person<'a, '_>>) -> Vec<Target> {
+        let (Some(before), Some(after)) = (before, after) else { return Vec::new() };
+        let (was, is) = (before.side.review.table, after.side.review.table);
+        let differs = |slot: &&Arc<ObjectSlot>| {
+            let then = was.objects.find(slot.row.id.as_str()).and_then(|f| was.object_slot(f.value));
+            then.is_some_and(|then| then.open != slot.open && then.open.to(&before.found) != slot.open.to(&after.found))
+        };
+        let objects = is.object_slots.iter().flatten().filter(differs);
+        objects.map(|slot| Target::Object(slot.row.id.clone())).collect()
     }
 }
 
+/// The targets that include this one.
+fn wider(target: &Target) -> Vec<Target> {
+    match target {
+        Target::Organization => Vec::new(),
+        Target::Account(_) | Target::Object(_) => vec![Target::Organization],
+        Target::Record(object, _) => vec![Target::Organization, Target::Object(object.clone())],
+    }
+}
+
+/// What a principal holds in one version.
+struct Person<'a, 's> {
+    side: &'s Side<'a>,
+    service: bool,
+    found: PrincipalFound<'a>,
+    /// Bundles, by where they are held.
+    held: BTreeMap<Target, BTreeSet<u32>>,
+}
+
 impl<'a> Side<'a> {
-    fn given(&self, service: bool, id: &'a str) -> Option<Given> {
+    fn person(&self, service: bool, id: &'a str) -> Option<Person<'a, '_>> {
         // The id may be the other version's; it lives as long.
         let found = self.review.find(service, id).filter(|found| may_act(found.value.status))?;
         let holder = self.review.holder(service, &found, false)?;
-        let table = self.review.table;
-        let mut given = Given::new();
-        for held in holder.held.iter().filter(|held| self.review.is_listed(held.place, &found)) {
-            let (Some(target), Some(bundle)) = (self.review.target(held.place), table.bundle(held.bundle)) else {
-                continue;
-            };
-            let level = held.place.level();
-            let effective =
-                bundle.set.iter().filter(|n| table.permission_slot(*n).is_some_and(|s| s.row.level <= level));
-            given.entry(target).or_default().extend(effective.filter_map(|n| self.shared.get(&n)));
+        let mut held: BTreeMap<Target, BTreeSet<u32>> = BTreeMap::new();
+        for one in &holder.held {
+            if let Some(target) = self.review.target(one.place) {
+                held.entry(target).or_default().insert(one.bundle);
+            }
         }
-        Some(given)
+        Some(Person { side: self, service, found, held })
+    }
+}
+
+impl Person<'_, '_> {
+    /// What it can do at a target, by what it holds there or wider: places in the names of both versions.
+    fn at(&self, target: &Target) -> BTreeSet<u32> {
+        let review = &self.side.review;
+        let spot = Spot::of([Some(target), None]);
+        if !review.has(target) {
+            // What is held wider does not come or go with it.
+            return wider(target).last().map_or_else(BTreeSet::new, |wider| self.at(wider));
+        }
+        let mut effective = BTreeSet::new();
+        if review.closed_by(&self.found, &spot).is_some() {
+            return effective;
+        }
+        for from in wider(target).iter().chain([target]) {
+            let Some(bundles) = self.held.get(from) else { continue };
+            let voids = review.void_by(self.service, &self.found, &spot, bundles.iter().copied());
+            for (bundle, _) in bundles.iter().zip(voids).filter(|(_, void)| void.is_empty()) {
+                let (table, level) = (review.table, level(from));
+                let reaches = |n: &u32| table.permission_slot(*n).is_some_and(|s| s.row.level <= level);
+                let set = table.bundle(*bundle).map(|b| &b.set);
+                let given = set.into_iter().flat_map(|set| set.iter()).filter(reaches);
+                effective.extend(given.filter_map(|n| self.side.shared.get(&n)));
+            }
+        }
+        effective
+    }
+}
+
+impl Review<'_> {
+    /// Whether there is such a target; of records nothing is known but what is held there.
+    fn has(&self, target: &Target) -> bool {
+        match target {
+            Target::Organization => true,
+            Target::Account(id) => self.table.accounts.find(id.as_str()).is_some(),
+            Target::Object(id) | Target::Record(id, _) => self.table.objects.find(id.as_str()).is_some(),
+        }
+    }
+}
+
+fn level(target: &Target) -> Level {
+    match target {
+        Target::Organization => Level::Organization,
+        Target::Account(_) => Level::Account,
+        Target::Object(_) | Target::Record(..) => Level::Object,
     }
 }

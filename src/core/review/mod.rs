@@ -6,18 +6,20 @@
 //! access      what each principal may do where, and by which paths
 //! roles       who holds a role; which roles nobody holds, which permissions nothing gives
 //! difference  what one version gives and another does not
+//! standing    what a decision makes of it: constraints that void it, lists that close the element
 //! ```
 //!
 //! A [`Review`] is made once and costs as much as there is held by groups and at records; then each
 //! principal costs what it holds. So a report of a million principals is made one after the other, and
 //! never whole.
 //!
-//! What is said here is what rule 4.5 is about: who *holds* something. Which records a data-access policy
-//! shows, and rule 4.6, are asked of a decision.
+//! What is said here is what rules 4.4 and 4.5 are about: who holds something, and whether that stands. Which
+//! records a data-access policy shows, rule 4.6, and that administrators may invite (4.9), are asked of a decision.
 
 pub mod access;
 pub mod difference;
 pub mod roles;
+mod standing;
 
 use std::collections::HashMap;
 
@@ -148,6 +150,11 @@ impl<'a> Review<'a> {
         principals(self.table)
     }
 
+    /// Whether a bundle is an activation's (rule 7.4).
+    fn is_activation(&self, bundle: u32) -> bool {
+        self.table.bundle(bundle).is_some_and(|b| matches!(b.source, table::Source::Activation(_)))
+    }
+
     fn find(&self, service: bool, id: &'a str) -> Option<PrincipalFound<'a>> {
         self.pages(service).find(id)
     }
@@ -160,9 +167,7 @@ impl<'a> Review<'a> {
     fn holder(&self, service: bool, found: &PrincipalFound<'a>, active: bool) -> Option<Holder<'_, 'a>> {
         let id = OpaqueId::parse(found.id).ok()?;
         let member = if service { Member::Service(id) } else { Member::User(id) };
-        let value = if active { Principal { status: Status::Active, ..found.value } } else { found.value };
-        let mut found = *found;
-        found.value = value;
+        let found = as_if(found, active);
         let found = &found;
         let above = Above::of(self.table, self.table.groups_of(found).iter());
         let mut held = Vec::new();
@@ -207,18 +212,6 @@ impl<'a> Review<'a> {
     fn shared(&self, object: u32, relation: Relation) -> &'a [u32] {
         let shares = self.table.object_slot(object).and_then(|slot| slot.shares.get(relation as usize));
         shares.map_or(&[], |bundles| bundles)
-    }
-
-    /// Rule 4.4: whoever holds something there cannot use it.
-    fn is_listed(&self, place: Place<'_>, found: &PrincipalFound<'_>) -> bool {
-        let object = match place {
-            Place::Record(object, _) => Some(object),
-            Place::At(target) => match unpack(target) {
-                Unpacked::Object(object) => Some(object),
-                _ => None,
-            },
-        };
-        object.and_then(|n| self.table.object_slot(n)).is_none_or(|slot| slot.open.to(found))
     }
 
     fn target(&self, place: Place<'_>) -> Option<Target> {
@@ -318,6 +311,15 @@ pub fn ways_to_groups(table: &Table, found: &PrincipalFound<'_>) -> Vec<Vec<Id>>
     let above = Above::of(table, table.groups_of(found).iter());
     let ids = |way: Vec<u32>| way.into_iter().filter_map(|g| Some(table.group_slot(g)?.row.id.clone())).collect();
     above.groups().into_iter().filter_map(|g| above.shortest(g)).map(ids).collect()
+}
+
+/// The principal, as if it were active.
+fn as_if<'a>(found: &PrincipalFound<'a>, active: bool) -> PrincipalFound<'a> {
+    let mut found = *found;
+    if active {
+        found.value = Principal { status: Status::Active, ..found.value };
+    }
+    found
 }
 
 /// Whether a principal may act, be it by e-mail only (rule 4.2).

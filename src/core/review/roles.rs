@@ -42,7 +42,7 @@ impl<'a> Review<'a> {
         let mut all = principals(self.table);
         all.retain(|(service, id)| {
             self.find(*service, id).is_some_and(|found| {
-                let directly = edges(Table::edges_of(&found)).any(|e| e.bundle == bundle);
+                let directly = edges(Table::edges_of(&found)).any(|e| self.stands_for(e.bundle, bundle));
                 let by_rule = self.by_rule(&found).is_some_and(|held| held.bundle == bundle);
                 let may = directly || by_rule || in_group(&found) || !self.at_records(found.value.number).is_empty();
                 may && self
@@ -65,7 +65,13 @@ impl<'a> Review<'a> {
     }
 
     fn is_role_at(&self, held: &Held<'_>, bundle: u32, target: Option<&Target>) -> bool {
-        held.bundle == bundle && target.is_none_or(|target| self.target(held.place).as_ref() == Some(target))
+        let here = || target.is_none_or(|target| self.target(held.place).as_ref() == Some(target));
+        self.stands_for(held.bundle, bundle) && here()
+    }
+
+    /// Whether a bundle is a role, or its activations (rule 7.4).
+    fn stands_for(&self, bundle: u32, role: u32) -> bool {
+        bundle == role || self.table.activated.get(&role) == Some(&bundle)
     }
 
     /// The groups that hold a bundle, at records too, with all that are nested in them.
@@ -122,7 +128,9 @@ impl<'a> Review<'a> {
     #[must_use]
     pub fn unused_roles(&self) -> Vec<Id> {
         let used = self.used();
-        let roles = (0u32..).zip(&self.table.bundles).filter(|(number, _)| !used.bundles.contains_key(number));
+        let holds = |bundle: &u32| used.bundles.contains_key(bundle);
+        let held = |role: &u32| holds(role) || self.table.activated.get(role).is_some_and(holds);
+        let roles = (0u32..).zip(&self.table.bundles).filter(|(number, _)| !held(number));
         let mut unused: Vec<Id> = roles
             .filter_map(|(_, bundle)| match &bundle.as_ref()?.source {
                 Source::Role { row, .. } => Some(row.id.clone()),

@@ -1,6 +1,7 @@
 //! `Explain`: a decision and its proof (rule 4.11), as messages and in words.
 
 use crate::core::decision::Question;
+use crate::core::explain::smallest::{Suggestion, smallest};
 use crate::core::explain::{self, Explanation, Miss, Path, PolicySaid, Said, Source};
 use crate::core::id::Pattern;
 use crate::core::model::{Effect, Member, Millis};
@@ -17,7 +18,7 @@ use super::super::proto::{
 use super::super::report::revision_of;
 use super::super::status::Failure;
 use super::question::{self, Asked};
-use super::{outcome, words};
+use super::{outcome, suggestion, words};
 
 /// Paths of each kind, unless the caller says how many.
 const PATHS: usize = 10;
@@ -48,12 +49,13 @@ pub fn answer(table: &Table, message: &ExplainRequest, now: Millis) -> Result<Ex
     let (asked, max_paths) = asked(&mut Fields::default(), message);
     let explained = explain::explain(table, &asked.question, now, max_paths);
     let explained = explained.map_err(|problems| question::failure(ReadError::Problems(problems), &asked.question))?;
-    Ok(ExplainResponse { revision: Some(revision_of(table)), ..explanation(&explained, &asked.question) })
+    let smallest = smallest(table, &asked.question, now);
+    Ok(ExplainResponse { revision: Some(revision_of(table)), ..explanation(&explained, &smallest, &asked.question) })
 }
 
-/// An explanation as a message, without the revision that it is based on.
+/// An explanation and what would allow as a message, without the revision that it is based on.
 #[must_use]
-pub fn explanation(of: &Explanation, question: &Question<'_>) -> ExplainResponse {
+pub fn explanation(of: &Explanation, smallest: &[Suggestion], question: &Question<'_>) -> ExplainResponse {
     let Explanation {
         closed: _,
         reason,
@@ -85,6 +87,7 @@ pub fn explanation(of: &Explanation, question: &Question<'_>) -> ExplainResponse
         broken_constraints: separated.iter().map(|(constraint, _)| constraint.to_string()).collect(),
         shown_by: shown_by.iter().map(to_path).collect(),
         approver_by: approver_by.iter().map(to_path).collect(),
+        smallest_changes: smallest.iter().map(suggestion::to_change).collect(),
     };
     ExplainResponse { summary: words::summary(of, question, &reply), ..reply }
 }

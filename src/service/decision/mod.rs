@@ -9,6 +9,7 @@ mod explain;
 mod filter;
 mod principals;
 mod question;
+mod suggestion;
 mod words;
 
 use std::sync::Arc;

@@ -41,6 +41,23 @@ async fn an_explanation_is_the_decision_with_its_paths_and_a_summary() {
 }
 
 #[tokio::test]
+async fn m4_11_a_deny_comes_with_the_smallest_changes_that_would_allow() {
+    let world = world().await;
+    world.user("bo").await;
+    let allowed = ok(world.decisions.explain(by(request("ana", "records.read"))).await);
+    assert_eq!(allowed.smallest_changes, []);
+    let denied = ok(world.decisions.explain(by(request("bo", "records.read"))).await);
+    let first = denied.smallest_changes.first().unwrap();
+    let text = "add `user:bo` to group `all`, which holds role `content-viewer` at object `vendor-risk`";
+    let (kind, members) = (StepKind::JoinGroup.into(), vec!["user:bo".to_owned()]);
+    let join = ChangeStep { kind, members, subject: "all".into(), target: None, text: text.into() };
+    assert_eq!((first.steps.as_slice(), first.text.as_str()), ([join].as_slice(), text));
+    let [step] = denied.smallest_changes[1].steps.as_slice() else { panic!("{denied:?}") };
+    assert_eq!((step.kind(), step.subject.as_str()), (StepKind::AssignRole, "content-viewer"));
+    assert_eq!(step.target, object_target("vendor-risk"));
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_request_is_told_as_authorize_tells_it() {
     let world = world().await;
     let explain = |request| world.decisions.explain(by(request));

@@ -26,8 +26,8 @@ use super::tree::{
 use super::{ASSUMED_ELEMENTS, MAX_QUANTIFIERS, MAX_STEPS};
 
 pub use outcome::{Cause, Failure, Outcome};
-pub use values::as_declared;
 pub(super) use values::Val;
+pub use values::as_declared;
 pub(in crate::core) use values::exact_double;
 use values::{arithmetic, conforming, equal, has_text, length, negative, order, present, scalar};
 
