@@ -15,6 +15,7 @@
 //! explain            what that walk said, and its proof
 //! review             who holds what, as reports over all principals
 //! condition          the language of data-access policies
+//! sample             a condition that is not stored, tried
 //! handing,           who gives what to whom by a change, and who is left to administer: rule 3.7
 //!   administrators
 //! activity           what a change did, for the activity log: rule 7.5
@@ -56,6 +57,7 @@ pub mod pages;
 pub mod presets;
 pub mod principal;
 pub mod review;
+pub mod sample;
 pub mod separation;
 pub mod set;
 pub mod table;

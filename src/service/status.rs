@@ -230,6 +230,7 @@ impl From<Vec<Problem>> for Failure {
         let missing = |p: &Problem| match &p.kind {
             ProblemKind::UnknownObject(id) => Some(("UNKNOWN_OBJECT", "object", id.clone())),
             ProblemKind::UnknownAccount(id) => Some(("UNKNOWN_ACCOUNT", "account", id.clone())),
+            ProblemKind::UnknownPrincipal(id) => Some(("UNKNOWN_PRINCIPAL", "principal", id.clone())),
             ProblemKind::Malformed(_)
             | ProblemKind::UnknownPermission(_)
             | ProblemKind::RecordWithoutObject

@@ -105,7 +105,7 @@ fn reply(table: &Table, message: &FilterRecordsRequest, filtered: Filtered) -> F
 
 /// Everything that is wrong, where it stands in this request. If nothing but the question's own
 /// object, account or permission is unknown, the error is the one of a single decision.
-fn refused(mut fields: Fields, wrong: Vec<Wrong>) -> Failure {
+pub fn refused(mut fields: Fields, wrong: Vec<Wrong>) -> Failure {
     if let (true, [Wrong::Question(problems)]) = (fields.is_empty(), wrong.as_slice()) {
         return problems.iter().map(moved).collect::<Vec<_>>().into();
     }

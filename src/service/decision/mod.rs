@@ -6,9 +6,9 @@
 mod batch;
 mod elements;
 mod explain;
-mod filter;
+pub(super) mod filter;
 mod principals;
-mod question;
+pub(super) mod question;
 mod words;
 
 use std::sync::Arc;
