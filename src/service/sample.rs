@@ -70,7 +70,8 @@ pub fn answer(table: &Table, message: &TestConditionRequest, clock: Millis) -> R
             TestConditionResponse { issues: mistakes.into_iter().map(to_issue).collect(), ..reply }
         }
         Tried::Sound { condition, traces } => {
-            let outcomes = message.records.iter().zip(&traces).map(|(record, trace)| outcome(&condition, record, trace));
+            let outcomes =
+                message.records.iter().zip(&traces).map(|(record, trace)| outcome(&condition, record, trace));
             TestConditionResponse { outcomes: outcomes.collect(), cost: condition.cost(), ..reply }
         }
     })

@@ -32,6 +32,7 @@ mod separation;
 mod setup_story;
 mod stories;
 mod support;
+mod test_condition;
 mod visibility;
 mod wire;
 mod wire_records;

@@ -40,7 +40,7 @@ data_access:
   - {id: own, object: app, effect: allow, members: ['group:risk', 'group:staff']}
 ";
 
-async fn apply(wire: &Wire, text: &str) -> Result<pb::ApplyOrganizationResponse, Status> {
+pub async fn apply(wire: &Wire, text: &str) -> Result<pb::ApplyOrganizationResponse, Status> {
     let file = OrganizationFile::parse(text, "acme.yaml", Known::of).unwrap_or_else(|e| panic!("{e}"));
     let rows: Vec<pb::Row> = file.rows.iter().flat_map(|row| messages(&file.organization, row)).collect();
     let header = pb::ApplyHeader { organization: "acme".into(), create_if_missing: true, ..pb::ApplyHeader::default() };

@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::core::condition::{
-    Cause, Collection, Expr, Kind, Many, Outcome, Seen, Span, Trace, Typed, 
-};
+use crate::core::condition::{Cause, Collection, Expr, Kind, Many, Outcome, Seen, Span, Trace, Typed};
 
 /// Parts that are told of; of more it is said that there are more.
 const MAX_PARTS: usize = 8;

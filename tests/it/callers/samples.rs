@@ -168,6 +168,8 @@ pub fn samples(organization: &str) -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     read!("DataAccessService/ListPolicies" ListPoliciesRequest {});
     dry!("DataAccessService/UpdatePolicy" UpdatePolicyRequest { policy: Some(policy) });
     dry!("DataAccessService/DeletePolicy" DeletePolicyRequest { policy: "all" });
+    let condition = "record.id == 'r-1'";
+    read!("DataAccessService/TestCondition" TestConditionRequest { object: "app", condition: condition, principal: "user:ana" });
     dry!("RelationService/ReportRelation" ReportRelationRequest { report: Some(report.clone()) });
     dry!("RelationService/BatchReportRelations" BatchReportRelationsRequest { reports: vec![report] });
     read!("RelationService/ListRelations" ListRelationsRequest { object: "app" });
