@@ -12,6 +12,7 @@
 //! decision, visible  the rules of ACCESS-MODEL.md sections 4 to 6: one walk over a version
 //! lists              element lists: the safelist, and the super-organization with its denylist
 //! filter             the same walk, asked of many records
+//! allowed            the same walk, asked of everyone: who may do this here
 //! explain            what that walk said, and its proof
 //! review             who holds what, as reports over all principals
 //! condition          the language of data-access policies
@@ -42,6 +43,7 @@ mod visible;
 
 pub mod activity;
 pub mod administrators;
+pub mod allowed;
 pub mod change;
 pub mod condition;
 pub mod decision;

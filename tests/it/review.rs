@@ -9,7 +9,7 @@ use doorward::core::id::Id;
 use doorward::core::model::Target;
 use doorward::core::review::access::{Access, Asked};
 use doorward::core::review::difference::Compared;
-use doorward::core::review::{Review, When, principals_after};
+use doorward::core::review::{Review, When};
 use doorward::core::table::Table;
 use fastrand::Rng;
 use serde_json::json;
@@ -215,24 +215,4 @@ fn a_permission_that_moves_to_the_organization_is_no_loss() {
         rows(&json!({"organization": "acme", "users": [{"id": "ana", "email": "ana@acme.com", "status": "inactive"}]}));
     let off = apply(&narrow, vec![Change::Replace { rows, deactivate_missing: false }]).unwrap().table;
     assert_eq!(of(&narrow, &off), [r#"false object `app` ["data.read"]"#], "whoever may not act can do nothing");
-}
-
-#[test]
-fn principals_come_in_the_order_of_their_texts_page_by_page() {
-    let users: Vec<_> = (0..25).map(|n| json!({"id": format!("u{n}"), "email": format!("u{n}@acme.com")})).collect();
-    let services: Vec<_> = (0..7).map(|n| json!({"id": format!("s{n}")})).collect();
-    let table = table(&json!({"organization": "acme", "users": users, "service_accounts": services}));
-    let mut expected: Vec<String> = Review::of(&table, When::At(NOW)).principals().into_iter().map(text).collect();
-    assert!(expected.is_sorted() && expected.len() == 32);
-    let mut after: Option<String> = None;
-    loop {
-        let (page, more) = principals_after(&table, after.as_deref(), 5);
-        let page: Vec<String> = page.into_iter().map(text).collect();
-        assert_eq!(page, expected.drain(..page.len()).collect::<Vec<_>>());
-        assert_eq!(more, !expected.is_empty());
-        if !more {
-            break;
-        }
-        after = page.last().cloned();
-    }
 }
