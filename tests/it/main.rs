@@ -32,6 +32,7 @@ mod review;
 mod separation;
 mod setup_story;
 mod stories;
+mod stream;
 mod support;
 mod test_condition;
 mod visibility;

@@ -19,7 +19,7 @@ use super::to_reason;
 const MAX_RECORDS: usize = 100_000;
 /// Records that are filtered on the thread that read them. More hold it for too long: other
 /// decisions wait.
-pub const FEW_RECORDS: usize = 256;
+const FEW_RECORDS: usize = 256;
 
 /// What is wrong with the call, whatever the organization.
 fn check(fields: &mut Fields, message: &FilterRecordsRequest) {
@@ -34,39 +34,66 @@ fn check(fields: &mut Fields, message: &FilterRecordsRequest) {
     }
 }
 
+/// The question of a request, with what is wrong with it whatever the organization.
+fn asked(message: &FilterRecordsRequest) -> (Fields, Question<'_>) {
+    let mut fields = Fields::default();
+    check(&mut fields, message);
+    let FilterRecordsRequest { principal, permission, account, object, context, .. } = message;
+    let context = context.as_ref().map(|c| question::context(&mut fields, c)).unwrap_or_default();
+    let resource = Resource { account, object, record: None };
+    (fields, Question { principal, permission, resource, context })
+}
+
+/// Whether they are filtered where they were read.
+pub fn are_few(message: &FilterRecordsRequest) -> bool {
+    message.records.len() <= FEW_RECORDS
+}
+
 /// The records that pass, at the published version. No lock, no await.
 ///
 /// # Errors
 /// As those of the question itself, every record that is wrong included.
 #[allow(clippy::result_large_err, reason = "an error is made once for a call that fails")]
 pub fn answer(engine: &Engine, message: &FilterRecordsRequest) -> Result<FilterRecordsResponse, Failure> {
-    let mut fields = Fields::default();
-    check(&mut fields, message);
-    let FilterRecordsRequest { organization, principal, permission, account, object, context, min_revision, .. } =
-        message;
-    let context = context.as_ref().map(|c| question::context(&mut fields, c)).unwrap_or_default();
-    let resource = Resource { account, object, record: None };
-    let question = Question { principal, permission, resource, context };
     let now = engine.now();
+    let least = message.min_revision.as_ref().map(at_least);
+    match engine.with_table(&message.organization, least, |table| answer_at(engine, table, message, now)) {
+        Ok(answered) => answered,
+        Err(error) => {
+            let (fields, question) = asked(message);
+            // Without a permission, none is missing.
+            let permission = if question.permission.is_empty() { NO_PERMISSION } else { question.permission };
+            let named = Question { permission, ..question };
+            Err(if fields.is_empty() {
+                question::failure(error, &named)
+            } else {
+                question::malformed(fields, Some(error), &named)
+            })
+        }
+    }
+}
+
+/// The records that pass, at this version.
+///
+/// # Errors
+/// As those of [`answer`].
+#[allow(clippy::result_large_err, reason = "an error is made once for a call that fails")]
+pub fn answer_at(
+    engine: &Engine,
+    table: &Table,
+    message: &FilterRecordsRequest,
+    now: Millis,
+) -> Result<FilterRecordsResponse, Failure> {
+    let (fields, question) = asked(message);
     // INVARIANT 8: of too many, which are refused, no more is looked at than is allowed.
     let records = message.records.get(..MAX_RECORDS).unwrap_or(&message.records);
-    let answered = engine.with_table(organization, min_revision.as_ref().map(at_least), |table| {
-        let filtered = filter(table, &question, records.iter().map(question::record), now);
-        filtered.map(|filtered| {
-            if fields.is_empty() {
-                note_use(engine, table, message, &question, &filtered, now);
-            }
-            reply(table, message, filtered)
-        })
-    });
-    // Without a permission, none is missing.
-    let named = Question { permission: if permission.is_empty() { NO_PERMISSION } else { permission }, ..question };
-    match answered {
-        Ok(Ok(reply)) if fields.is_empty() => Ok(reply),
-        Ok(Ok(_)) => Err(fields.finish::<()>(None).err().map_or_else(nothing_wrong, Failure::from)),
-        Ok(Err(wrong)) => Err(refused(fields, wrong)),
-        Err(error) if fields.is_empty() => Err(question::failure(error, &named)),
-        Err(error) => Err(question::malformed(fields, Some(error), &named)),
+    match filter(table, &question, records.iter().map(question::record), now) {
+        Ok(filtered) if fields.is_empty() => {
+            note_use(engine, table, message, &question, &filtered, now);
+            Ok(reply(table, message, filtered))
+        }
+        Ok(_) => Err(fields.finish::<()>(None).err().map_or_else(nothing_wrong, Failure::from)),
+        Err(wrong) => Err(refused(fields, wrong)),
     }
 }
 

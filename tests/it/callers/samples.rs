@@ -217,6 +217,13 @@ pub fn samples(organization: &str) -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     );
     read!("DecisionService/BatchAuthorize" BatchAuthorizeRequest { items: vec![may(Default::default())] });
     read!("DecisionService/FilterRecords" FilterRecordsRequest { principal: "user:ana", object: "app" });
+    let query = pb::FilterQuery {
+        organization: o.clone(),
+        principal: "user:ana".into(),
+        object: "app".into(),
+        ..Default::default()
+    };
+    sample!("DecisionService/StreamFilterRecords" StreamFilterRecordsRequest { query: Some(query) });
     read!("DecisionService/Explain" ExplainRequest { principal: "user:ana", permission: "tasks.read" });
     read!("DecisionService/ListElements" ListElementsRequest { principal: "user:ana", elements: elements_of(1) });
     read!("DecisionService/ListPermissions" ListPermissionsRequest { principal: "user:ana" });
