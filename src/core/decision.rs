@@ -322,7 +322,7 @@ impl<'a> Walk<'a> {
     /// Rule 4.5: from some assignment or grant in effect now, held directly or through any group,
     /// at a target that the permission's level admits.
     #[inline]
-    fn holds(
+    pub(super) fn holds(
         &self,
         found: &PrincipalFound<'a>,
         record: Option<&FoundRecord<'_>>,
@@ -377,7 +377,7 @@ impl<'a> Walk<'a> {
 
 /// Rules 4.2 to 4.4.
 #[inline]
-fn admit(
+pub(super) fn admit(
     table: &Table,
     question: &Question<'_>,
     now: Millis,

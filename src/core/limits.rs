@@ -58,5 +58,9 @@ pub const MAX_ENTRY_CHANGES: usize = 1_000;
 pub const MAX_ENTRY_BYTES: usize = 512 * 1_024;
 /// Accounts, objects, groups or roles ever created in the life of a process.
 pub const MAX_NUMBERS: usize = 1 << 30;
+/// Sample records against which a condition is tried.
+pub const MAX_SAMPLES: usize = 1_000;
+/// Steps that are told of one try, of all sample records together.
+pub const MAX_SAMPLE_STEPS: usize = 5_000;
 /// Violations gathered before the rest is only counted out.
 pub const MAX_VIOLATIONS: usize = 100;

@@ -12,9 +12,11 @@
 //! decision, visible  the rules of ACCESS-MODEL.md sections 4 to 6: one walk over a version
 //! lists              element lists: the safelist, and the super-organization with its denylist
 //! filter, columns    the same walk, asked of many records; records by column
+//! allowed            the same walk, asked of everyone: who may do this here
 //! explain            what that walk said, and its proof
 //! review             who holds what, as reports over all principals
 //! condition          the language of data-access policies
+//! sample             a condition that is not stored, tried
 //! handing,           who gives what to whom by a change, and who is left to administer: rule 3.7
 //!   administrators
 //! activity           what a change did, for the activity log: rule 7.5
@@ -42,6 +44,7 @@ mod visible;
 
 pub mod activity;
 pub mod administrators;
+pub mod allowed;
 pub mod change;
 pub mod columns;
 pub mod condition;
@@ -58,6 +61,7 @@ pub mod pages;
 pub mod presets;
 pub mod principal;
 pub mod review;
+pub mod sample;
 pub mod separation;
 pub mod set;
 pub mod table;

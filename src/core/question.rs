@@ -162,6 +162,9 @@ pub enum ProblemKind {
     /// No such account.
     #[error("unknown account `{0}`")]
     UnknownAccount(String),
+    /// No such principal. Only where that is no decision: to a decision it is a deny.
+    #[error("unknown principal `{0}`")]
+    UnknownPrincipal(String),
     /// Rule 1.4.
     #[error("a record needs the object it belongs to")]
     RecordWithoutObject,

@@ -102,14 +102,20 @@ impl<'a> Walk<'a> {
         record: &FoundRecord<'_>,
         test: impl Fn(u32) -> bool,
     ) -> bool {
-        let shares = self.object.map(|(_, slot)| &*slot.shares);
-        self.with_edge_at(found, record, |e| match relation_of(e.bundle) {
-            None => test(e.bundle),
+        self.with_edge_at(found, record, |e| self.gives(e, &test))
+    }
+
+    /// Whether an edge at the record gives anything that satisfies `test`, by itself or by what is
+    /// shared through its relation.
+    #[inline]
+    pub(super) fn gives(&self, edge: Edge, test: impl Fn(u32) -> bool) -> bool {
+        match relation_of(edge.bundle) {
+            None => test(edge.bundle),
             Some(relation) => {
-                let shared = shares.and_then(|s| s.get(relation as usize));
-                shared.is_some_and(|bundles| bundles.iter().any(|b| test(*b))) && self.usable(e, relation)
+                let shared = self.object.and_then(|(_, slot)| slot.shares.get(relation as usize));
+                shared.is_some_and(|bundles| bundles.iter().any(|b| test(*b))) && self.usable(edge, relation)
             }
-        })
+        }
     }
 
     /// Rule 4.7.
@@ -123,7 +129,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Whether the member of a relation counts: users always do.
-    fn usable(&self, edge: Edge, relation: Relation) -> bool {
+    pub(super) fn usable(&self, edge: Edge, relation: Relation) -> bool {
         let group = || self.table.group_slot(edge.at & !GROUP_MEMBER);
         edge.at & GROUP_MEMBER == 0 || group().is_some_and(|g| relation.usable(g.row.visibility))
     }

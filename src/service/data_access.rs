@@ -1,6 +1,6 @@
-//! `DataAccessService`. Not done yet: testing a condition.
+//! `DataAccessService`.
 
-use tonic::{Request, Response};
+use tonic::{Request, Response, Status};
 
 use crate::core::change::Change;
 use crate::core::id::Id;
@@ -15,6 +15,7 @@ use super::proto::*;
 use super::refusal::Refusal;
 use super::report::revision_of;
 use super::request::{etag, reading, writing};
+use super::sample;
 
 #[tonic::async_trait]
 impl DataAccessService for Admin {
@@ -100,7 +101,16 @@ impl DataAccessService for Admin {
         self.write(call, plan, |o| DeletePolicyResponse { revision: o.revision() }).await
     }
 
-    async fn test_condition(&self, _: Request<TestConditionRequest>) -> Reply<TestConditionResponse> {
-        Err(Refusal::NotSupported("testing a condition is").into())
+    async fn test_condition(&self, request: Request<TestConditionRequest>) -> Reply<TestConditionResponse> {
+        let (read, message) = reading(request, |f, m| {
+            sample::asked(f, &m);
+            Some(m)
+        })?;
+        let table = self.table(&read).await?;
+        let now = self.engine.now();
+        // Evaluations may take long: decisions shall not wait for them.
+        let work = move || sample::answer(&table, &message, now).map_err(Status::from);
+        let answered = tokio::task::spawn_blocking(work).await;
+        Ok(Response::new(answered.map_err(|_| Refusal::Internal("testing a condition was cut short"))??))
     }
 }

@@ -76,6 +76,10 @@ fn of_refusal(refusal: &Refusal) -> Option<String> {
         | Refusal::Stream(_)
         | Refusal::TooMuch { .. }
         | Refusal::TooManyFollowers
+        | Refusal::TooManyStreams(_)
+        | Refusal::Idle(_)
+        | Refusal::MessageTooLarge(_)
+        | Refusal::MalformedMessage(_)
         | Refusal::Stopping
         | Refusal::Store(_)
         | Refusal::Clock(_)

@@ -44,6 +44,7 @@ mod report;
 mod request;
 mod review;
 mod role;
+mod sample;
 mod separation;
 mod status;
 mod supers;

@@ -1,5 +1,7 @@
 //! Why a request is not carried out, before a status is chosen for it.
 
+use std::time::Duration;
+
 use crate::clock::ClockError;
 use crate::core::change::ChangeError;
 use crate::core::decision::Reason;
@@ -164,6 +166,18 @@ pub enum Refusal {
     /// More streams go on than may.
     #[error("{MAX_FOLLOWERS} streams follow already")]
     TooManyFollowers,
+    /// More streams of records go on than may.
+    #[error("{0} streams of records go on already")]
+    TooManyStreams(usize),
+    /// A stream of records stands still.
+    #[error("the stream stood still for {} s", .0.as_secs())]
+    Idle(Duration),
+    /// A message of a stream that is larger than the server takes, in the words of who found it.
+    #[error("{0}")]
+    MessageTooLarge(String),
+    /// A message of a stream that cannot be read, in the words of who found it.
+    #[error("{0}")]
+    MalformedMessage(String),
     /// The server is about to stop.
     #[error("the server is stopping")]
     Stopping,

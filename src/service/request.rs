@@ -340,7 +340,8 @@ reads! {
         ListEmergencyActivationsRequest "ListEmergencyActivations",;
     "DataAccessService":
         GetPolicyRequest "GetPolicy" at |m| Touched::Policy(m.policy.clone()),
-        ListPoliciesRequest "ListPolicies" at |m| Touched::Object(m.object.clone()),;
+        ListPoliciesRequest "ListPolicies" at |m| Touched::Object(m.object.clone()),
+        TestConditionRequest "TestCondition" at |m| Touched::Object(m.object.clone()),;
     "RelationService":
         ListRelationsRequest "ListRelations" at |m| Touched::Object(m.object.clone()),;
     "ActivityService":

@@ -179,6 +179,10 @@ impl From<Refusal> for Failure {
             Refusal::Stream(_) => Self::field("INVALID_STREAM", "", message),
             Refusal::TooMuch { .. } => Self::new(Code::ResourceExhausted, "REQUEST_TOO_LARGE", message),
             Refusal::TooManyFollowers => Self::new(Code::ResourceExhausted, "TOO_MANY_STREAMS", message).retry(),
+            Refusal::TooManyStreams(_) => Self::new(Code::ResourceExhausted, "TOO_MANY_STREAMS", message).retry(),
+            Refusal::Idle(_) => Self::new(Code::DeadlineExceeded, "STREAM_IDLE", message),
+            Refusal::MessageTooLarge(_) => Self::new(Code::OutOfRange, "MESSAGE_TOO_LARGE", message),
+            Refusal::MalformedMessage(_) => Self::new(Code::InvalidArgument, "MALFORMED_MESSAGE", message),
             Refusal::Stopping => Self::new(Code::Unavailable, "STOPPING", message),
             Refusal::Store(error) => error.into(),
             Refusal::Clock(error) => Self::internal(&error),
@@ -230,6 +234,7 @@ impl From<Vec<Problem>> for Failure {
         let missing = |p: &Problem| match &p.kind {
             ProblemKind::UnknownObject(id) => Some(("UNKNOWN_OBJECT", "object", id.clone())),
             ProblemKind::UnknownAccount(id) => Some(("UNKNOWN_ACCOUNT", "account", id.clone())),
+            ProblemKind::UnknownPrincipal(id) => Some(("UNKNOWN_PRINCIPAL", "principal", id.clone())),
             ProblemKind::Malformed(_)
             | ProblemKind::UnknownPermission(_)
             | ProblemKind::RecordWithoutObject

@@ -11,6 +11,7 @@
 mod activity;
 mod activity_chain;
 mod activity_reading;
+mod allowed;
 mod arrows;
 mod authority;
 mod by_column;
@@ -40,7 +41,9 @@ mod setup_story;
 mod smallest;
 mod smallest_properties;
 mod stories;
+mod stream;
 mod support;
+mod test_condition;
 mod visibility;
 mod wire;
 mod wire_columns;

@@ -21,7 +21,7 @@ use crate::oracle::{Answer, Closed, Oracle};
 use crate::support::{Sent, activated, answer, applied, blank, over, parsed, question, record, rows, sent, table};
 
 /// Organizations and questions each; more with `DOORWARD_PROPERTY_ORGANIZATIONS`, as `.ci/run` has it.
-fn organizations() -> u64 {
+pub fn organizations() -> u64 {
     std::env::var("DOORWARD_PROPERTY_ORGANIZATIONS").map_or(150, |n| n.parse().unwrap())
 }
 const QUESTIONS: usize = 60;

@@ -9,7 +9,7 @@ use doorward::core::id::Id;
 use doorward::core::model::{Activation, Row, Target};
 use doorward::core::review::access::{Access, Asked};
 use doorward::core::review::difference::Compared;
-use doorward::core::review::{Review, When, principals_after};
+use doorward::core::review::{Review, When};
 use doorward::core::table::Table;
 use fastrand::Rng;
 use serde_json::json;

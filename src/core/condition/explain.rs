@@ -6,9 +6,12 @@
 //!
 //! Bounded: [`MAX_TRACE`] steps, and of long texts and lists the beginning.
 
+use std::fmt;
+
 use super::MAX_TRACE;
 use super::eval::{Cause, Evaluated, Outcome, Val, Watch, watched};
 use super::facts::{Fact, Facts, List};
+use super::literal::{duration_text, timestamp_text};
 use super::tree::{Span, Typed};
 
 const SHOWN_BYTES: usize = 256;
@@ -120,5 +123,27 @@ impl Seen {
             Fact::List(list) => Self::List(Vec::new(), list.count()),
         };
         Self::List(list.iter().take(SHOWN_ELEMENTS).map(element).collect(), list.count())
+    }
+}
+
+/// As one would write it in a condition.
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("nothing"),
+            Self::Bool(value) => value.fmt(f),
+            Self::Int(value) => value.fmt(f),
+            Self::Double(value) => value.fmt(f),
+            Self::String(text) => write!(f, "\"{text}\""),
+            Self::Timestamp(ms) => f.write_str(&timestamp_text(*ms)),
+            Self::Duration(ms) => f.write_str(&duration_text(*ms)),
+            Self::List(shown, count) => {
+                let mut elements: Vec<String> = shown.iter().map(Self::to_string).collect();
+                if *count > shown.len() {
+                    elements.push(format!("… {count} in all"));
+                }
+                write!(f, "[{}]", elements.join(", "))
+            }
+        }
     }
 }

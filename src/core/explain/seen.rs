@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::core::condition::{
-    Cause, Collection, Expr, Kind, Many, Outcome, Seen, Span, Trace, Typed, duration_text, timestamp_text,
-};
+use crate::core::condition::{Cause, Collection, Expr, Kind, Many, Outcome, Seen, Span, Trace, Typed};
 
 /// Parts that are told of; of more it is said that there are more.
 const MAX_PARTS: usize = 8;
@@ -63,14 +61,14 @@ fn tell(condition: &Typed, part: &Expr, steps: &Steps<'_>) -> String {
     let mut values: Vec<String> = Vec::new();
     reads(part, &mut |span| {
         if let (Some(Ok(seen)), true) = (steps.get(&span), span != part.span) {
-            let value = format!("`{}` is {}", excerpt(condition, span), value(seen));
+            let value = format!("`{}` is {}", excerpt(condition, span), seen);
             if !values.contains(&value) {
                 values.push(value);
             }
         }
     });
     let came_out = match steps.get(&part.span) {
-        Some(Ok(seen)) => format!("`{text}` is {}", value(seen)),
+        Some(Ok(seen)) => format!("`{text}` is {}", seen),
         Some(Err(cause)) if cause.span == part.span => condition.describe(*cause),
         Some(Err(cause)) => {
             values.insert(0, condition.describe(*cause));
@@ -113,23 +111,4 @@ fn excerpt(condition: &Typed, span: Span) -> String {
     let text = condition.excerpt(span);
     let short = text.get(..text.floor_char_boundary(MAX_PART_BYTES)).unwrap_or("");
     if short.len() < text.len() { format!("{short}…") } else { text.to_owned() }
-}
-
-fn value(seen: &Seen) -> String {
-    match seen {
-        Seen::Nothing => "nothing".to_owned(),
-        Seen::Bool(value) => value.to_string(),
-        Seen::Int(value) => value.to_string(),
-        Seen::Double(value) => value.to_string(),
-        Seen::String(text) => format!("\"{text}\""),
-        Seen::Timestamp(ms) => timestamp_text(*ms),
-        Seen::Duration(ms) => duration_text(*ms),
-        Seen::List(shown, count) => {
-            let mut elements: Vec<String> = shown.iter().map(value).collect();
-            if *count > shown.len() {
-                elements.push(format!("… {count} in all"));
-            }
-            format!("[{}]", elements.join(", "))
-        }
-    }
 }

@@ -285,25 +285,6 @@ pub fn principals(table: &Table) -> Vec<(bool, &str)> {
     all
 }
 
-/// The first `limit` principals after a text, in the order of their texts, and whether there are more.
-/// One pass over all ids, whatever the limit.
-#[must_use]
-pub fn principals_after<'a>(table: &'a Table, after: Option<&str>, limit: usize) -> (Vec<(bool, &'a str)>, bool) {
-    let after = after.map(super::decision::split_principal);
-    let place = |service: bool, id: &'a str| (!service, id);
-    let later = |service: bool, id: &str| after.is_none_or(|(s, i)| (!service, id) > (!s, i));
-    let services = table.services.iter().map(|f| (true, f.id));
-    let users = table.users.iter().map(|f| (false, f.id));
-    let mut all: Vec<(bool, &str)> = services.chain(users).filter(|(service, id)| later(*service, id)).collect();
-    let more = all.len() > limit;
-    if more {
-        all.select_nth_unstable_by_key(limit, |(service, id)| place(*service, id));
-        all.truncate(limit);
-    }
-    all.sort_unstable_by_key(|(service, id)| place(*service, id));
-    (all, more)
-}
-
 /// The groups that a principal is in by any path (rule 2.7), dynamic and system ones included: a
 /// shortest way to each, nearest group first.
 #[must_use]

@@ -93,7 +93,7 @@ pub const RPCS: &[(&str, &[(&str, Needs)])] = &[
             ("DeletePolicy", DATA_ACCESS_MANAGE),
             ("GetPolicy", DATA_ACCESS_READ),
             ("ListPolicies", DATA_ACCESS_READ),
-            ("TestCondition", DATA_ACCESS_READ),
+            ("TestCondition", DATA_ACCESS_MANAGE),
             ("UpdatePolicy", DATA_ACCESS_MANAGE),
         ],
     ),

@@ -21,14 +21,7 @@ use super::to_reason;
 const MAX_RECORDS: usize = 100_000;
 /// Records that are filtered on the thread that read them. More hold it for too long: other
 /// decisions wait.
-pub const FEW_RECORDS: usize = 256;
-
-/// How many records a call has.
-#[must_use]
-pub fn records_of(message: &FilterRecordsRequest) -> usize {
-    let by_column = message.columns.as_ref().and_then(|columns| columns.ids.as_ref());
-    message.records.len() + by_column.map_or(0, |ids| ids.lengths.len().max(ids.indexes.len()))
-}
+const FEW_RECORDS: usize = 256;
 
 /// The records of a call, where they lie in it.
 enum Sent<'a> {
@@ -84,41 +77,67 @@ impl<'a> Sent<'a> {
     }
 }
 
+/// The records of a request and its question, with what is wrong with them whatever the organization.
+fn asked(message: &FilterRecordsRequest) -> (Fields, Sent<'_>, Question<'_>) {
+    let mut fields = Fields::default();
+    let sent = Sent::new(&mut fields, &message.records, message.columns.as_ref());
+    let FilterRecordsRequest { principal, permission, account, object, context, .. } = message;
+    let context = context.as_ref().map(|c| question::context(&mut fields, c)).unwrap_or_default();
+    let resource = Resource { account, object, record: None };
+    (fields, sent, Question { principal, permission, resource, context })
+}
+
+/// Whether they are filtered where they were read.
+pub fn are_few(message: &FilterRecordsRequest) -> bool {
+    let by_column = message.columns.as_ref().and_then(|columns| columns.ids.as_ref());
+    message.records.len() + by_column.map_or(0, |ids| ids.lengths.len().max(ids.indexes.len())) <= FEW_RECORDS
+}
+
 /// The records that pass, at the published version. No lock, no await.
 ///
 /// # Errors
 /// As those of the question itself, every record that is wrong included.
 #[allow(clippy::result_large_err, reason = "an error is made once for a call that fails")]
 pub fn answer(engine: &Engine, message: &FilterRecordsRequest) -> Result<FilterRecordsResponse, Failure> {
-    let mut fields = Fields::default();
-    let sent = Sent::new(&mut fields, &message.records, message.columns.as_ref());
-    let FilterRecordsRequest { organization, principal, permission, account, object, context, min_revision, .. } =
-        message;
-    let context = context.as_ref().map(|c| question::context(&mut fields, c)).unwrap_or_default();
-    let resource = Resource { account, object, record: None };
-    let question = Question { principal, permission, resource, context };
     let now = engine.now();
-    let answered = engine.with_table(organization, min_revision.as_ref().map(at_least), |table| {
-        sent.filter(table, &question, now).map(|filtered| {
-            if fields.is_empty() {
-                note_use(engine, table, &sent, &question, &filtered, now);
-            }
+    let least = message.min_revision.as_ref().map(at_least);
+    match engine.with_table(&message.organization, least, |table| answer_at(engine, table, message, now)) {
+        Ok(answered) => answered,
+        Err(error) => {
+            let (fields, _, question) = asked(message);
+            // Without a permission, none is missing.
+            let permission = if question.permission.is_empty() { NO_PERMISSION } else { question.permission };
+            let named = Question { permission, ..question };
+            Err(if fields.is_empty() {
+                question::failure(error, &named)
+            } else {
+                question::malformed(fields, Some(error), &named)
+            })
+        }
+    }
+}
+
+/// The records that pass, at this version.
+///
+/// # Errors
+/// As those of [`answer`].
+#[allow(clippy::result_large_err, reason = "an error is made once for a call that fails")]
+pub fn answer_at(
+    engine: &Engine,
+    table: &Table,
+    message: &FilterRecordsRequest,
+    now: Millis,
+) -> Result<FilterRecordsResponse, Failure> {
+    let (fields, sent, question) = asked(message);
+    match sent.filter(table, &question, now) {
+        Ok(filtered) if fields.is_empty() => {
+            note_use(engine, table, &sent, &question, &filtered, now);
             let ids = filtered.positions.iter().filter_map(|at| sent.id(*at)).map(str::to_owned);
             let record_ids = if message.positions_only { Vec::new() } else { ids.collect() };
-            reply(table, filtered, record_ids)
-        })
-    });
-    // Without a permission, none is missing.
-    let named = Question { permission: if permission.is_empty() { NO_PERMISSION } else { permission }, ..question };
-    match answered {
-        Ok(Ok(reply)) if fields.is_empty() => Ok(reply),
-        Ok(Ok(_)) => Err(fields.finish::<()>(None).err().map_or_else(nothing_wrong, Failure::from)),
-        Ok(Err(wrong)) => {
-            let list = if message.columns.is_some() { "columns" } else { "records" };
-            Err(refused(fields, list, wrong))
+            Ok(reply(table, filtered, record_ids))
         }
-        Err(error) if fields.is_empty() => Err(question::failure(error, &named)),
-        Err(error) => Err(question::malformed(fields, Some(error), &named)),
+        Ok(_) => Err(fields.finish::<()>(None).err().map_or_else(nothing_wrong, Failure::from)),
+        Err(wrong) => Err(refused(fields, if message.columns.is_some() { "columns" } else { "records" }, wrong)),
     }
 }
 
@@ -155,7 +174,7 @@ fn reply(table: &Table, Filtered { positions, reason }: Filtered, record_ids: Ve
 
 /// Everything that is wrong, where it stands in this request. If nothing but the question's own
 /// object, account or permission is unknown, the error is the one of a single decision.
-fn refused(mut fields: Fields, list: &'static str, wrong: Vec<Wrong>) -> Failure {
+pub fn refused(mut fields: Fields, list: &'static str, wrong: Vec<Wrong>) -> Failure {
     if let (true, [Wrong::Question(problems)]) = (fields.is_empty(), wrong.as_slice()) {
         return problems.iter().map(moved).collect::<Vec<_>>().into();
     }

@@ -1,4 +1,4 @@
-//! `DecisionService`. Not done yet: records as columns and streams, plans.
+//! `DecisionService`. Not done yet: records as columns, plans.
 //!
 //! `Authorize` borrows its question from the request; a version that is not there yet is the only
 //! thing it waits for.
@@ -6,17 +6,21 @@
 mod batch;
 mod elements;
 mod explain;
-mod filter;
+pub(super) mod filter;
 mod principals;
-mod question;
+pub(super) mod question;
+mod stream;
 mod suggestion;
 mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+use tokio_stream::Stream;
+use tonic::codegen::BoxStream;
 use tonic::metadata::MetadataMap;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::core::decision::{Question, Reason as Decided, Walk};
 use crate::core::table::Table;
@@ -37,6 +41,8 @@ use super::status::Failure;
 pub use explain::{explanation, to_path};
 use question::{Asked, NO_PERMISSION};
 
+#[cfg(test)]
+pub(super) use stream::MAX_STREAMS;
 pub use words::source;
 
 /// How long a caller without a deadline waits for a least revision.
@@ -46,13 +52,15 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Decisions {
     engine: Arc<Engine>,
+    /// Streams of records that may begin.
+    streams: Arc<Semaphore>,
 }
 
 impl Decisions {
     /// Decides by what `engine` keeps.
     #[must_use]
     pub fn new(engine: Arc<Engine>) -> Self {
-        Self { engine }
+        Self { engine, streams: Arc::new(Semaphore::new(stream::MAX_STREAMS)) }
     }
 }
 
@@ -100,11 +108,20 @@ impl DecisionService for Decisions {
             self.engine.wait_for(&message.organization, least, patience(&metadata)).await?;
         }
         let engine = Arc::clone(&self.engine);
-        let few = filter::records_of(&message) <= filter::FEW_RECORDS;
+        let few = filter::are_few(&message);
         let work = move || filter::answer(&engine, &message).map_err(Status::from);
         let answered = if few { Ok(work()) } else { tokio::task::spawn_blocking(work).await };
         let answered = answered.map_err(|_| Refusal::Internal("filtering was cut short"))?;
         Ok(Response::new(answered?))
+    }
+
+    async fn stream_filter_records(
+        &self,
+        request: Request<Streaming<StreamFilterRecordsRequest>>,
+    ) -> Reply<BoxStream<StreamFilterRecordsResponse>> {
+        let (metadata, mut extensions, incoming) = request.into_parts();
+        let caller: Caller = extensions.remove().ok_or(Refusal::NoCaller)?;
+        Ok(Response::new(self.filter_stream(caller, patience(&metadata), stream::IDLE, incoming)?))
     }
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Reply<ExplainResponse> {
@@ -188,6 +205,23 @@ impl DecisionService for Decisions {
 }
 
 impl Decisions {
+    /// The replies to a stream of records, whose query comes with it.
+    ///
+    /// # Errors
+    /// Too many streams go on.
+    pub(super) fn filter_stream(
+        &self,
+        caller: Caller,
+        patience: Duration,
+        idle: Duration,
+        incoming: impl Stream<Item = Result<StreamFilterRecordsRequest, Status>> + Unpin + Send + 'static,
+    ) -> Result<BoxStream<StreamFilterRecordsResponse>, Refusal> {
+        let permit = Arc::clone(&self.streams).try_acquire_owned();
+        let permit = permit.map_err(|_| Refusal::TooManyStreams(stream::MAX_STREAMS))?;
+        let filtering = stream::Filtering { decisions: self.clone(), caller, patience, idle, _permit: permit };
+        Ok(filtering.start(incoming))
+    }
+
     /// Rule 7.6: whoever is of the organization may ask about it. An operator costs one comparison,
     /// a service account a few.
     #[inline]

@@ -1,8 +1,8 @@
-//! `ListPrincipals`: who may do this here. Each principal is asked what `Authorize` would be asked.
+//! `ListPrincipals`: who may do this here, or who can see this record. Whoever may be allowed is asked what
+//! `Authorize` would be asked.
 
-use crate::core::decision::{Question, Reason, decide};
+use crate::core::allowed::{Allowed, allowed_after};
 use crate::core::model::Millis;
-use crate::core::review::principals_after;
 use crate::core::table::Table;
 use crate::engine::ReadError;
 
@@ -13,7 +13,7 @@ use super::super::report::revision_of;
 use super::super::status::Failure;
 use super::question::{self, Asked};
 
-/// How many principals one page asks about; then it is short.
+/// How many principals one page asks; then it is short, and says so.
 const MAX_ASKED: usize = 20_000;
 /// In place of a principal in what does not depend on one.
 const SOMEBODY: &str = "user:somebody";
@@ -44,27 +44,11 @@ pub fn answer(
     now: Millis,
 ) -> Result<ListPrincipalsResponse, Failure> {
     let Asked { question } = asked(&mut Fields::default(), message);
-    // What is wrong with it is wrong whoever asks.
-    decide(table, &question, now).map_err(|wrong| question::failure(ReadError::Problems(wrong), &question))?;
     let after = page.last(table.history())?;
-    let (candidates, more) = principals_after(table, after.as_deref(), MAX_ASKED);
-    let mut principals = Vec::new();
-    let mut last = None;
-    let count = candidates.len();
-    for (nth, (service, id)) in candidates.into_iter().enumerate() {
-        let principal = format!("{}:{id}", if service { "service" } else { "user" });
-        let allowed = decide(table, &Question { principal: &principal, ..question }, now) == Ok(Reason::Allowed);
-        let full = principals.len() == page.size;
-        if full && allowed {
-            // There is one more, so there is a page more.
-            break;
-        }
-        if allowed {
-            principals.push(principal.clone());
-        }
-        last = (more || nth + 1 < count).then_some(principal);
-    }
+    let allowed = allowed_after(table, &question, after.as_deref(), page.size, MAX_ASKED, now);
+    let allowed = allowed.map_err(|wrong| question::failure(ReadError::Problems(wrong), &question))?;
+    let Allowed { principals, last, incomplete, asked: _ } = allowed;
     let next_page_token = last.map_or_else(String::new, |last| page.token(table.history(), &last));
     let revision = Some(revision_of(table));
-    Ok(ListPrincipalsResponse { principals, revision, staleness: None, next_page_token })
+    Ok(ListPrincipalsResponse { principals, revision, staleness: None, next_page_token, incomplete })
 }

@@ -126,7 +126,10 @@ fn syntax(question: &Question<'_>) -> Vec<Problem> {
     let mut problems = wrong.unwrap_or_default();
     problems.retain(|p| match p.kind {
         ProblemKind::Malformed(_) | ProblemKind::RecordWithoutObject | ProblemKind::RecordTwice(_) => true,
-        ProblemKind::UnknownPermission(_) | ProblemKind::UnknownObject(_) | ProblemKind::UnknownAccount(_) => false,
+        ProblemKind::UnknownPermission(_)
+        | ProblemKind::UnknownObject(_)
+        | ProblemKind::UnknownAccount(_)
+        | ProblemKind::UnknownPrincipal(_) => false,
     });
     problems
 }

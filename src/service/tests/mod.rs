@@ -10,6 +10,7 @@ mod lists;
 mod policies;
 mod relations;
 mod separation;
+mod stream;
 mod writes;
 
 use std::sync::Arc;

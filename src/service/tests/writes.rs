@@ -112,8 +112,6 @@ async fn what_this_version_does_not_do_is_refused() {
         refused(world.admin.list_unused_roles(by(request)).await),
         (Code::Unimplemented, "NOT_SUPPORTED".into())
     );
-    let request = TestConditionRequest { organization: "acme".into(), ..Default::default() };
-    assert_eq!(refused(world.admin.test_condition(by(request)).await).0, Code::Unimplemented);
 }
 
 #[tokio::test]

@@ -169,6 +169,8 @@ pub fn samples(organization: &str) -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     read!("DataAccessService/ListPolicies" ListPoliciesRequest {});
     dry!("DataAccessService/UpdatePolicy" UpdatePolicyRequest { policy: Some(policy) });
     dry!("DataAccessService/DeletePolicy" DeletePolicyRequest { policy: "all" });
+    let condition = "record.id == 'r-1'";
+    read!("DataAccessService/TestCondition" TestConditionRequest { object: "app", condition: condition, principal: "user:ana" });
     dry!("RelationService/ReportRelation" ReportRelationRequest { report: Some(report.clone()) });
     dry!("RelationService/BatchReportRelations" BatchReportRelationsRequest { reports: vec![report] });
     read!("RelationService/ListRelations" ListRelationsRequest { object: "app" });
@@ -216,6 +218,13 @@ pub fn samples(organization: &str) -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     );
     read!("DecisionService/BatchAuthorize" BatchAuthorizeRequest { items: vec![may(Default::default())] });
     read!("DecisionService/FilterRecords" FilterRecordsRequest { principal: "user:ana", object: "app" });
+    let query = pb::FilterQuery {
+        organization: o.clone(),
+        principal: "user:ana".into(),
+        object: "app".into(),
+        ..Default::default()
+    };
+    sample!("DecisionService/StreamFilterRecords" StreamFilterRecordsRequest { query: Some(query) });
     read!("DecisionService/Explain" ExplainRequest { principal: "user:ana", permission: "tasks.read" });
     read!("DecisionService/ListElements" ListElementsRequest { principal: "user:ana", elements: elements_of(1) });
     read!("DecisionService/ListPermissions" ListPermissionsRequest { principal: "user:ana" });
