@@ -323,23 +323,3 @@ fn a_difference_knows_of_constraints_and_lists() {
     without["objects"][1].as_object_mut().unwrap().remove("private_to");
     assert_eq!(of(&free, &table(&without)), [r#"true object `crm` ["data.pay"]"#]);
 }
-
-#[test]
-fn principals_come_in_the_order_of_their_texts_page_by_page() {
-    let users: Vec<_> = (0..25).map(|n| json!({"id": format!("u{n}"), "email": format!("u{n}@acme.com")})).collect();
-    let services: Vec<_> = (0..7).map(|n| json!({"id": format!("s{n}")})).collect();
-    let table = table(&json!({"organization": "acme", "users": users, "service_accounts": services}));
-    let mut expected: Vec<String> = Review::of(&table, When::At(NOW)).principals().into_iter().map(text).collect();
-    assert!(expected.is_sorted() && expected.len() == 32);
-    let mut after: Option<String> = None;
-    loop {
-        let (page, more) = principals_after(&table, after.as_deref(), 5);
-        let page: Vec<String> = page.into_iter().map(text).collect();
-        assert_eq!(page, expected.drain(..page.len()).collect::<Vec<_>>());
-        assert_eq!(more, !expected.is_empty());
-        if !more {
-            break;
-        }
-        after = page.last().cloned();
-    }
-}
