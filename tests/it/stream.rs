@@ -272,7 +272,7 @@ async fn what_is_wrong_ends_the_stream_after_the_replies_before_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_does_not_read_is_not_read_and_nobody_else_waits() {
-    const CHUNKS: usize = 400;
+    const CHUNKS: usize = 200;
     let acme = Acme::new().await;
     let taken = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&taken);
