@@ -276,8 +276,8 @@ async fn a_client_that_does_not_read_is_not_read_and_nobody_else_waits() {
     let acme = Acme::new().await;
     let taken = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&taken);
-    // Each chunk, and each reply, is about 250 KB.
-    let records: Vec<pb::Record> = (0..1_000).map(|n| record(format!("{n:0>240}"), "eu", 0)).collect();
+    // Each chunk is about 300 KB, and each reply 250.
+    let records: Vec<pb::Record> = (0..2_000).map(|n| record(format!("{n:0>120}"), "eu", 0)).collect();
     let chunks = (0..CHUNKS).map(move |_| {
         counted.fetch_add(1, Ordering::SeqCst);
         chunk(records.clone())
@@ -303,7 +303,7 @@ async fn a_client_that_does_not_read_is_not_read_and_nobody_else_waits() {
     assert_eq!(decided.expect("others are answered").unwrap().into_inner().decision(), pb::Decision::Allow);
     for at in 0..CHUNKS {
         let reply = reply(&mut replies).await;
-        assert_eq!((reply.chunk, reply.positions.len()), (at as u64, 1_000));
+        assert_eq!((reply.chunk, reply.positions.len()), (at as u64, 2_000));
     }
     assert_eq!(replies.message().await.unwrap(), None);
     acme.server.stop().await;
