@@ -164,6 +164,10 @@ what gives `records.read`:
 data-access policies:
   └─ `own-region` (allow, for user:ana in group:risk) does not show the record
      └─ `record.region == user.attributes.region` is false: `record.region` is \"us\", `user.attributes.region` is \"eu\"
+
+To allow:
+  ├─ assign role `reader` to `user:ana` at record `r-2` of object `app`
+  └─ grant `records.read` to `user:ana` at record `r-2` of object `app`
 ";
 
 #[test]

@@ -89,7 +89,7 @@ impl<'w, 'a> Many<'w, 'a> {
     fn places(&self, columns: &Columns<'_>) -> Option<Places> {
         let walk = self.walk;
         let ids = &columns.ids;
-        if ids.have(has_control) || !ids.texts().all(|id| (1..=MAX_ID_BYTES).contains(&id.len())) {
+        if ids.have(has_control) || !ids.lengths().all(|length| (1..=MAX_ID_BYTES).contains(&length)) {
             return None;
         }
         let mut sound = true;
@@ -176,9 +176,11 @@ impl<'w, 'a> Many<'w, 'a> {
         let mut slow = |part: &Expr, at: usize| ask(at, &|facts| evaluate_tree(part, facts));
         let mut any = Answers::all(sent.columns.len(), false);
         for rule in rules {
+            let mut wanted = wanted.clone();
+            wanted.without(&any.yes);
             any.or(&match rule {
-                Rule::Folded(condition) => answers(condition, sent.columns, wanted, &mut slow),
-                Rule::Heavy(policy) => Answers::one_by_one(sent.columns.len(), wanted, |at| {
+                Rule::Folded(condition) => answers(condition, sent.columns, &wanted, &mut slow),
+                Rule::Heavy(policy) => Answers::one_by_one(sent.columns.len(), &wanted, |at| {
                     let condition = policy.condition.as_ref()?;
                     ask(at, &|facts| evaluate(condition, facts))
                 }),
@@ -193,11 +195,14 @@ impl<'w, 'a> Many<'w, 'a> {
         if object.records.is_empty() {
             return;
         }
-        for at in 0..sent.columns.len() {
-            let Some(id) = sent.columns.ids.get(at) else { continue };
-            if object.records.find(id).is_none() {
-                continue;
-            }
+        let ids = &sent.columns.ids;
+        // Of many records, most are told apart from those of the table by a bit.
+        let sketch = (ids.len() > object.records.len() / 4).then(|| object.records.sketch());
+        let held = ids.that(|id| match &sketch {
+            Some(sketch) => sketch.find(id).is_some(),
+            None => object.records.find(id).is_some(),
+        });
+        for at in held.places() {
             let reason = sent.with(at, |record| {
                 let record = self.walk.record(record).ok()?;
                 Some(self.asked.map_or_else(|| self.walk.sees(&record), |p| self.walk.ask_of(p, Some(&record))))
