@@ -178,8 +178,9 @@ impl From<Refusal> for Failure {
             }
             Refusal::Stream(_) => Self::field("INVALID_STREAM", "", message),
             Refusal::TooMuch { .. } => Self::new(Code::ResourceExhausted, "REQUEST_TOO_LARGE", message),
-            Refusal::TooManyFollowers => Self::new(Code::ResourceExhausted, "TOO_MANY_STREAMS", message).retry(),
-            Refusal::TooManyStreams(_) => Self::new(Code::ResourceExhausted, "TOO_MANY_STREAMS", message).retry(),
+            Refusal::TooManyFollowers | Refusal::TooManyStreams(_) => {
+                Self::new(Code::ResourceExhausted, "TOO_MANY_STREAMS", message).retry()
+            }
             Refusal::Idle(_) => Self::new(Code::DeadlineExceeded, "STREAM_IDLE", message),
             Refusal::MessageTooLarge(_) => Self::new(Code::OutOfRange, "MESSAGE_TOO_LARGE", message),
             Refusal::MalformedMessage(_) => Self::new(Code::InvalidArgument, "MALFORMED_MESSAGE", message),

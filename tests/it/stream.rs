@@ -47,7 +47,7 @@ impl Acme {
         let server = Running::start(dir.path()).await;
         let wire = server.with(Some(&token(dir.path()))).await;
         apply(&wire, ACME).await.unwrap();
-        Self { server, wire, dir: dir }
+        Self { server, wire, dir }
     }
 
     fn decisions(&self) -> DecisionServiceClient<Wire> {
