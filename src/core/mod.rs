@@ -12,6 +12,7 @@
 //! decision, visible  the rules of ACCESS-MODEL.md sections 4 to 6: one walk over a version
 //! lists              element lists: the safelist, and the super-organization with its denylist
 //! filter             the same walk, asked of many records
+//! plan               the same walk as a filter for the caller's database
 //! explain            what that walk said, and its proof
 //! review             who holds what, as reports over all principals
 //! condition          the language of data-access policies
@@ -53,6 +54,7 @@ pub mod limits;
 pub mod lists;
 pub mod model;
 pub mod pages;
+pub mod plan;
 pub mod presets;
 pub mod principal;
 pub mod review;

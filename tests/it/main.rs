@@ -26,6 +26,8 @@ mod model;
 mod oracle;
 mod oracle_selftest;
 mod people;
+mod plan_properties;
+mod plan_run;
 mod properties;
 mod review;
 mod separation;

@@ -6,6 +6,7 @@ mod emergency;
 mod explain;
 mod filter;
 mod lists;
+mod plan;
 mod policies;
 mod relations;
 mod separation;

@@ -216,6 +216,7 @@ pub fn samples(organization: &str) -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     read!("DecisionService/BatchAuthorize" BatchAuthorizeRequest { items: vec![may(Default::default())] });
     read!("DecisionService/FilterRecords" FilterRecordsRequest { principal: "user:ana", object: "app" });
     read!("DecisionService/Explain" ExplainRequest { principal: "user:ana", permission: "tasks.read" });
+    read!("DecisionService/PlanRecords" PlanRecordsRequest { principal: "user:ana", object: "app" });
     read!("DecisionService/ListElements" ListElementsRequest { principal: "user:ana", elements: elements_of(1) });
     read!("DecisionService/ListPermissions" ListPermissionsRequest { principal: "user:ana" });
     read!("DecisionService/ListPrincipals" ListPrincipalsRequest { permission: "tasks.read" });
