@@ -28,6 +28,7 @@ mod oracle_selftest;
 mod people;
 mod plan_properties;
 mod plan_run;
+mod plans;
 mod properties;
 mod review;
 mod separation;

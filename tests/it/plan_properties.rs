@@ -26,7 +26,7 @@ fn m6_6_a_plan_passes_exactly_the_records_that_a_filter_does() {
         let world = generate::world(&mut rng);
         let oracle = Oracle::with_conditions(&world.file, &world.conditions).activated(&world.file, &world.activations);
         let table = activated(&table(&world.file), &world);
-        for _ in 0..30 {
+        for _ in 0..20 {
             let q = generate::filter_question(&mut rng, &world);
             let mut one = q.on(&q.records[0]);
             one.record = None;

@@ -127,13 +127,13 @@ impl Planning<'_, '_> {
     fn plan(&self) -> Result<Plan, PlanError> {
         let standings = Standings::of(self)?;
         let (valid_until, complete) = (until::valid(self), standings.complete);
-        let held = standings.held(self);
+        let held = standings.held(self)?;
         if held.is(false) {
             let filter = Filter::Never(standings.reason);
             return Ok(Plan { filter, granted: Vec::new(), valid_until, complete });
         }
         let mut asks_now = false;
-        let visible = if self.permission.is_none_or(|p| p.requires_visibility) {
+        let visible = if self.asks_visibility() {
             let [allow, restrict] = self.walk.policies(&self.found);
             let mut said = |policies: &[&std::sync::Arc<PolicySlot>]| -> Result<Operand, PlanError> {
                 let conditions = policies.iter().map(|policy| policy.condition.as_deref());
@@ -159,6 +159,11 @@ impl Planning<'_, '_> {
         let next = asks_now.then(|| self.walk.now.saturating_add(1));
         let valid_until = [valid_until, next].into_iter().flatten().min();
         Ok(Plan { filter, granted, valid_until, complete })
+    }
+
+    /// Rule 4.7; without a permission, visibility is all that is asked.
+    fn asks_visibility(&self) -> bool {
+        self.permission.is_none_or(|permission| permission.requires_visibility)
     }
 
     /// What a policy with that condition says of a record.

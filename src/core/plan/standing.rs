@@ -82,17 +82,21 @@ impl Standings {
     }
 
     /// Rule 4.5, in the account of the record and by whose it is.
-    pub(super) fn held(&self, planning: &Planning<'_, '_>) -> Operand {
+    pub(super) fn held(&self, planning: &Planning<'_, '_>) -> Result<Operand, PlanError> {
+        let by_owner = [&self.usual].into_iter().chain(self.others.keys());
+        let by_owner = by_owner.flat_map(|standing| &standing.held).any(|[others, own]| others != own);
+        if by_owner && is_ambiguous(planning) {
+            return Err(PlanError::Inexpressible("whose a record is, where a user has the id of a service account,"));
+        }
         let owned = owner_is(planning);
-        self.switch(|standing| {
-            let of = |own: usize| {
-                let held: Vec<bool> =
-                    standing.held.iter().map(|held| held.get(own).copied().unwrap_or(false)).collect();
-                self.by_account(planning, &held)
+        Ok(self.switch(|standing| {
+            let of = |own: bool| {
+                let held = standing.held.iter().map(|[others, owners]| if own { *owners } else { *others });
+                self.by_account(planning, &held.collect::<Vec<_>>())
             };
-            let (others, own) = (of(0), of(1));
+            let (others, own) = (of(false), of(true));
             if others == own { own } else { or([and([owned.clone(), own]), and([not(owned.clone()), others])]) }
-        })
+        }))
     }
 
     /// Rule 6.4: whether what is held at the very record shows it.
@@ -165,6 +169,13 @@ impl Standings {
     }
 }
 
+/// Whether the principal's id, as a record has it for its owner, may be somebody else's: a user's bare id can
+/// look like a service account's.
+fn is_ambiguous(planning: &Planning<'_, '_>) -> bool {
+    let own = planning.walk.own_id();
+    own.starts_with("service:") && (!planning.walk.service || planning.walk.table.users.find(own).is_some())
+}
+
 /// Whether a record is the principal's own.
 fn owner_is(planning: &Planning<'_, '_>) -> Operand {
     let own = Operand::Value(Constant::String(planning.walk.own_id().into()));
@@ -190,7 +201,7 @@ impl<'a> Planning<'_, 'a> {
             let twin = self.permission.is_some_and(|p| p.when_not_owner.is_some());
             let own = if twin { holds(&record(*account, true)) } else { others };
             standing.held.push([others, own]);
-            standing.shown.push(walk.shown(&self.found, &other));
+            standing.shown.push(self.asks_visibility() && walk.shown(&self.found, &other));
         }
         if self.permission.is_some_and(|p| p.requires_approver) {
             standing.approves = walk.approves(&self.found, &record(None, false));
