@@ -71,6 +71,8 @@ fn of_refusal(refusal: &Refusal) -> Option<String> {
         | Refusal::OtherOrganization
         | Refusal::NotDenied(_)
         | Refusal::NotSupported(_)
+        | Refusal::NoPlan(_)
+        | Refusal::PlanOperator(_)
         | Refusal::Read(_)
         | Refusal::PageToken
         | Refusal::Stream(_)

@@ -17,6 +17,7 @@ use crate::core::change::ChangeError;
 use crate::core::decision::{Problem, ProblemKind, Reason};
 use crate::core::id::Id;
 use crate::core::model::Key;
+use crate::core::plan::PlanError;
 use crate::engine::{ReadError, WriteError};
 use crate::store::StoreError;
 
@@ -149,6 +150,12 @@ impl From<Refusal> for Failure {
             Refusal::Change(error) => error.into(),
             Refusal::InvitePolicy => Self::field("INVITE_POLICY", "user.email", message),
             Refusal::NotSupported(_) => Self::new(Code::Unimplemented, "NOT_SUPPORTED", message),
+            Refusal::NoPlan(PlanError::Question(problems)) => problems.into(),
+            Refusal::NoPlan(PlanError::Inexpressible(_)) => Self::state("NOT_EXPRESSIBLE", "plan".to_owned(), message),
+            Refusal::NoPlan(PlanError::TooLarge(_)) => Self::state("PLAN_TOO_LARGE", "plan".to_owned(), message),
+            Refusal::PlanOperator(operator) => {
+                Self::state("OPERATOR_NOT_SUPPORTED", format!("operator `{operator}`"), message)
+            }
             Refusal::Read(error) => error.into(),
             Refusal::NotFound(key) => ChangeError::NotFound(key).into(),
             Refusal::EtagMismatch(key) => ChangeError::EtagMismatch(key).into(),

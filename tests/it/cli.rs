@@ -1,4 +1,4 @@
-//! `check`, `filter`, `explain` and `test` as a person runs them: the built program, offline and
+//! `check`, `filter`, `plan`, `explain` and `test` as a person runs them: the built program, offline and
 //! against a server that it serves itself.
 
 use std::io::Write;
@@ -148,6 +148,24 @@ fn filter_prints_the_ids_that_pass_one_a_line() {
         assert_eq!(status, 2);
         assert!(error.contains("records.yaml:1:") && error.contains("unknown key"), "{error}");
         files.write("records.yaml", RECORDS);
+    });
+}
+
+#[test]
+fn plan_prints_the_filter_for_a_database() {
+    let files = Files::new();
+    at_both(&files, |run| {
+        let ask = |principal: &str, more: &[&str]| {
+            run(&[&["plan", "--principal", principal, "--object", "app"], more].concat())
+        };
+        let seen = "conditional\neq(record.region, \"eu\")\n".to_owned();
+        assert_eq!(ask("ana", &[]), (0, seen.clone(), String::new()));
+        assert_eq!(ask("ana", &["--permission", "records.read", "--operator", "eq"]).1, seen);
+        assert_eq!(ask("ana", &["--permission", "records.edit"]).1, "never (NO_PERMISSION)\n");
+        let (status, out, error) = ask("ana", &["--operator", "in"]);
+        assert_eq!((status, out.as_str()), (2, ""));
+        assert!(error.contains("`eq`"), "{error}");
+        assert_eq!(ask("ana", &["--account", "nowhere"]).0, 2);
     });
 }
 
