@@ -67,6 +67,20 @@ pub struct FoundRecord<'a> {
     pub(super) broken: OnceCell<Box<[u32]>>,
 }
 
+impl<'a> FoundRecord<'a> {
+    /// A record of which no more is known than its place, whose it is, and what is held at it and by whom: what
+    /// [`Walk::find`] makes of a record, with nothing sent along.
+    pub(super) fn stand_in(
+        id: &'a str,
+        account: Option<u32>,
+        owned: bool,
+        (edges, members): (&'a [u8], &'a [u8]),
+    ) -> Self {
+        let (record, sight, broken) = (Record { id, ..Record::default() }, OnceCell::new(), OnceCell::new());
+        Self { record, owned, account, edges, members, sight, broken }
+    }
+}
+
 impl fmt::Debug for FoundRecord<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.record.fmt(f)
@@ -151,19 +165,6 @@ impl<'a> Walk<'a> {
         let (edges, members) = held.map_or((&[][..], &[][..]), |f| (f.near, f.far()));
         let (sight, broken) = Default::default();
         Some(FoundRecord { record, owned, account, edges, members, sight, broken })
-    }
-
-    /// A record of which no more is known than its place, whose it is, and what is held at it and by whom: what
-    /// [`Walk::find`] makes of a record, with nothing sent along.
-    pub(super) fn stand_in(
-        &self,
-        id: &'a str,
-        account: Option<u32>,
-        owned: bool,
-        (edges, members): (&'a [u8], &'a [u8]),
-    ) -> FoundRecord<'a> {
-        let (record, sight, broken) = (Record { id, ..Record::default() }, OnceCell::new(), OnceCell::new());
-        FoundRecord { record, owned, account, edges, members, sight, broken }
     }
 
     /// The principal, unless rules 4.1 to 4.4 refuse it.
