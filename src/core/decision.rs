@@ -89,13 +89,23 @@ impl<'a> FoundRecord<'a> {
         let (sight, broken) = Default::default();
         Some(Self { record: *record, owned, account, edges, members, sight, broken })
     }
-}
 
-impl FoundRecord<'_> {
+    /// A record of which no more is known than its place, whose it is, and what is held at it and by whom: what
+    /// [`FoundRecord::new`] makes of a record, with nothing sent along.
+    pub(super) fn stand_in(
+        id: &'a str,
+        account: Option<u32>,
+        owned: bool,
+        (edges, members): (&'a [u8], &'a [u8]),
+    ) -> Self {
+        let (record, sight, broken) = (Record { id, ..Record::default() }, OnceCell::new(), OnceCell::new());
+        Self { record, owned, account, edges, members, sight, broken }
+    }
+
     /// One at which nothing is held, that the principal can see, whichever it is.
     pub(super) fn shown(account: Option<u32>, owned: bool) -> Self {
-        let sight = OnceCell::from(Sight::Visible);
-        Self { record: Record::default(), owned, account, edges: &[], members: &[], sight, broken: OnceCell::new() }
+        let shown = Self::stand_in("", account, owned, (&[], &[]));
+        Self { sight: OnceCell::from(Sight::Visible), ..shown }
     }
 }
 
@@ -168,19 +178,6 @@ impl<'a> Walk<'a> {
     /// Rule 1.4: whether an owner is the principal; `None` if it names nobody that could exist.
     pub(super) fn owns(&self, owner: &str) -> Option<bool> {
         owns(owner, self.service, self.id)
-    }
-
-    /// A record of which no more is known than its place, whose it is, and what is held at it and by whom: what
-    /// [`Walk::find`] makes of a record, with nothing sent along.
-    pub(super) fn stand_in(
-        &self,
-        id: &'a str,
-        account: Option<u32>,
-        owned: bool,
-        (edges, members): (&'a [u8], &'a [u8]),
-    ) -> FoundRecord<'a> {
-        let (record, sight, broken) = (Record { id, ..Record::default() }, OnceCell::new(), OnceCell::new());
-        FoundRecord { record, owned, account, edges, members, sight, broken }
     }
 
     /// The principal, unless rules 4.1 to 4.4 refuse it.

@@ -30,7 +30,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use super::condition::{Constant, Fact, Facts, Kind, Lists, RecordPart, Reports, Shape, Type, Typed, fold};
-use super::decision::{Problem, ProblemKind, Problems, Question, Reason, Walk, decide};
+use super::decision::{FoundRecord, Problem, ProblemKind, Problems, Question, Reason, Walk, decide};
 use super::edge::{edges, relation_of};
 use super::limits::{MAX_PLANNED_OPERANDS, MAX_PLANNED_RECORDS, MAX_PLANNED_REPORTS, MAX_PLANNED_VISITS};
 use super::model::{Millis, Relation};
@@ -170,7 +170,7 @@ impl Planning<'_, '_> {
     fn say(&self, condition: Option<&Typed>, asks_now: &mut bool) -> Result<Operand, PlanError> {
         let Some(condition) = condition else { return Ok(Operand::truth(true)) };
         *asks_now |= condition.asks_now();
-        let nothing = self.walk.stand_in("", None, false, (&[], &[]));
+        let nothing = FoundRecord::stand_in("", None, false, (&[], &[]));
         let facts = RecordFacts::new(self.walk, self.found, &nothing);
         let list = |reports| self.reports(&facts, reports);
         let folded = fold(condition, &facts, Lists::Spell(&list));
@@ -208,7 +208,7 @@ impl Planning<'_, '_> {
             if !edges(row.near).any(|edge| relation_of(edge.bundle) == Some(relation)) {
                 continue;
             }
-            let record = self.walk.stand_in(row.id, None, false, (row.near, row.far()));
+            let record = FoundRecord::stand_in(row.id, None, false, (row.near, row.far()));
             let facts = RecordFacts::new(self.walk, self.found, &record);
             if let Fact::List(list) = facts.record(part) {
                 see(

@@ -43,14 +43,14 @@ impl Standings {
     pub(super) fn of(planning: &Planning<'_, '_>) -> Result<Self, PlanError> {
         let walk = planning.walk;
         let accounts: Vec<Option<u32>> = [None].into_iter().chain(planning.accounts().into_iter().map(Some)).collect();
-        let nothing = walk.stand_in("", walk.account, false, (&[], &[]));
+        let nothing = FoundRecord::stand_in("", walk.account, false, (&[], &[]));
         let reason = planning.bare().map_or(Reason::Allowed, |p| walk.ask_of(p, Some(&nothing)));
         let usual = planning.standing(&accounts, "", (&[], &[]));
         let mut others: BTreeMap<Standing, Vec<String>> = BTreeMap::new();
         let (mut count, mut complete) = (0, true);
         for row in planning.object.records.iter() {
             let at = (row.near, row.far());
-            if !walk.concerned_at(&planning.found, &walk.stand_in(row.id, None, false, at)) {
+            if !walk.concerned_at(&planning.found, &FoundRecord::stand_in(row.id, None, false, at)) {
                 continue;
             }
             count += 1;
@@ -191,7 +191,7 @@ impl<'a> Planning<'_, 'a> {
 
     fn standing(&self, accounts: &[Option<u32>], id: &'a str, (near, members): (&'a [u8], &'a [u8])) -> Standing {
         let walk = self.walk;
-        let record = |account: Option<u32>, owned: bool| walk.stand_in(id, account, owned, (near, members));
+        let record = |account: Option<u32>, owned: bool| FoundRecord::stand_in(id, account, owned, (near, members));
         let holds =
             |record: &FoundRecord<'a>| self.bare().is_none_or(|p| walk.ask_of(p, Some(record)) == Reason::Allowed);
         let mut standing = Standing { held: Vec::new(), shown: Vec::new(), approves: true };
