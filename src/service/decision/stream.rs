@@ -21,6 +21,7 @@ use tonic::{Code, Status};
 
 use crate::core::model::Millis;
 use crate::core::table::Table;
+use crate::engine::AtLeast;
 
 use super::super::Caller;
 use super::super::fields::Fields;
@@ -120,14 +121,17 @@ impl Filtering {
         Ok(Query { query, table, now })
     }
 
-    /// What a caller loses ends the stream with the next chunk, and so does the organization's end.
+    /// What a caller loses ends the stream with the next chunk, and so does the organization's end. An
+    /// operator loses nothing: tokens of operators are not revoked while a server runs.
     fn may_go_on(&self, query: &Query) -> Result<(), Status> {
         let (engine, organization) = (&self.decisions.engine, &query.query.organization);
         if let Some(bearer) = &self.caller.bearer {
             engine.still_in(bearer).map_err(|_| Refusal::NoCaller)?;
         }
         self.decisions.enter(&self.caller, organization)?;
-        Ok(engine.with_table(organization, None, |_| ())?)
+        // What came after it under the same id is another one.
+        let same = AtLeast { history: query.table.history(), number: 0 };
+        Ok(engine.with_table(organization, Some(same), |_| ())?)
     }
 
     async fn filtered(

@@ -139,17 +139,33 @@ async fn no_more_streams_begin_than_may_and_one_that_ends_makes_room() {
     assert!(begin().is_ok());
 }
 
+/// What a stream ends with, behind its replies.
+async fn ended(mut replies: BoxStream<StreamFilterRecordsResponse>) -> (Code, String) {
+    let mut last = None;
+    while let Some(reply) = replies.next().await {
+        last = Some(reply);
+    }
+    let status = last.unwrap().unwrap_err();
+    (status.code(), status.get_details_error_info().unwrap().reason)
+}
+
+#[tokio::test]
+async fn m1_1_a_stream_does_not_go_on_over_another_organization_of_the_same_id() {
+    let (world, _) = world().await;
+    let (sender, mut replies) = open(&world);
+    sender.send(Ok(begun())).await.unwrap();
+    sender.send(Ok(chunk(0..3))).await.unwrap();
+    assert_eq!(next(&mut replies).await.unwrap().positions, [1]);
+    let deletion = DeleteOrganizationRequest { organization: "acme".into(), ..Default::default() };
+    ok(world.admin.delete_organization(by(deletion)).await);
+    world.found("acme").await;
+    sender.send(Ok(chunk(0..3))).await.unwrap();
+    assert_eq!(ended(replies).await, (Code::FailedPrecondition, "REVISION_OF_OTHER_HISTORY".to_owned()));
+}
+
 #[tokio::test]
 async fn a_stream_that_stands_still_is_ended() {
     let (world, engine) = world().await;
-    let ended = async |mut replies: BoxStream<StreamFilterRecordsResponse>| {
-        let mut last = None;
-        while let Some(reply) = replies.next().await {
-            last = Some(reply);
-        }
-        let status = last.unwrap().unwrap_err();
-        (status.code(), status.get_details_error_info().unwrap().reason)
-    };
     // It brings nothing.
     let (sender, replies) = open_for(&world, Duration::from_millis(200));
     sender.send(Ok(begun())).await.unwrap();
