@@ -10,16 +10,17 @@ use std::time::Duration;
 use doorward::clock::SystemClock;
 use doorward::core::decision::{Question, Reason};
 use doorward::engine::activity::Verifier;
-use doorward::engine::{AtLeast, Engine, ReadError, Shut};
+use doorward::engine::{AtLeast, Bearer, Engine, ReadError, Shut};
 use doorward::service::proto as pb;
 use doorward::service::proto::activity_service_server::ActivityService;
 use doorward::service::proto::credential_service_server::CredentialService;
+use doorward::service::proto::decision_service_server::DecisionService;
 use doorward::service::proto::element_list_service_server::ElementListService;
 use doorward::service::proto::group_service_server::GroupService;
 use doorward::service::proto::organization_service_server::OrganizationService;
 use doorward::service::proto::role_service_server::RoleService;
 use doorward::service::proto::user_service_server::UserService;
-use doorward::service::{Admin, Caller};
+use doorward::service::{Admin, Caller, Decisions};
 use doorward::store::{MemoryStore, Options, PolicyStore, SledStore};
 use sha2::{Digest, Sha256};
 use tokio_stream::StreamExt;
@@ -176,6 +177,53 @@ async fn a_deleted_organization_is_gone_at_once_and_after_a_restart() {
     assert_eq!(verifier.verified, entries);
 }
 
+/// Who was let in by the organization before it ended is answered nothing of the next one of its id.
+async fn refused_by_decisions(world: &World, bearer: &Arc<Bearer>) {
+    let decisions = Decisions::new(Arc::clone(&world.engine));
+    let old = &Caller::bearer(Arc::clone(bearer));
+    let (organization, principal, permission) = ("acme".to_owned(), "service:robot".to_owned(), "groups.read".to_owned());
+    let question = |organization: &str| pb::AuthorizeRequest {
+        organization: organization.into(),
+        principal: principal.clone(),
+        permission: permission.clone(),
+        ..Default::default()
+    };
+    assert_eq!(ok(decisions.authorize(by(&operator(), question("acme"))).await).decision(), pb::Decision::Allow);
+    let other = "REVISION_OF_OTHER_HISTORY";
+    assert_eq!(why(decisions.authorize(by(old, question("acme"))).await), other);
+    let new = found(world).await.unwrap().revision;
+    let knowing = pb::AuthorizeRequest { min_revision: new, ..question("acme") };
+    assert_eq!(why(decisions.authorize(by(old, knowing)).await), other, "nor if it knows of that one");
+    let malformed = pb::AuthorizeRequest { principal: String::new(), ..question("acme") };
+    assert_eq!(why(decisions.authorize(by(old, malformed)).await), other);
+    let batch = pb::BatchAuthorizeRequest { items: vec![question("acme")], ..Default::default() };
+    let results = ok(decisions.batch_authorize(by(old, batch)).await).results;
+    assert!(matches!(results[0].outcome, Some(pb::batch_authorize_result::Outcome::Error(_))), "{results:?}");
+    let filter = pb::FilterRecordsRequest {
+        organization: organization.clone(),
+        principal: principal.clone(),
+        ..Default::default()
+    };
+    assert_eq!(why(decisions.filter_records(by(old, filter)).await), other);
+    let explain = pb::ExplainRequest {
+        organization: organization.clone(),
+        principal: principal.clone(),
+        permission: permission.clone(),
+        ..Default::default()
+    };
+    assert_eq!(why(decisions.explain(by(old, explain)).await), other);
+    let elements = pb::ListElementsRequest {
+        organization: organization.clone(),
+        principal: principal.clone(),
+        ..Default::default()
+    };
+    assert_eq!(why(decisions.list_elements(by(old, elements)).await), other);
+    let permissions = pb::ListPermissionsRequest { organization: organization.clone(), principal, ..Default::default() };
+    assert_eq!(why(decisions.list_permissions(by(old, permissions)).await), other);
+    let principals = pb::ListPrincipalsRequest { organization, permission, ..Default::default() };
+    assert_eq!(why(decisions.list_principals(by(old, principals)).await), other);
+}
+
 #[tokio::test]
 async fn what_is_created_again_under_the_id_inherits_nothing() {
     let dir = tempfile::tempdir().unwrap();
@@ -203,6 +251,7 @@ async fn what_is_created_again_under_the_id_inherits_nothing() {
         let late = world.admin.create_group(by(&Caller::bearer(Arc::clone(&bearer)), group("late"))).await;
         assert_eq!(why(late), "UNAUTHENTICATED", "a call that was let in before the end");
         robot(&world).await;
+        refused_by_decisions(&world, &bearer).await;
         let late = world.admin.create_group(by(&Caller::bearer(bearer), group("late"))).await;
         assert_eq!(why(late), "UNAUTHENTICATED", "nor is it the new service account of that name");
         let get = pb::GetUserRequest { organization: "acme".into(), user: "kim".into(), ..Default::default() };

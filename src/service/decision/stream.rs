@@ -28,7 +28,7 @@ use super::super::fields::Fields;
 use super::super::proto::*;
 use super::super::refusal::Refusal;
 use super::super::request::at_least;
-use super::{Decisions, filter};
+use super::{Decisions, filter, floor};
 
 /// Streams of records that go on at a time.
 pub const MAX_STREAMS: usize = 256;
@@ -107,7 +107,7 @@ impl Filtering {
     async fn begin(&self, query: FilterQuery) -> Result<Query, Status> {
         let engine = &self.decisions.engine;
         self.decisions.enter(&self.caller, &query.organization)?;
-        let least = query.min_revision.as_ref().map(at_least);
+        let least = floor(self.caller.bearer.as_deref(), query.min_revision.as_ref().map(at_least))?;
         let nothing = request(&query, Vec::new(), None);
         let table = match engine.table(&query.organization, least, self.patience).await {
             Ok(table) => table,
