@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use doorward::clock::SystemClock;
 use doorward::core::decision::{Question, Reason};
-use doorward::engine::activity::Verifier;
+use doorward::engine::activity::{Ending, EraseError, MAX_REFUSALS, Note, Origin, Verifier};
 use doorward::engine::{AtLeast, Bearer, Engine, ReadError, Shut};
 use doorward::service::proto as pb;
 use doorward::service::proto::activity_service_server::ActivityService;
@@ -181,7 +181,8 @@ async fn a_deleted_organization_is_gone_at_once_and_after_a_restart() {
 async fn refused_by_decisions(world: &World, bearer: &Arc<Bearer>) {
     let decisions = Decisions::new(Arc::clone(&world.engine));
     let old = &Caller::bearer(Arc::clone(bearer));
-    let (organization, principal, permission) = ("acme".to_owned(), "service:robot".to_owned(), "groups.read".to_owned());
+    let (organization, principal, permission) =
+        ("acme".to_owned(), "service:robot".to_owned(), "groups.read".to_owned());
     let question = |organization: &str| pb::AuthorizeRequest {
         organization: organization.into(),
         principal: principal.clone(),
@@ -218,7 +219,8 @@ async fn refused_by_decisions(world: &World, bearer: &Arc<Bearer>) {
         ..Default::default()
     };
     assert_eq!(why(decisions.list_elements(by(old, elements)).await), other);
-    let permissions = pb::ListPermissionsRequest { organization: organization.clone(), principal, ..Default::default() };
+    let permissions =
+        pb::ListPermissionsRequest { organization: organization.clone(), principal, ..Default::default() };
     assert_eq!(why(decisions.list_permissions(by(old, permissions)).await), other);
     let principals = pb::ListPrincipalsRequest { organization, permission, ..Default::default() };
     assert_eq!(why(decisions.list_principals(by(old, principals)).await), other);
@@ -317,7 +319,8 @@ async fn what_is_created_again_under_the_id_inherits_nothing() {
         assert_eq!((after.intact, after.last_sequence), (true, before.last_sequence + 1));
         // What is personal of the old one's users is found beside the new one's log by nobody.
         let origin = doorward::engine::activity::Origin::default();
-        let erased = world.engine.erase_person(&"acme".parse().unwrap(), &"kim".parse().unwrap(), origin).await;
+        let table = world.engine.table("acme", None, Duration::ZERO).await.unwrap();
+        let erased = world.engine.erase_person(&table, &"kim".parse().unwrap(), origin).await;
         assert_eq!(erased.unwrap(), 0);
         delete(&world, deletion("d-4")).await;
         world.engine.stop();
@@ -326,6 +329,48 @@ async fn what_is_created_again_under_the_id_inherits_nothing() {
     let mut verifier = Verifier::of_store(&store, "acme").unwrap();
     while verifier.step(&store).unwrap() {}
     assert!(verifier.broken.is_none() && verifier.verified > 6, "the second log ended whole: {verifier:?}");
+}
+
+#[tokio::test]
+async fn what_the_old_organization_refused_is_not_told_by_the_new_one() {
+    let world = over(Arc::new(MemoryStore::new())).acme().await;
+    let note = |summary: &str| Note {
+        origin: Origin { caller: "platform:root".into(), ..Origin::default() },
+        ending: Ending::Refused,
+        reason: "PERMISSION_DENIED".into(),
+        summary: summary.into(),
+        account: None,
+        emergency_activation: None,
+    };
+    let old = world.engine.table("acme", None, Duration::ZERO).await.unwrap();
+    delete(&world, deletion("")).await;
+    let world = world.acme().await;
+    let new = world.engine.table("acme", None, Duration::ZERO).await.unwrap();
+    let before = world.all().await.len();
+    world.engine.refused("acme", old.history(), note("by the old one")).await;
+    assert!(world.engine.record(&old, note("of the old one")).await.is_err());
+    let erased = world.engine.erase_person(&old, &"ana".parse().unwrap(), Origin::default()).await;
+    assert!(matches!(erased, Err(EraseError::UnknownOrganization(_))), "{erased:?}");
+    assert_eq!(world.all().await.len(), before);
+    world.engine.refused("acme", new.history(), note("by the new one")).await;
+    assert_eq!(world.last().await.summary, "by the new one");
+    assert_eq!(world.all().await.len(), before + 1);
+}
+
+#[tokio::test]
+async fn m7_5_refusals_that_were_only_counted_are_told_before_the_log_ends() {
+    let world = World::memory().await;
+    for _ in 0..MAX_REFUSALS + 5 {
+        assert_eq!(why(world.admin.create_group(by(&user("ana"), group("g"))).await), "PERMISSION_DENIED");
+    }
+    delete(&world, deletion("")).await;
+    let entries = world.archived(&[0]..&[1]);
+    let tells = |from_end: usize, text: &str| {
+        let (_, value) = &entries[entries.len() - from_end];
+        value.windows(text.len()).any(|window| window == text.as_bytes())
+    };
+    assert!(tells(1, "delete organization `acme`"));
+    assert!(tells(2, "5 more calls of platform:root refused"));
 }
 
 #[tokio::test]
