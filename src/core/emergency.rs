@@ -30,7 +30,7 @@ use super::id::{Id, OpaqueId};
 use super::limits;
 use super::model::{Activation, EmergencyRule, Key, Member, Millis, Period, Row, Target};
 use super::presets::ORG_ADMIN;
-use super::table::{Source, Table};
+use super::table::{Bundle, Source, Table};
 
 impl Activation {
     /// When it ends or ended.
@@ -230,13 +230,21 @@ impl Table {
 }
 
 /// The activation without which a question would not be allowed; none if it is not allowed, or would be
-/// all the same. What a record of uses asks.
+/// all the same. What a record of uses asks. A question without a permission is whether the record can be seen.
 #[must_use]
 pub fn used<'t>(table: &'t Table, question: &Question<'_>, now: Millis) -> Option<&'t Activation> {
     if !table.has_activations(now) {
         return None;
     }
-    let permission = table.permission(question.permission)?;
+    let permission = match question.permission {
+        "" => None,
+        name => Some(table.permission(name)?),
+    };
+    let allows = |walk: &Walk<'_>| match (permission, &walk.record) {
+        (Some(permission), _) => walk.ask(permission) == Reason::Allowed,
+        (None, Some(record)) => walk.sees(record) == Reason::Allowed,
+        (None, None) => false,
+    };
     let walk = Walk::begin(table, question, now).ok()?;
     let found = walk.found()?;
     let is_activation = |e: &Edge| matches!(table.bundle(e.bundle).map(|b| &b.source), Some(Source::Activation(_)));
@@ -244,7 +252,7 @@ pub fn used<'t>(table: &'t Table, question: &Question<'_>, now: Millis) -> Optio
     let held_there = walk.record.as_ref().map_or(&[][..], |record| record.edges);
     let active = |bytes: &[u8]| edges(bytes).any(|e| is_activation(&e) && e.in_effect(now));
     // Of most principals there is nothing more to be asked.
-    if !(active(held) || active(held_there)) || walk.ask(permission) != Reason::Allowed {
+    if !(active(held) || active(held_there)) || !allows(&walk) {
         return None;
     }
     // They stay in their places, for the members of a record's edges are told by place, and are over.
@@ -257,7 +265,7 @@ pub fn used<'t>(table: &'t Table, question: &Question<'_>, now: Millis) -> Optio
     let (near, at_record) = ([groups, &without(held)].concat(), without(held_there));
     let mut again = Walk::begin(table, question, now).ok()?;
     again.hold(&near, &at_record);
-    if again.ask(permission) == Reason::Allowed {
+    if allows(&again) {
         return None;
     }
     let running = table.activations().filter(|a| {
@@ -268,10 +276,15 @@ pub fn used<'t>(table: &'t Table, question: &Question<'_>, now: Millis) -> Optio
             && a.is_open(now)
     });
     let here = running.filter(|a| walk.reaches(&a.target));
-    let (asked, _) = walk.asked_in_place(Some(&found), permission, walk.record.as_ref())?;
+    let asked = match permission {
+        Some(permission) => Some(walk.asked_in_place(Some(&found), permission, walk.record.as_ref())?.0),
+        None => None,
+    };
     // Of several one that gives the permission rather than one that shows the record.
     here.max_by_key(|a| {
         let role = table.roles.find(a.role.as_str()).and_then(|f| table.bundle(f.value));
-        (role.is_some_and(|role| role.set.contains(asked)), std::cmp::Reverse(a.starts_at))
+        let shows = |role: &Bundle| role.shows && matches!(a.target, Target::Record(..));
+        let gives = role.is_some_and(|role| asked.map_or(shows(role), |asked| role.set.contains(asked)));
+        (gives, std::cmp::Reverse(a.starts_at))
     })
 }

@@ -128,6 +128,8 @@ impl Engine {
         let left = left.unwrap_or_default();
         let mut locked = supers::lock_all(&left);
         let tokens = credentials::all(&table).into_iter().map(|(hash, _)| (hash, None)).collect();
+        // After the last entry of all nothing tells of them.
+        self.settle_all(&head.trail);
         let (done, durable) = oneshot::channel();
         let nothing = Some(Arc::new(blank.clone()));
         head.trail.append_last(commit, entry, beside, |commit, tip| {

@@ -52,7 +52,7 @@ pub struct Use {
     pub activation: Id,
     /// Who asked, as the question says it.
     pub principal: String,
-    /// For what: a permission, or the method of a list or an admin read.
+    /// For what: a permission, empty where a record was only seen, or the method of a list or an admin read.
     pub what: String,
     /// When.
     pub at: Millis,
@@ -78,7 +78,10 @@ impl Engine {
         let made = of(table, question, now, reason);
         if let Some(used) = &made {
             let origin = Origin { caller: used.principal.clone(), method: DECISIONS.to_owned(), ..Origin::default() };
-            self.tell(table, used, origin, None, || format!("emergency access gave `{}`", used.what));
+            self.tell(table, used, origin, None, || match used.what.as_str() {
+                "" => "emergency access showed a record".to_owned(),
+                what => format!("emergency access gave `{what}`"),
+            });
         }
         made.is_some()
     }

@@ -149,7 +149,7 @@ impl Admin {
                 self.note_use(read, &table, now, accounts.as_ref());
                 Ok((table, accounts))
             }
-            Err(refusal) => Err(self.unread(read, refusal).await),
+            Err(refusal) => Err(self.unread(read, &table, refusal).await),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::core::id::Id;
 use crate::core::model::{Key, Millis, Row};
 use crate::core::table::Table;
 use crate::engine::activity::{Ending, Note, Origin};
-use crate::engine::{Ended, Engine, Outcome, WriteError, Written};
+use crate::engine::{AtLeast, Ended, Engine, Outcome, WriteError, Written};
 
 use super::access::Authority;
 use super::logged;
@@ -66,10 +66,11 @@ impl Admin {
     ) -> Result<(R, bool), Status> {
         let Writing { call, authority } = writing;
         let (authority, organization, origin) = (Arc::new(authority), call.organization.clone(), Origin::from(&call));
+        let history = self.history(organization.as_str());
         let reply = |outcome: &Outcome| reply(Report(outcome)).encode_to_vec();
         match self.engine.write_guarded(call, Arc::clone(&authority), plan, reply).await {
             Ok(written) => Ok((decoded(&written)?, written.replayed)),
-            Err(error) => Err(self.refused(organization.as_str(), &authority, origin, error).await),
+            Err(error) => Err(self.refused(organization.as_str(), history, &authority, origin, error).await),
         }
     }
 
@@ -82,10 +83,11 @@ impl Admin {
     ) -> Reply<R> {
         let Writing { call, authority } = writing;
         let (authority, organization, origin) = (Arc::new(authority), call.organization.clone(), Origin::from(&call));
+        let history = self.history(organization.as_str());
         let reply = |ended: &Ended| reply(ended).encode_to_vec();
         match self.engine.end(call, Arc::clone(&authority), check, reply).await {
             Ok(written) => Ok(Response::new(decoded(&written)?)),
-            Err(error) => Err(self.refused(organization.as_str(), &authority, origin, error).await),
+            Err(error) => Err(self.refused(organization.as_str(), history, &authority, origin, error).await),
         }
     }
 
@@ -94,7 +96,7 @@ impl Admin {
         let table = self.engine.table(&read.organization, read.at_least(), read.wait).await?;
         let now = self.engine.now();
         if let Err(refusal) = read.authority.admit(&table, now) {
-            return Err(self.unread(read, refusal).await);
+            return Err(self.unread(read, &table, refusal).await);
         }
         self.note_use(read, &table, now, None);
         Ok(table)
@@ -112,25 +114,36 @@ impl Admin {
     }
 
     /// Has it logged that a read was refused, and says so.
-    pub(super) async fn unread(&self, read: &Read, refusal: Refusal) -> Status {
+    pub(super) async fn unread(&self, read: &Read, table: &Table, refusal: Refusal) -> Status {
         let error = WriteError::Plan(refusal);
-        self.refused(&read.organization, &read.authority, read.origin.clone(), error).await
+        let history = Some(Arc::clone(table.history()));
+        self.refused(&read.organization, history, &read.authority, read.origin.clone(), error).await
     }
 
-    /// Has a refusal logged (rule 7.5), and says it.
+    /// The history of an organization as a call finds it: in its log is told what becomes of the call, and not
+    /// in that of another one that is created under its id meanwhile.
+    fn history(&self, organization: &str) -> Option<Arc<str>> {
+        self.engine.with_table(organization, None, |table| Arc::clone(table.history())).ok()
+    }
+
+    /// Has a refusal logged (rule 7.5), and says it. Where there was no organization before the call, it is one
+    /// that came with it or meanwhile.
     async fn refused(
         &self,
         organization: &str,
+        history: Option<Arc<str>>,
         authority: &Authority,
         origin: Origin,
         error: WriteError<Refusal>,
     ) -> Status {
         let Some(summary) = logged::summary(&error) else { return error.into() };
         let failure = Failure::from(error);
-        let account = self.engine.with_table(organization, None, |table| authority.account(table)).ok().flatten();
+        let Some(history) = history.or_else(|| self.history(organization)) else { return failure.into() };
+        let same = Some(AtLeast { history: &history, number: 0 });
+        let account = self.engine.with_table(organization, same, |table| authority.account(table)).ok().flatten();
         let (reason, ending) = (failure.reason().to_owned(), Ending::Refused);
         let note = Note { origin, ending, reason, summary, account, emergency_activation: None };
-        self.engine.refused(organization, note).await;
+        self.engine.refused(organization, &history, note).await;
         failure.into()
     }
 }

@@ -20,7 +20,7 @@ use super::request::{etag, reading, writing};
 use super::tokens::new_id;
 
 /// Who may end activations that are not their own.
-const CONFIGURE: &str = "emergency.configure";
+pub(super) const CONFIGURE: &str = "emergency.configure";
 
 impl Admin {
     /// `CreateEmergencyRule`.

@@ -135,8 +135,8 @@ async fn m7_5_a_person_is_erased_and_the_chain_still_verifies() {
         assert_eq!(world.beside().iter().filter(|(_, value)| personal(value)).count(), 3);
         let before = world.verify(0, &[]).await;
         let origin = Origin { caller: "platform:root".into(), method: "erase".into(), ..Origin::default() };
-        let organization = "acme".parse().unwrap();
-        let erased = world.engine.erase_person(&organization, &"ana".parse().unwrap(), origin.clone()).await.unwrap();
+        let table = world.engine.table("acme", None, std::time::Duration::ZERO).await.unwrap();
+        let erased = world.engine.erase_person(&table, &"ana".parse().unwrap(), origin.clone()).await.unwrap();
         assert_eq!(erased, 2);
         assert!(!world.beside().iter().any(|(_, value)| personal(value)));
         assert_eq!(world.beside().len(), 1, "eve is still there");
@@ -156,7 +156,7 @@ async fn m7_5_a_person_is_erased_and_the_chain_still_verifies() {
         assert_eq!((told.outcome(), told.revision.as_ref()), (pb::ActivityOutcome::Recorded, None));
         assert_eq!(told.summary, "erase what is personal of user `ana` from 2 entries");
         // Whose id begins the same is somebody else.
-        let other = world.engine.erase_person(&organization, &"ev".parse().unwrap(), origin).await.unwrap();
+        let other = world.engine.erase_person(&table, &"ev".parse().unwrap(), origin).await.unwrap();
         assert_eq!((other, world.beside().len()), (0, 1));
         world.engine.stop();
     }

@@ -145,10 +145,10 @@ fn noted(summary: &str) -> Note {
 #[tokio::test]
 async fn m7_5_a_page_looks_at_a_bounded_number_of_entries_and_says_that_there_are_more() {
     let world = World::memory().await;
-    let organization = "acme".parse().unwrap();
+    let table = world.engine.table("acme", None, std::time::Duration::ZERO).await.unwrap();
     let notes = MAX_SCANNED + 1_000;
     for n in 0..notes {
-        let waiting = world.engine.record(&organization, noted(&format!("n{n}")));
+        let waiting = world.engine.record(&table, noted(&format!("n{n}")));
         waiting.await.unwrap();
     }
     let filter = pb::ActivityFilter { entity: "user".into(), ..Default::default() };

@@ -9,17 +9,18 @@ use std::time::Duration;
 
 use doorward::clock::SystemClock;
 use doorward::core::decision::{Question, Reason};
-use doorward::engine::activity::Verifier;
-use doorward::engine::{AtLeast, Engine, ReadError, Shut};
+use doorward::engine::activity::{Ending, EraseError, MAX_REFUSALS, Note, Origin, Verifier};
+use doorward::engine::{AtLeast, Bearer, Engine, ReadError, Shut};
 use doorward::service::proto as pb;
 use doorward::service::proto::activity_service_server::ActivityService;
 use doorward::service::proto::credential_service_server::CredentialService;
+use doorward::service::proto::decision_service_server::DecisionService;
 use doorward::service::proto::element_list_service_server::ElementListService;
 use doorward::service::proto::group_service_server::GroupService;
 use doorward::service::proto::organization_service_server::OrganizationService;
 use doorward::service::proto::role_service_server::RoleService;
 use doorward::service::proto::user_service_server::UserService;
-use doorward::service::{Admin, Caller};
+use doorward::service::{Admin, Caller, Decisions};
 use doorward::store::{MemoryStore, Options, PolicyStore, SledStore};
 use sha2::{Digest, Sha256};
 use tokio_stream::StreamExt;
@@ -176,6 +177,55 @@ async fn a_deleted_organization_is_gone_at_once_and_after_a_restart() {
     assert_eq!(verifier.verified, entries);
 }
 
+/// Who was let in by the organization before it ended is answered nothing of the next one of its id.
+async fn refused_by_decisions(world: &World, bearer: &Arc<Bearer>) {
+    let decisions = Decisions::new(Arc::clone(&world.engine));
+    let old = &Caller::bearer(Arc::clone(bearer));
+    let (organization, principal, permission) =
+        ("acme".to_owned(), "service:robot".to_owned(), "groups.read".to_owned());
+    let question = |organization: &str| pb::AuthorizeRequest {
+        organization: organization.into(),
+        principal: principal.clone(),
+        permission: permission.clone(),
+        ..Default::default()
+    };
+    assert_eq!(ok(decisions.authorize(by(&operator(), question("acme"))).await).decision(), pb::Decision::Allow);
+    let other = "REVISION_OF_OTHER_HISTORY";
+    assert_eq!(why(decisions.authorize(by(old, question("acme"))).await), other);
+    let new = found(world).await.unwrap().revision;
+    let knowing = pb::AuthorizeRequest { min_revision: new, ..question("acme") };
+    assert_eq!(why(decisions.authorize(by(old, knowing)).await), other, "nor if it knows of that one");
+    let malformed = pb::AuthorizeRequest { principal: String::new(), ..question("acme") };
+    assert_eq!(why(decisions.authorize(by(old, malformed)).await), other);
+    let batch = pb::BatchAuthorizeRequest { items: vec![question("acme")], ..Default::default() };
+    let results = ok(decisions.batch_authorize(by(old, batch)).await).results;
+    assert!(matches!(results[0].outcome, Some(pb::batch_authorize_result::Outcome::Error(_))), "{results:?}");
+    let filter = pb::FilterRecordsRequest {
+        organization: organization.clone(),
+        principal: principal.clone(),
+        ..Default::default()
+    };
+    assert_eq!(why(decisions.filter_records(by(old, filter)).await), other);
+    let explain = pb::ExplainRequest {
+        organization: organization.clone(),
+        principal: principal.clone(),
+        permission: permission.clone(),
+        ..Default::default()
+    };
+    assert_eq!(why(decisions.explain(by(old, explain)).await), other);
+    let elements = pb::ListElementsRequest {
+        organization: organization.clone(),
+        principal: principal.clone(),
+        ..Default::default()
+    };
+    assert_eq!(why(decisions.list_elements(by(old, elements)).await), other);
+    let permissions =
+        pb::ListPermissionsRequest { organization: organization.clone(), principal, ..Default::default() };
+    assert_eq!(why(decisions.list_permissions(by(old, permissions)).await), other);
+    let principals = pb::ListPrincipalsRequest { organization, permission, ..Default::default() };
+    assert_eq!(why(decisions.list_principals(by(old, principals)).await), other);
+}
+
 #[tokio::test]
 async fn what_is_created_again_under_the_id_inherits_nothing() {
     let dir = tempfile::tempdir().unwrap();
@@ -203,6 +253,7 @@ async fn what_is_created_again_under_the_id_inherits_nothing() {
         let late = world.admin.create_group(by(&Caller::bearer(Arc::clone(&bearer)), group("late"))).await;
         assert_eq!(why(late), "UNAUTHENTICATED", "a call that was let in before the end");
         robot(&world).await;
+        refused_by_decisions(&world, &bearer).await;
         let late = world.admin.create_group(by(&Caller::bearer(bearer), group("late"))).await;
         assert_eq!(why(late), "UNAUTHENTICATED", "nor is it the new service account of that name");
         let get = pb::GetUserRequest { organization: "acme".into(), user: "kim".into(), ..Default::default() };
@@ -268,7 +319,8 @@ async fn what_is_created_again_under_the_id_inherits_nothing() {
         assert_eq!((after.intact, after.last_sequence), (true, before.last_sequence + 1));
         // What is personal of the old one's users is found beside the new one's log by nobody.
         let origin = doorward::engine::activity::Origin::default();
-        let erased = world.engine.erase_person(&"acme".parse().unwrap(), &"kim".parse().unwrap(), origin).await;
+        let table = world.engine.table("acme", None, Duration::ZERO).await.unwrap();
+        let erased = world.engine.erase_person(&table, &"kim".parse().unwrap(), origin).await;
         assert_eq!(erased.unwrap(), 0);
         delete(&world, deletion("d-4")).await;
         world.engine.stop();
@@ -277,6 +329,48 @@ async fn what_is_created_again_under_the_id_inherits_nothing() {
     let mut verifier = Verifier::of_store(&store, "acme").unwrap();
     while verifier.step(&store).unwrap() {}
     assert!(verifier.broken.is_none() && verifier.verified > 6, "the second log ended whole: {verifier:?}");
+}
+
+#[tokio::test]
+async fn what_the_old_organization_refused_is_not_told_by_the_new_one() {
+    let world = over(Arc::new(MemoryStore::new())).acme().await;
+    let note = |summary: &str| Note {
+        origin: Origin { caller: "platform:root".into(), ..Origin::default() },
+        ending: Ending::Refused,
+        reason: "PERMISSION_DENIED".into(),
+        summary: summary.into(),
+        account: None,
+        emergency_activation: None,
+    };
+    let old = world.engine.table("acme", None, Duration::ZERO).await.unwrap();
+    delete(&world, deletion("")).await;
+    let world = world.acme().await;
+    let new = world.engine.table("acme", None, Duration::ZERO).await.unwrap();
+    let before = world.all().await.len();
+    world.engine.refused("acme", old.history(), note("by the old one")).await;
+    assert!(world.engine.record(&old, note("of the old one")).await.is_err());
+    let erased = world.engine.erase_person(&old, &"ana".parse().unwrap(), Origin::default()).await;
+    assert!(matches!(erased, Err(EraseError::UnknownOrganization(_))), "{erased:?}");
+    assert_eq!(world.all().await.len(), before);
+    world.engine.refused("acme", new.history(), note("by the new one")).await;
+    assert_eq!(world.last().await.summary, "by the new one");
+    assert_eq!(world.all().await.len(), before + 1);
+}
+
+#[tokio::test]
+async fn m7_5_refusals_that_were_only_counted_are_told_before_the_log_ends() {
+    let world = World::memory().await;
+    for _ in 0..MAX_REFUSALS + 5 {
+        assert_eq!(why(world.admin.create_group(by(&user("ana"), group("g"))).await), "PERMISSION_DENIED");
+    }
+    delete(&world, deletion("")).await;
+    let entries = world.archived(&[0]..&[1]);
+    let tells = |from_end: usize, text: &str| {
+        let (_, value) = &entries[entries.len() - from_end];
+        value.windows(text.len()).any(|window| window == text.as_bytes())
+    };
+    assert!(tells(1, "delete organization `acme`"));
+    assert!(tells(2, "5 more calls of platform:root refused"));
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@
 //! counted, and when the window ends one entry says how many. So a caller that is refused a million times
 //! a minute costs 31 entries. What cannot be logged (the disk is low, too much waits) is counted too. The
 //! reply of a refused call waits for its entry, but not for long, and is a refusal whatever becomes of it
-//! (INVARIANT 4). A count that no entry tells of yet is lost with the process, but not by its orderly end.
+//! (INVARIANT 4). A count that no entry tells of yet is lost with the process, but not by its orderly end,
+//! nor by the organization's.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -34,9 +35,10 @@ pub(super) struct Flood {
 }
 
 impl Engine {
-    /// Logs a refusal, in bounds. Returns when it is on disk, or when there is no point in waiting.
-    pub async fn refused(self: &Arc<Self>, organization: &str, note: Note) {
-        let Some(trail) = self.trail(organization) else { return };
+    /// Logs what an organization of this history refused, in bounds; nothing if that history is over. Returns
+    /// when it is on disk, or when there is no point in waiting.
+    pub async fn refused(self: &Arc<Self>, organization: &str, history: &str, note: Note) {
+        let Some(trail) = self.trail(organization).filter(|trail| *trail.history == *history) else { return };
         let caller = note.origin.caller.clone();
         let (caller, one_by_one) = self.count(&trail, caller);
         if !one_by_one {
@@ -76,11 +78,16 @@ impl Engine {
     pub fn settle_refusals(&self) {
         let trails: Vec<Arc<Trail>> = self.trails.iter().map(|trail| Arc::clone(&trail)).collect();
         for trail in trails {
-            let mut callers: Vec<String> = lock(&trail.floods).keys().cloned().collect();
-            callers.sort();
-            for caller in callers {
-                self.settle(&trail, caller);
-            }
+            self.settle_all(&trail);
+        }
+    }
+
+    /// The same, for one log.
+    pub(in crate::engine) fn settle_all(&self, trail: &Arc<Trail>) {
+        let mut callers: Vec<String> = lock(&trail.floods).keys().cloned().collect();
+        callers.sort();
+        for caller in callers {
+            self.settle(trail, caller);
         }
     }
 

@@ -382,12 +382,12 @@ impl Engine {
     }
 
     /// Records what is neither a change nor a refusal, such as the end of an emergency activation
-    /// (rule 7.4). It is on disk when this returns.
+    /// (rule 7.4), in the log of a version's history. It is on disk when this returns.
     ///
     /// # Errors
-    /// The store takes no writes, or there is no such organization (`Stopped`).
-    pub async fn record(&self, organization: &Id, note: Note) -> Result<(), StoreError> {
-        let trail = self.trail(organization.as_str()).ok_or(StoreError::Stopped)?;
+    /// The store takes no writes, or the version's history is over (`Stopped`).
+    pub async fn record(&self, table: &Table, note: Note) -> Result<(), StoreError> {
+        let trail = self.trail_of(table).ok_or(StoreError::Stopped)?;
         let durable = self.append(&trail, note, Vec::new())?;
         durable.await.map_err(|_| StoreError::Stopped)
     }

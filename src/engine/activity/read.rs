@@ -71,7 +71,7 @@ pub struct Page {
 /// Why a person is not erased.
 #[derive(Debug, thiserror::Error)]
 pub enum EraseError {
-    /// There is no such organization.
+    /// There is no such organization, or not of that history any more.
     #[error("unknown organization `{0}`")]
     UnknownOrganization(Id),
     /// The store failed, or takes no writes.
@@ -118,7 +118,7 @@ impl Engine {
         page.map(Some)
     }
 
-    /// Erases what is personal of a user from the log of an organization, and logs that. Returns of how
+    /// Erases what is personal of a user from the log of a version's history, and logs that. Returns of how
     /// many entries. The chain stays what it was: it holds seals only. It does not erase the user's row,
     /// nor the deltas of past revisions.
     ///
@@ -126,12 +126,11 @@ impl Engine {
     /// See [`EraseError`].
     pub async fn erase_person(
         self: &Arc<Self>,
-        organization: &Id,
+        table: &Table,
         user: &OpaqueId,
         origin: Origin,
     ) -> Result<u64, EraseError> {
-        let trail = self.trail(organization.as_str());
-        let trail = trail.ok_or_else(|| EraseError::UnknownOrganization(organization.clone()))?;
+        let trail = self.trail_of(table).ok_or_else(|| EraseError::UnknownOrganization(table.id().clone()))?;
         let submitted = lock(&trail.end).tip.sequence;
         let mut durable = trail.durable.subscribe();
         durable.wait_for(|tip| tip.sequence >= submitted).await.map_err(|_| StoreError::Stopped)?;

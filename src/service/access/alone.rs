@@ -5,13 +5,15 @@
 
 use std::collections::BTreeSet;
 
+use crate::core::change::Effect;
 use crate::core::decision::{Question, Reason};
 use crate::core::emergency;
 use crate::core::id::Id;
-use crate::core::model::Millis;
+use crate::core::model::{Key, Millis};
 use crate::core::table::Table;
 use crate::engine::Outcome;
 
+use super::super::emergency::CONFIGURE;
 use super::{Asked, Authority, Needs, Place};
 
 impl Authority {
@@ -38,7 +40,22 @@ impl Authority {
             let places = self.places(table).into_iter();
             places.map(move |place| Asked { permissions, place, email: email.to_owned() })
         });
-        entered.chain(self.asks(outcome)).find_map(|asked| self.alone(table, now, &asked))
+        entered
+            .chain(self.asks(outcome))
+            .chain(self.asked_to_end(outcome))
+            .find_map(|asked| self.alone(table, now, &asked))
+    }
+
+    /// What it takes to end an activation of somebody else: what the call asks of everybody is to be a member.
+    fn asked_to_end(&self, outcome: &Outcome) -> Option<Asked> {
+        let others = |(key, effect): &(Key, Effect)| match key {
+            Key::Activation(id) if *effect == Effect::Updated => {
+                outcome.before.activation(id).is_some_and(|activation| !self.is_user(&activation.user))
+            }
+            _ => false,
+        };
+        let asked = self.needs == Needs::Member && outcome.effects.iter().any(others);
+        asked.then(|| Asked { permissions: &[CONFIGURE], place: Place::default(), email: String::new() })
     }
 
     fn alone(&self, table: &Table, now: Millis, asked: &Asked) -> Option<Id> {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::core::decision;
 use crate::core::table::Table;
-use crate::engine::{AtLeast, Engine, ReadError};
+use crate::engine::{AtLeast, Bearer, Engine, ReadError};
 
 use super::super::fields::Fields;
 use super::super::proto::batch_authorize_result::Outcome;
@@ -17,8 +17,8 @@ use super::super::refusal::Refusal;
 use super::super::report::revision_of;
 use super::super::request::at_least;
 use super::super::status::Failure;
-use super::outcome;
 use super::question::{self, Asked};
+use super::{floor, outcome};
 
 /// Questions in one batch.
 pub const MAX_ITEMS: usize = 10_000;
@@ -65,16 +65,17 @@ impl<'a> Item<'a> {
 }
 
 /// Decides every item; those of one organization at one version.
-/// With `own`, nothing of other organizations is looked up (rule 1.1).
+/// With `own`, nothing of other organizations is looked up (rule 1.1), nor of what came after its own under
+/// the same id.
 pub async fn decide(
     engine: &Engine,
-    own: Option<&str>,
+    own: Option<&Bearer>,
     batch: &BatchAuthorizeRequest,
     patience: Duration,
 ) -> BatchAuthorizeResponse {
     let items: Vec<Item<'_>> = batch.items.iter().map(|item| Item::new(batch, item)).collect();
-    let open = |item: &Item<'_>| own.is_none_or(|own| own == item.organization);
-    let tables = versions(engine, items.iter().filter(|item| open(item)), patience).await;
+    let open = |item: &Item<'_>| own.is_none_or(|own| own.organization.as_str() == item.organization);
+    let tables = versions(engine, own, items.iter().filter(|item| open(item)), patience).await;
     let now = engine.now();
     let mut results = Vec::with_capacity(items.len());
     for item in &items {
@@ -97,6 +98,7 @@ type Versions<'a> = HashMap<&'a str, Option<Arc<Table>>>;
 /// that comes in time.
 async fn versions<'a, 'i>(
     engine: &Engine,
+    own: Option<&Bearer>,
     items: impl Iterator<Item = &'i Item<'a>>,
     patience: Duration,
 ) -> Versions<'a>
@@ -113,13 +115,14 @@ where
             *most = Some(least);
         }
     }
+    let same = floor(own, None).ok().flatten();
     let mut tables = HashMap::with_capacity(wanted.len());
     for (organization, least) in wanted {
         if let Some(least) = least {
             // Not reached: the items that want it say so themselves.
             let _ = engine.wait_for(organization, least, deadline.saturating_duration_since(Instant::now())).await;
         }
-        tables.insert(organization, engine.table(organization, None, Duration::ZERO).await.ok());
+        tables.insert(organization, engine.table(organization, same, Duration::ZERO).await.ok());
     }
     tables
 }

@@ -25,7 +25,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::core::decision::{Question, Reason as Decided, Walk};
 use crate::core::table::Table;
-use crate::engine::{self, Engine, ReadError};
+use crate::engine::{self, AtLeast, Bearer, Engine, ReadError};
 
 use super::Caller;
 use super::access::Authority;
@@ -69,15 +69,17 @@ impl Decisions {
 #[tonic::async_trait]
 impl DecisionService for Decisions {
     async fn authorize(&self, request: Request<AuthorizeRequest>) -> Reply<AuthorizeResponse> {
-        self.enter(caller(&request)?, &request.get_ref().organization)?;
-        let (metadata, _, message) = request.into_parts();
+        let (metadata, extensions, message) = request.into_parts();
+        let caller: &Caller = extensions.get().ok_or(Refusal::NoCaller)?;
+        self.enter(caller, &message.organization)?;
         let AuthorizeRequest { organization, principal, permission, resource, context, min_revision } = &message;
         let mut fields = Fields::default();
         let asked = Asked::new(&mut fields, principal, permission, resource.as_ref(), context.as_ref());
+        let bearer = caller.bearer.as_deref();
         if !fields.is_empty() {
-            return Err(self.malformed(fields, organization, &asked.question).into());
+            return Err(self.malformed(fields, bearer, organization, &asked.question).into());
         }
-        let min_revision = min_revision.as_ref().map(at_least);
+        let min_revision = floor(bearer, min_revision.as_ref().map(at_least))?;
         let decide = || self.engine.authorize(organization, min_revision, &asked.question, answer);
         let mut decided = decide();
         if let (Err(ReadError::NotReached { .. }), Some(least)) = (&decided, min_revision) {
@@ -96,19 +98,23 @@ impl DecisionService for Decisions {
         let mut fields = Fields::default();
         batch::check(&mut fields, &message);
         fields.finish(Some(()))?;
-        let own = caller.bearer.as_ref().map(|bearer| bearer.organization.as_str());
+        let own = caller.bearer.as_deref();
         if let Some(own) = own {
-            self.enter(&caller, own)?;
+            self.enter(&caller, own.organization.as_str())?;
         }
         Ok(Response::new(batch::decide(&self.engine, own, &message, patience(&metadata)).await))
     }
 
     async fn filter_records(&self, request: Request<FilterRecordsRequest>) -> Reply<FilterRecordsResponse> {
-        self.enter(caller(&request)?, &request.get_ref().organization)?;
-        let (metadata, _, message) = request.into_parts();
+        let (metadata, extensions, mut message) = request.into_parts();
+        let caller: &Caller = extensions.get().ok_or(Refusal::NoCaller)?;
+        self.enter(caller, &message.organization)?;
         if let Some(least) = message.min_revision.as_ref().map(at_least) {
             self.engine.wait_for(&message.organization, least, patience(&metadata)).await?;
         }
+        let least = floor(caller.bearer.as_deref(), message.min_revision.as_ref().map(at_least))?;
+        message.min_revision =
+            least.map(|AtLeast { history, number }| Revision { history: history.to_owned(), number });
         let engine = Arc::clone(&self.engine);
         let few = filter::are_few(&message);
         let work = move || filter::answer(&engine, &message).map_err(Status::from);
@@ -127,14 +133,16 @@ impl DecisionService for Decisions {
     }
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Reply<ExplainResponse> {
-        self.enter(caller(&request)?, &request.get_ref().organization)?;
-        let (metadata, _, message) = request.into_parts();
+        let (metadata, extensions, message) = request.into_parts();
+        let caller: &Caller = extensions.get().ok_or(Refusal::NoCaller)?;
+        self.enter(caller, &message.organization)?;
+        let bearer = caller.bearer.as_deref();
         let mut fields = Fields::default();
         let (Asked { question, .. }, _) = explain::asked(&mut fields, &message);
         if !fields.is_empty() {
-            return Err(self.malformed(fields, &message.organization, &question).into());
+            return Err(self.malformed(fields, bearer, &message.organization, &question).into());
         }
-        let least = message.min_revision.as_ref().map(at_least);
+        let least = floor(bearer, message.min_revision.as_ref().map(at_least))?;
         let table = self.engine.table(&message.organization, least, patience(&metadata)).await;
         let table = table.map_err(|error| question::failure(error, &question))?;
         let now = self.engine.now();
@@ -145,9 +153,10 @@ impl DecisionService for Decisions {
     }
 
     async fn list_elements(&self, request: Request<ListElementsRequest>) -> Reply<ListElementsResponse> {
-        self.enter(caller(&request)?, &request.get_ref().organization)?;
-        let (metadata, _, message) = request.into_parts();
-        let least = message.min_revision.as_ref().map(at_least);
+        let (metadata, extensions, message) = request.into_parts();
+        let caller: &Caller = extensions.get().ok_or(Refusal::NoCaller)?;
+        self.enter(caller, &message.organization)?;
+        let least = floor(caller.bearer.as_deref(), message.min_revision.as_ref().map(at_least))?;
         let table = self.engine.table(&message.organization, least, patience(&metadata)).await?;
         let now = self.engine.now();
         let work = move || elements::answer(&table, &message, now).map_err(Status::from);
@@ -168,7 +177,9 @@ impl DecisionService for Decisions {
     }
 
     async fn list_permissions(&self, request: Request<ListPermissionsRequest>) -> Reply<ListPermissionsResponse> {
-        self.enter(caller(&request)?, &request.get_ref().organization)?;
+        let caller = caller(&request)?;
+        self.enter(caller, &request.get_ref().organization)?;
+        let bearer = caller.bearer.clone();
         let (read, (page, message)) =
             reading(request, |f, mut m| Page::take(f, "ListPermissions", &mut m).zip(Some(m)))?;
         let ListPermissionsRequest {
@@ -183,12 +194,13 @@ impl DecisionService for Decisions {
         let mut fields = Fields::default();
         let asked = Asked::new(&mut fields, principal, NO_PERMISSION, resource.as_ref(), context.as_ref());
         if !fields.is_empty() {
-            return Err(self.malformed(fields, organization, &asked.question).into());
+            return Err(self.malformed(fields, bearer.as_deref(), organization, &asked.question).into());
         }
         if let Some(least) = read.at_least() {
             self.engine.wait_for(organization, least, read.wait).await?;
         }
-        let listed = self.engine.walk(organization, read.at_least(), &asked.question, |walk, table, now| {
+        let least = floor(bearer.as_deref(), read.at_least())?;
+        let listed = self.engine.walk(organization, least, &asked.question, |walk, table, now| {
             let listed = permissions(walk, table, &page)?;
             self.engine.note_list(table, &asked.question, now, &listed.permissions);
             Ok::<_, Refusal>(listed)
@@ -200,15 +212,18 @@ impl DecisionService for Decisions {
     }
 
     async fn list_principals(&self, request: Request<ListPrincipalsRequest>) -> Reply<ListPrincipalsResponse> {
-        self.enter(caller(&request)?, &request.get_ref().organization)?;
+        let caller = caller(&request)?;
+        self.enter(caller, &request.get_ref().organization)?;
+        let bearer = caller.bearer.clone();
         let (read, (page, message)) =
             reading(request, |f, mut m| Page::take(f, "ListPrincipals", &mut m).zip(Some(m)))?;
         let mut fields = Fields::default();
         let Asked { question } = principals::asked(&mut fields, &message);
         if !fields.is_empty() {
-            return Err(self.malformed(fields, &message.organization, &question).into());
+            return Err(self.malformed(fields, bearer.as_deref(), &message.organization, &question).into());
         }
-        let table = self.engine.table(&read.organization, read.at_least(), read.wait).await;
+        let least = floor(bearer.as_deref(), read.at_least())?;
+        let table = self.engine.table(&read.organization, least, read.wait).await;
         let table = table.map_err(|error| question::failure(error, &question))?;
         let now = self.engine.now();
         // It decides for everybody: other decisions shall not wait for that.
@@ -237,7 +252,8 @@ impl Decisions {
     }
 
     /// Rule 7.6: whoever is of the organization may ask about it. An operator costs one comparison,
-    /// a service account a few.
+    /// a service account a few. That it is still the same organization is for [`floor`] to say, of the
+    /// version that is read.
     #[inline]
     fn enter(&self, caller: &Caller, organization: &str) -> Result<(), Refusal> {
         caller.enter(organization)?;
@@ -254,12 +270,31 @@ impl Decisions {
     }
 
     /// All that is wrong with a question of which something is wrong already.
-    fn malformed(&self, fields: Fields, organization: &str, question: &Question<'_>) -> Failure {
-        let decided = match question.permission {
-            NO_PERMISSION => self.engine.walk(organization, None, question, |_, _, _| ()),
-            _ => self.engine.authorize(organization, None, question, |_, _| ()),
-        };
+    fn malformed(
+        &self,
+        fields: Fields,
+        bearer: Option<&Bearer>,
+        organization: &str,
+        question: &Question<'_>,
+    ) -> Failure {
+        let decided = floor(bearer, None).and_then(|same| match question.permission {
+            NO_PERMISSION => self.engine.walk(organization, same, question, |_, _, _| ()),
+            _ => self.engine.authorize(organization, same, question, |_, _| ()),
+        });
         question::malformed(fields, decided.err(), question)
+    }
+}
+
+/// The least revision that is asked for, in the history that let the caller in: what came after its
+/// organization under the same id is another one (rule 1.1).
+#[inline]
+fn floor<'a>(bearer: Option<&'a Bearer>, least: Option<AtLeast<'a>>) -> Result<Option<AtLeast<'a>>, ReadError> {
+    let Some(bearer) = bearer else { return Ok(least) };
+    let history = &*bearer.history;
+    match least {
+        None => Ok(Some(AtLeast { history, number: 0 })),
+        Some(AtLeast { history: known, .. }) if !known.is_empty() && known != history => Err(ReadError::OtherHistory),
+        Some(AtLeast { number, .. }) => Ok(Some(AtLeast { history, number })),
     }
 }
 

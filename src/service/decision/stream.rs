@@ -5,29 +5,35 @@
 //! chunk is read: HTTP/2 then stops whoever sends. So a stream holds two chunks at most, however long
 //! it is, and its version, until it ends, is cancelled, or stands still for [`IDLE`].
 //!
+//! How it ends is told apart from the replies: whoever does not take those holds up neither the task nor
+//! its place among the streams, and a task that fails does not look like one that came to its end.
+//!
 //! The task gives way to others after each chunk, and a large one is filtered beside the runtime:
 //! decisions on the same thread wait for a small chunk at most.
 //!
 //! Ids are held against each other within a chunk only: what is remembered must not grow with the stream.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio_stream::{Stream, StreamExt};
 use tonic::codegen::BoxStream;
 use tonic::{Code, Status};
 
 use crate::core::model::Millis;
 use crate::core::table::Table;
+use crate::engine::AtLeast;
 
 use super::super::Caller;
 use super::super::fields::Fields;
 use super::super::proto::*;
 use super::super::refusal::Refusal;
 use super::super::request::at_least;
-use super::{Decisions, filter};
+use super::{Decisions, filter, floor};
 
 /// Streams of records that go on at a time.
 pub const MAX_STREAMS: usize = 256;
@@ -37,7 +43,7 @@ pub const IDLE: Duration = Duration::from_mins(1);
 const AHEAD: usize = 1;
 
 type Message = Result<StreamFilterRecordsRequest, Status>;
-type Sender = mpsc::Sender<Result<StreamFilterRecordsResponse, Status>>;
+type Sender = mpsc::Sender<StreamFilterRecordsResponse>;
 
 /// A stream that goes on.
 pub struct Filtering {
@@ -52,9 +58,34 @@ pub struct Filtering {
 
 /// What a stream is filtered by, and at.
 struct Pinned {
-    query: FilterQuery,
+    /// A call of its own, without its records: each chunk's are put in. A query may be large, and is
+    /// not copied for each.
+    request: FilterRecordsRequest,
     table: Arc<Table>,
     now: Millis,
+}
+
+/// What the client takes: the replies, and then how the stream ended.
+struct Replies {
+    replies: mpsc::Receiver<StreamFilterRecordsResponse>,
+    /// None once it was told.
+    end: Option<oneshot::Receiver<Result<(), Status>>>,
+}
+
+impl Stream for Replies {
+    type Item = Result<StreamFilterRecordsResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(reply) = ready!(self.replies.poll_recv(context)) {
+            return Poll::Ready(Some(Ok(reply)));
+        }
+        let Some(end) = &mut self.end else { return Poll::Ready(None) };
+        let ended = ready!(Pin::new(end).poll(context));
+        self.end = None;
+        // INVARIANT 4: a task that told nothing failed, and what it did not filter is not to be taken for denied.
+        let ended = ended.unwrap_or_else(|_| Err(Refusal::Internal("the stream was cut short").into()));
+        Poll::Ready(ended.err().map(Err))
+    }
 }
 
 impl Filtering {
@@ -63,31 +94,37 @@ impl Filtering {
         self,
         incoming: impl Stream<Item = Message> + Unpin + Send + 'static,
     ) -> BoxStream<StreamFilterRecordsResponse> {
-        let (sender, receiver) = mpsc::channel(AHEAD);
+        let (sender, replies) = mpsc::channel(AHEAD);
+        let (told, end) = oneshot::channel();
         tokio::spawn(async move {
-            if let Err(status) = self.run(incoming, &sender).await {
-                // Whoever went away does not hear of it.
-                let _ = sender.send(Err(status)).await;
-            }
+            let ended = self.run(incoming, &sender).await;
+            // Its place is free before anybody hears of the end.
+            drop(self);
+            // Whoever went away does not hear of it.
+            let _ = told.send(ended);
         });
-        Box::pin(ReceiverStream::new(receiver))
+        Box::pin(Replies { replies, end: Some(end) })
     }
 
     async fn run(
-        self,
+        &self,
         mut incoming: impl Stream<Item = Message> + Unpin + Send + 'static,
         sender: &Sender,
     ) -> Result<(), Status> {
         let StreamFilterRecordsRequest { query, mut records, mut columns } =
             self.next(&mut incoming, sender).await?.unwrap_or_default();
-        let query = self.begin(query.ok_or_else(|| wrong("is required in the first message"))?).await?;
+        let mut query = self.begin(query.ok_or_else(|| wrong("is required in the first message"))?).await?;
         let mut chunk = 0;
         loop {
             if !records.is_empty() || columns.is_some() {
                 self.may_go_on(&query)?;
-                let reply = self.filtered(&query, records, columns, chunk).await?;
-                let sent = tokio::time::timeout(self.idle, sender.send(Ok(reply))).await;
-                if sent.map_err(|_| Refusal::Idle(self.idle))?.is_err() {
+                let reply;
+                (query, reply) = self.filtered(query, records, columns, chunk).await?;
+                let sent = tokio::select! {
+                    sent = tokio::time::timeout(self.idle, sender.send(reply)) => sent.map_err(|_| Refusal::Idle(self.idle))?,
+                    () = self.drained() => return Err(Refusal::Stopping.into()),
+                };
+                if sent.is_err() {
                     return Ok(());
                 }
                 chunk += 1;
@@ -106,46 +143,63 @@ impl Filtering {
     async fn begin(&self, query: FilterQuery) -> Result<Pinned, Status> {
         let engine = &self.decisions.engine;
         self.decisions.enter(&self.caller, &query.organization)?;
-        let least = query.min_revision.as_ref().map(at_least);
-        let nothing = request(&query, Vec::new(), None);
-        let table = match engine.table(&query.organization, least, self.patience).await {
+        let least = floor(self.caller.bearer.as_deref(), query.min_revision.as_ref().map(at_least))?;
+        let table = engine.table(&query.organization, least, self.patience).await;
+        let request = without_records(query);
+        let table = match table {
             Ok(table) => table,
             // Malformed wins.
             Err(error) => {
-                return Err(filter::answer(engine, &nothing).err().map_or_else(|| error.into(), Status::from));
+                return Err(filter::answer(engine, &request).err().map_or_else(|| error.into(), Status::from));
             }
         };
         let now = engine.now();
-        filter::answer_at(engine, &table, &nothing, now)?;
-        Ok(Pinned { query, table, now })
+        filter::answer_at(engine, &table, &request, now)?;
+        Ok(Pinned { request, table, now })
     }
 
-    /// What a caller loses ends the stream with the next chunk, and so does the organization's end.
+    /// What a caller loses ends the stream with the next chunk, and so does the organization's end. An
+    /// operator loses nothing: tokens of operators are not revoked while a server runs.
     fn may_go_on(&self, query: &Pinned) -> Result<(), Status> {
-        let (engine, organization) = (&self.decisions.engine, &query.query.organization);
+        let (engine, organization) = (&self.decisions.engine, &query.request.organization);
+        if *engine.draining().borrow() {
+            return Err(Refusal::Stopping.into());
+        }
         if let Some(bearer) = &self.caller.bearer {
             engine.still_in(bearer).map_err(|_| Refusal::NoCaller)?;
         }
         self.decisions.enter(&self.caller, organization)?;
-        Ok(engine.with_table(organization, None, |_| ())?)
+        // What came after it under the same id is another one.
+        let same = AtLeast { history: query.table.history(), number: 0 };
+        Ok(engine.with_table(organization, Some(same), |_| ())?)
     }
 
+    /// The reply to one chunk, and the query back.
     async fn filtered(
         &self,
-        query: &Pinned,
+        mut query: Pinned,
         records: Vec<Record>,
         columns: Option<RecordColumns>,
         chunk: u64,
-    ) -> Result<StreamFilterRecordsResponse, Status> {
-        let Pinned { query, table, now } = query;
-        let chunk_of = request(query, records, columns);
-        let (engine, table, now) = (Arc::clone(&self.decisions.engine), Arc::clone(table), *now);
-        let few = filter::are_few(&chunk_of);
-        let work = move || filter::answer_at(&engine, &table, &chunk_of, now).map_err(Status::from);
+    ) -> Result<(Pinned, StreamFilterRecordsResponse), Status> {
+        (query.request.records, query.request.columns) = (records, columns);
+        let engine = Arc::clone(&self.decisions.engine);
+        let few = filter::are_few(&query.request);
+        let work = move || {
+            let answered = filter::answer_at(&engine, &query.table, &query.request, query.now).map_err(Status::from);
+            (query.request.records, query.request.columns) = (Vec::new(), None);
+            (query, answered)
+        };
         let answered = if few { Ok(work()) } else { tokio::task::spawn_blocking(work).await };
-        let answered = answered.map_err(|_| Refusal::Internal("filtering was cut short"))?;
+        let (query, answered) = answered.map_err(|_| Refusal::Internal("filtering was cut short"))?;
         let FilterRecordsResponse { positions, record_ids, reason, revision, staleness } = answered?;
-        Ok(StreamFilterRecordsResponse { chunk, positions, record_ids, reason, revision, staleness })
+        Ok((query, StreamFilterRecordsResponse { chunk, positions, record_ids, reason, revision, staleness }))
+    }
+
+    /// Ready when the server is about to stop.
+    async fn drained(&self) {
+        // The engine, which tells it, is held here.
+        let _ = self.decisions.engine.draining().wait_for(|draining| *draining).await;
     }
 
     /// The next message, unless the stream ends, none comes in time, or whoever asks is gone.
@@ -156,6 +210,7 @@ impl Filtering {
     ) -> Result<Option<StreamFilterRecordsRequest>, Status> {
         let message = tokio::select! {
             () = sender.closed() => return Ok(None),
+            () = self.drained() => return Err(Refusal::Stopping.into()),
             message = tokio::time::timeout(self.idle, incoming.next()) => message.map_err(|_| Refusal::Idle(self.idle))?,
         };
         message.transpose().map_err(|status| match status.code() {
@@ -167,10 +222,10 @@ impl Filtering {
     }
 }
 
-/// One chunk, as a call of its own.
-fn request(query: &FilterQuery, records: Vec<Record>, columns: Option<RecordColumns>) -> FilterRecordsRequest {
+/// A query as a call of its own.
+fn without_records(query: FilterQuery) -> FilterRecordsRequest {
     let FilterQuery { organization, principal, permission, account, object, context, min_revision: _, positions_only } =
-        query.clone();
+        query;
     FilterRecordsRequest {
         organization,
         principal,
@@ -180,8 +235,8 @@ fn request(query: &FilterQuery, records: Vec<Record>, columns: Option<RecordColu
         context,
         min_revision: None,
         positions_only,
-        records,
-        columns,
+        records: Vec::new(),
+        columns: None,
     }
 }
 

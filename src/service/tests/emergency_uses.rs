@@ -129,6 +129,58 @@ async fn m7_4_a_list_of_permissions_that_an_activation_alone_gives_is_told() {
 }
 
 #[tokio::test]
+async fn m7_4_a_record_that_an_activation_alone_shows_is_told() {
+    let world = world().await;
+    world.object("app").await;
+    let at = |record: &str| Some(Target { object: "app".into(), record: record.into(), ..Target::default() });
+    let mut activation = String::new();
+    for record in ["r-1", "r-2"] {
+        let (role, target) = ("content-viewer".to_owned(), at(record));
+        let rule = EmergencyRule { role: role.clone(), target: target.clone(), ..rule(&["ana"]) };
+        ok(world.admin.create_emergency_rule(by(create(rule))).await);
+        if record == "r-1" {
+            let there = ActivateEmergencyAccessRequest { role, target, ..activate() };
+            activation = ok(world.admin.activate_emergency_access(as_user("ana", there)).await).activation.unwrap().id;
+        }
+    }
+    world.assign("content-viewer", "user:ana", at("r-2")).await;
+    let sees = async |records: &[&str]| {
+        let records = records.iter().map(|id| Record { id: (*id).into(), ..Record::default() }).collect();
+        let (organization, principal, object) = ("acme".into(), "user:ana".into(), "app".into());
+        let request = FilterRecordsRequest { organization, principal, object, records, ..Default::default() };
+        ok(world.decisions.filter_records(by(request)).await).positions
+    };
+    // What is seen anyway, or not at all, is no use.
+    assert_eq!(sees(&["r-2", "r-3"]).await, [0]);
+    assert!(told(&world, &activation).await.is_empty());
+    assert_eq!(sees(&["r-2", "r-1"]).await, [0, 1]);
+    let seen = ("doorward.v1.DecisionService".into(), "user:ana".into(), "emergency access showed a record".into());
+    assert_eq!(told(&world, &activation).await, [seen]);
+}
+
+#[tokio::test]
+async fn m7_4_ending_what_somebody_else_activated_is_marked_if_an_activation_alone_allowed_it() {
+    let (world, activation) = activated().await;
+    ok(world.admin.create_emergency_rule(by(create(rule(&["bo"])))).await);
+    let mut marks = Vec::new();
+    for configures in [false, true] {
+        if configures {
+            grant(&world, "user:ana", &["emergency.configure"]).await;
+        }
+        let bos = ok(world.admin.activate_emergency_access(as_user("bo", activate())).await).activation.unwrap().id;
+        let end =
+            EndEmergencyAccessRequest { organization: "acme".into(), activation: bos.clone(), ..Default::default() };
+        ok(world.admin.end_emergency_access(as_user("ana", end)).await);
+        let list = ListActivityRequest { organization: "acme".into(), page_size: 1, ..Default::default() };
+        let last = ok(world.admin.list_activity(by(list)).await).entries.remove(0);
+        assert!(last.method.ends_with("/EndEmergencyAccess"), "{last:?}");
+        marks.push((last.emergency_activation, bos));
+    }
+    assert_eq!(marks[0].0, activation);
+    assert_eq!(marks[1].0, marks[1].1, "it names the one that it is about");
+}
+
+#[tokio::test]
 async fn m7_4_a_change_is_marked_if_nothing_else_allowed_it() {
     let (world, activation) = activated().await;
     let rename = |first_name: &str| {

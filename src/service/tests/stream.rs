@@ -139,17 +139,33 @@ async fn no_more_streams_begin_than_may_and_one_that_ends_makes_room() {
     assert!(begin().is_ok());
 }
 
+/// What a stream ends with, behind its replies.
+async fn ended(mut replies: BoxStream<StreamFilterRecordsResponse>) -> (Code, String) {
+    let mut last = None;
+    while let Some(reply) = replies.next().await {
+        last = Some(reply);
+    }
+    let status = last.unwrap().unwrap_err();
+    (status.code(), status.get_details_error_info().unwrap().reason)
+}
+
+#[tokio::test]
+async fn m1_1_a_stream_does_not_go_on_over_another_organization_of_the_same_id() {
+    let (world, _) = world().await;
+    let (sender, mut replies) = open(&world);
+    sender.send(Ok(begun())).await.unwrap();
+    sender.send(Ok(chunk(0..3))).await.unwrap();
+    assert_eq!(next(&mut replies).await.unwrap().positions, [1]);
+    let deletion = DeleteOrganizationRequest { organization: "acme".into(), ..Default::default() };
+    ok(world.admin.delete_organization(by(deletion)).await);
+    world.found("acme").await;
+    sender.send(Ok(chunk(0..3))).await.unwrap();
+    assert_eq!(ended(replies).await, (Code::FailedPrecondition, "REVISION_OF_OTHER_HISTORY".to_owned()));
+}
+
 #[tokio::test]
 async fn a_stream_that_stands_still_is_ended() {
     let (world, engine) = world().await;
-    let ended = async |mut replies: BoxStream<StreamFilterRecordsResponse>| {
-        let mut last = None;
-        while let Some(reply) = replies.next().await {
-            last = Some(reply);
-        }
-        let status = last.unwrap().unwrap_err();
-        (status.code(), status.get_details_error_info().unwrap().reason)
-    };
     // It brings nothing.
     let (sender, replies) = open_for(&world, Duration::from_millis(200));
     sender.send(Ok(begun())).await.unwrap();
@@ -164,4 +180,54 @@ async fn a_stream_that_stands_still_is_ended() {
     sender.closed().await;
     assert_eq!(kept(&engine, 0).await, 0, "what it read is freed, though the client has yet to hear of it");
     assert_eq!(ended(replies).await, (Code::DeadlineExceeded, "STREAM_IDLE".to_owned()));
+}
+
+#[tokio::test]
+async fn a_stream_whose_replies_are_not_taken_gives_up_its_place() {
+    let (world, _) = world().await;
+    let _open: Vec<_> = (1..MAX_STREAMS).map(|_| self::open(&world)).collect();
+    let (sender, replies) = open_for(&world, Duration::from_millis(200));
+    sender.send(Ok(begun())).await.unwrap();
+    for _ in 0..3 {
+        sender.send(Ok(chunk(0..3))).await.unwrap();
+    }
+    sender.closed().await;
+    let begin = |idle| {
+        let caller = Caller::operator("tests".into());
+        world.decisions.filter_stream(caller, Duration::ZERO, idle, tokio_stream::iter([Ok(begun())]))
+    };
+    let mut room = begin(Duration::from_mins(1));
+    for _ in 0..200 {
+        if room.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        room = begin(Duration::from_mins(1));
+    }
+    assert!(room.is_ok(), "the other ones wait, this one ended");
+    assert_eq!(ended(replies).await, (Code::DeadlineExceeded, "STREAM_IDLE".to_owned()));
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_does_not_look_like_one_that_came_to_its_end() {
+    let (world, _) = world().await;
+    let mut sent = vec![Ok(begun()), Ok(chunk(0..3))].into_iter();
+    let failing = std::iter::from_fn(move || Some(sent.next().expect("a panic of the task")));
+    let caller = Caller::operator("tests".into());
+    let minute = Duration::from_mins(1);
+    let mut replies = world.decisions.filter_stream(caller, minute, minute, tokio_stream::iter(failing)).unwrap();
+    assert_eq!(next(&mut replies).await.unwrap().positions, [1]);
+    assert_eq!(ended(replies).await.0, Code::Internal);
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_the_server_is_about_to_stop() {
+    let (world, engine) = world().await;
+    let (sender, mut replies) = open(&world);
+    sender.send(Ok(begun())).await.unwrap();
+    sender.send(Ok(chunk(0..3))).await.unwrap();
+    assert_eq!(next(&mut replies).await.unwrap().chunk, 0);
+    engine.drain();
+    assert_eq!(ended(replies).await, (Code::Unavailable, "STOPPING".to_owned()));
+    sender.closed().await;
 }

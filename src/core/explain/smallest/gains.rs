@@ -16,6 +16,8 @@ use super::{Candidate, DIRECT, EDGE, NOTHING, OTHERS, Step, Weight, step};
 
 /// Roles that are looked at, those with the fewest permissions first.
 const MAX_ROLES: usize = 20;
+/// Roles whose permissions are counted for that, the oldest first.
+const MAX_COUNTED: usize = 1_000;
 
 impl Proof<'_, '_> {
     /// Rule 4.5.
@@ -118,6 +120,7 @@ impl Proof<'_, '_> {
         let here = |tied: &Id| self.walk.object.is_some_and(|(_, slot)| slot.row.id == *tied);
         let mut roles: Vec<_> = roles
             .filter(|(bundle, row)| wanted(bundle) && row.object.as_ref().is_none_or(here))
+            .take(MAX_COUNTED)
             .map(|(bundle, row)| (size(bundle), row))
             .collect();
         roles.sort_by_key(|(size, row)| (*size, &row.id));

@@ -18,7 +18,8 @@
 //! it rather than by itself), then direct grants, then what changes others' access too; then in the order of
 //! their texts.
 //!
-//! Bounded: a few of the best steps of each kind are tried, at most [`MAX_STEPS`] one after the other. So there may be
+//! Bounded: a few of the best steps of each kind are tried, at most [`MAX_STEPS`] one after the other, and
+//! [`MAX_TRIED`] changes in all. So there may be
 //! a way where none is told, but none is told that is none. Whether a caller may make the change (rule 3.7), and
 //! what else it gives, is not looked at.
 //!
@@ -30,6 +31,7 @@ mod removals;
 mod sights;
 mod step;
 
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
@@ -51,6 +53,8 @@ pub const MAX_STEPS: usize = 8;
 const TRIED: usize = 8;
 /// How many ways are led on after each step.
 const LED_ON: usize = 6;
+/// How many changes are tried for one question in all, whatever becomes of them; then what was found is told.
+const MAX_TRIED: usize = 400;
 /// How many near misses and paths are looked at for one.
 const LOOKED_AT: usize = 100;
 
@@ -90,7 +94,7 @@ const OTHERS: usize = 3;
 /// first. None for what is allowed, or no question.
 #[must_use]
 pub fn smallest(table: &Table, question: &Question<'_>, now: Millis) -> Vec<Suggestion> {
-    let search = Search { table, question, now };
+    let search = Search { table, question, now, left: Cell::new(MAX_TRIED) };
     let mut seen = BTreeSet::new();
     let mut open = match search.ask(table, &[]) {
         Some(reason) if reason != Reason::Allowed => vec![State { table: table.clone(), reason, ways: Vec::new() }],
@@ -98,7 +102,7 @@ pub fn smallest(table: &Table, question: &Question<'_>, now: Millis) -> Vec<Sugg
     };
     for _ in 0..MAX_STEPS {
         let (found, led_on) = search.lead_on(&open, &mut seen);
-        if !found.is_empty() {
+        if !found.is_empty() || search.left.get() == 0 {
             return found;
         }
         open = led_on;
@@ -110,6 +114,8 @@ struct Search<'s, 'q> {
     table: &'s Table,
     question: &'s Question<'q>,
     now: Millis,
+    /// Changes that may be tried yet.
+    left: Cell<usize>,
 }
 
 /// After some steps.
@@ -134,6 +140,9 @@ impl Search<'_, '_> {
             let steps: Vec<Step> = ways.iter().map(|(_, step)| step.clone()).collect();
             if !seen.insert(texts(&steps)) {
                 continue;
+            }
+            if !self.may_try() {
+                break;
             }
             let Some(table) = steps.last().and_then(|step| step.after(&state.table, self.now)) else { continue };
             match self.ask(&table, &steps) {
@@ -209,6 +218,9 @@ impl Search<'_, '_> {
 
     /// All of these steps in one change, if the question is allowed after it.
     fn together(&self, steps: &[Step]) -> Option<Suggestion> {
+        if !self.may_try() {
+            return None;
+        }
         let (mut table, mut undeny, mut changes) = (self.table.clone(), Vec::new(), Vec::new());
         for step in steps {
             changes.extend(step.changes(&table, self.now)?);
@@ -227,6 +239,13 @@ impl Search<'_, '_> {
         }
         let allowed = self.ask(&after, steps) == Some(Reason::Allowed);
         allowed.then(|| Suggestion { steps: steps.to_vec(), changes, undeny, authenticate })
+    }
+
+    /// Whether one change more may be tried.
+    fn may_try(&self) -> bool {
+        let left = self.left.get().checked_sub(1);
+        self.left.set(left.unwrap_or(0));
+        left.is_some()
     }
 
     fn ask(&self, table: &Table, steps: &[Step]) -> Option<Reason> {
