@@ -22,7 +22,7 @@ use tonic::codegen::BoxStream;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::core::decision::{Question, Reason as Decided, Walk};
+use crate::core::decision::{Question, Reason as Decided, Walk, decide};
 use crate::core::table::Table;
 use crate::engine::{self, Engine, ReadError};
 
@@ -243,7 +243,11 @@ impl Decisions {
     fn malformed(&self, fields: Fields, organization: &str, question: &Question<'_>) -> Failure {
         let decided = match question.permission {
             NO_PERMISSION => self.engine.walk(organization, None, question, |_, _, _| ()),
-            _ => self.engine.authorize(organization, None, question, |_, _| ()),
+            // No decision comes of it, so that none is noted.
+            _ => {
+                let decide = |table: &Table| decide(table, question, self.engine.now()).map_err(ReadError::Problems);
+                self.engine.with_table(organization, None, decide).flatten().map(drop)
+            }
         };
         question::malformed(fields, decided.err(), question)
     }

@@ -21,6 +21,7 @@ use tonic::{Code, Status};
 
 use crate::core::model::Millis;
 use crate::core::table::Table;
+use crate::snapshot::Published;
 
 use super::super::Caller;
 use super::super::fields::Fields;
@@ -54,6 +55,7 @@ pub struct Filtering {
 struct Query {
     query: FilterQuery,
     table: Arc<Table>,
+    published: Arc<Published>,
     now: Millis,
 }
 
@@ -108,16 +110,16 @@ impl Filtering {
         self.decisions.enter(&self.caller, &query.organization)?;
         let least = query.min_revision.as_ref().map(at_least);
         let nothing = request(&query, Vec::new(), None);
-        let table = match engine.table(&query.organization, least, self.patience).await {
-            Ok(table) => table,
+        let (table, published) = match engine.pin(&query.organization, least, self.patience).await {
+            Ok(pinned) => pinned,
             // Malformed wins.
             Err(error) => {
                 return Err(filter::answer(engine, &nothing).err().map_or_else(|| error.into(), Status::from));
             }
         };
         let now = engine.now();
-        filter::answer_at(engine, &table, &nothing, now)?;
-        Ok(Query { query, table, now })
+        filter::answer_at(engine, (&table, published.marks()), &nothing, now)?;
+        Ok(Query { query, table, published, now })
     }
 
     /// What a caller loses ends the stream with the next chunk, and so does the organization's end.
@@ -137,11 +139,13 @@ impl Filtering {
         columns: Option<RecordColumns>,
         chunk: u64,
     ) -> Result<StreamFilterRecordsResponse, Status> {
-        let Query { query, table, now } = query;
+        let Query { query, table, published, now } = query;
         let chunk_of = request(query, records, columns);
         let (engine, table, now) = (Arc::clone(&self.decisions.engine), Arc::clone(table), *now);
+        let published = Arc::clone(published);
         let few = filter::are_few(&chunk_of);
-        let work = move || filter::answer_at(&engine, &table, &chunk_of, now).map_err(Status::from);
+        let work =
+            move || filter::answer_at(&engine, (&table, published.marks()), &chunk_of, now).map_err(Status::from);
         let answered = if few { Ok(work()) } else { tokio::task::spawn_blocking(work).await };
         let answered = answered.map_err(|_| Refusal::Internal("filtering was cut short"))?;
         let FilterRecordsResponse { positions, record_ids, reason, revision, staleness } = answered?;

@@ -164,3 +164,21 @@ async fn a_stream_that_stands_still_is_ended() {
     assert_eq!(engine.snapshots().retired(), 0);
     assert_eq!(ended(replies).await, (Code::DeadlineExceeded, "STREAM_IDLE".to_owned()));
 }
+
+#[tokio::test]
+async fn a_stream_marks_what_it_asks_for_once_something_passes() {
+    let (world, engine) = world().await;
+    let marked = || {
+        let published = engine.snapshots().find("acme").unwrap();
+        let number = published.table().permission("records.read").unwrap().number;
+        published.marks().get(number).at.is_some()
+    };
+    let (sender, mut replies) = open(&world);
+    sender.send(Ok(begun())).await.unwrap();
+    sender.send(Ok(chunk(2..5))).await.unwrap();
+    assert_eq!(next(&mut replies).await.unwrap().positions, [0_u32; 0]);
+    assert!(!marked());
+    sender.send(Ok(chunk(0..3))).await.unwrap();
+    assert_eq!(next(&mut replies).await.unwrap().positions, [1]);
+    assert!(marked());
+}
