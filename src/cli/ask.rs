@@ -1,4 +1,4 @@
-//! `doorward check`, `filter` and `explain`: one question, asked of an organization file or of a
+//! `doorward check`, `filter`, `plan` and `explain`: one question, asked of an organization file or of a
 //! running server.
 
 use std::collections::BTreeMap;
@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use crate::core::condition::parse_timestamp;
 use crate::core::model::Millis;
+use crate::service::proto::PlanRecordsRequest;
 
 use super::file::{CaseContext, CaseRecord, Expected, Question};
-use super::judge::{Given, Judge};
+use super::judge::{Given, Judge, sent};
 use super::remote::ServerArgs;
-use super::{CliError, cases, read, tree};
+use super::{CliError, cases, plan, read, tree};
 
 /// Who answers.
 #[derive(Debug, clap::Args)]
@@ -90,6 +91,24 @@ pub struct FilterArgs {
     records: PathBuf,
 }
 
+/// The arguments of `doorward plan`.
+#[derive(Debug, clap::Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    at: WhereArgs,
+    #[command(flatten)]
+    who: WhoArgs,
+    /// A permission's name or alias. Without one: what the principal can see.
+    #[arg(long, value_name = "NAME")]
+    permission: Option<String>,
+    /// The object that the records belong to.
+    #[arg(long, value_name = "ID")]
+    object: String,
+    /// An operator that can be run, such as `eq`; repeatable. Without any: all can.
+    #[arg(long = "operator", value_name = "NAME")]
+    operators: Vec<String>,
+}
+
 /// Whether it is allowed.
 pub async fn check(args: CheckArgs) -> Result<bool, CliError> {
     let (mut judge, organization) = args.at.judge().await?;
@@ -129,6 +148,29 @@ pub async fn explain(args: CheckArgs) -> Result<bool, CliError> {
     match judge.explain(&organization, args.at.now, &args.question()?).await? {
         Ok(explained) => {
             say!("{}", tree::explanation(&explained));
+            Ok(true)
+        }
+        Err(Given::Error { code, message }) => Err(CliError::Refused(format!("{code}: {message}"))),
+        Err(_) => Err(CliError::Usage("an answer of another kind than was asked for".to_owned())),
+    }
+}
+
+/// Prints the filter for the caller's database.
+pub async fn plan(args: PlanArgs) -> Result<bool, CliError> {
+    let (mut judge, organization) = args.at.judge().await?;
+    let request = PlanRecordsRequest {
+        organization,
+        principal: args.who.principal.clone(),
+        permission: args.permission.unwrap_or_default(),
+        account: args.who.account.clone().unwrap_or_default(),
+        object: args.object,
+        context: Some(sent(&args.who.context())),
+        min_revision: None,
+        operators: args.operators,
+    };
+    match judge.plan(args.at.now, request).await? {
+        Ok(planned) => {
+            say!("{}", plan::written(&planned));
             Ok(true)
         }
         Err(Given::Error { code, message }) => Err(CliError::Refused(format!("{code}: {message}"))),

@@ -17,7 +17,7 @@ use crate::core::table::Table;
 use crate::engine::ReadError;
 use crate::service::proto;
 use crate::service::proto::decision_service_client::DecisionServiceClient;
-use crate::service::{explanation, to_timestamp, to_value};
+use crate::service::{explanation, planned, to_timestamp, to_value};
 
 use super::file::{CaseContext, CaseRecord, Question, SuperOrganizationFile};
 use super::remote::{Connection, ServerArgs, code_name};
@@ -126,6 +126,32 @@ impl Judge {
                     Err(status) => caused(&status).map(Err),
                 }
             }
+        }
+    }
+
+    /// The filter that a principal has for the records of an object; or the error that it ends in.
+    ///
+    /// # Errors
+    /// As [`Judge::ask`].
+    pub async fn plan(
+        &mut self,
+        now: Option<Millis>,
+        request: proto::PlanRecordsRequest,
+    ) -> Result<Result<proto::PlanRecordsResponse, Given>, CliError> {
+        let told = |status: tonic::Status| caused(&status).map(Err);
+        match self {
+            Self::Offline(tables) => {
+                let Some(table) = tables.get(&request.organization) else {
+                    return Ok(Err(error(ReadError::UnknownOrganization(request.organization))));
+                };
+                let now = now.unwrap_or_else(|| SystemClock.now());
+                planned(table, &request, now).map_or_else(|failure| told(failure.into()), |reply| Ok(Ok(reply)))
+            }
+            Self::Server(_) if now.is_some() => Err(no_clock()),
+            Self::Server(client) => match client.plan_records(request).await {
+                Ok(reply) => Ok(Ok(reply.into_inner())),
+                Err(status) => told(status),
+            },
         }
     }
 }
@@ -357,7 +383,7 @@ fn message(record: &CaseRecord) -> proto::Record {
     }
 }
 
-fn sent(context: &CaseContext) -> proto::Context {
+pub fn sent(context: &CaseContext) -> proto::Context {
     proto::Context {
         channel: context.channel.clone().unwrap_or_default(),
         authenticated_at: context.authenticated_at.map(to_timestamp),

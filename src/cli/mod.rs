@@ -14,6 +14,7 @@ mod cases;
 mod demo;
 pub mod file;
 mod judge;
+mod plan;
 mod remote;
 mod review;
 mod supers;
@@ -56,6 +57,8 @@ enum Command {
     Check(ask::CheckArgs),
     /// Print the ids of those records that a principal can see, or do something with.
     Filter(ask::FilterArgs),
+    /// Print the filter for a database that passes the records which `filter` would pass.
+    Plan(ask::PlanArgs),
     /// Say why a principal may do something, or may not.
     Explain(ask::CheckArgs),
     /// Read the activity log of an organization, or verify that it is whole.
@@ -119,6 +122,7 @@ pub fn main() -> ExitCode {
         Command::Test(args) => block_on(cases::test(args)),
         Command::Check(args) => block_on(ask::check(args)),
         Command::Filter(args) => block_on(ask::filter(args)),
+        Command::Plan(args) => block_on(ask::plan(args)),
         Command::Explain(args) => block_on(ask::explain(args)),
         Command::Activity(args) => block_on(activity::activity(args)),
         Command::Review(args) => block_on(review::review(args)),

@@ -74,6 +74,9 @@ pub fn allowed_after<'a>(
     Ok(Allowed { principals, last, incomplete, asked })
 }
 
+/// Whether it is a service account, and its id, of each; and whether there are more.
+type Candidates<'a> = (Vec<(bool, &'a str)>, bool);
+
 /// The first candidates after a text, in the order of their texts, and whether there are more.
 fn candidates_after<'a>(
     table: &'a Table,
@@ -81,7 +84,7 @@ fn candidates_after<'a>(
     after: Option<&str>,
     most: usize,
     now: Millis,
-) -> Result<(Vec<(bool, &'a str)>, bool), Problems> {
+) -> Result<Candidates<'a>, Problems> {
     let mut anybody = *question;
     // Rule 1.4: the record's account is the resource's.
     if let Some(record) = anybody.resource.record.filter(|record| !record.account.is_empty()) {

@@ -192,6 +192,19 @@ impl<'a> Walk<'a> {
         owns(owner, self.service, self.id)
     }
 
+    /// A record of which no more is known than its place, whose it is, and what is held at it and by whom: what
+    /// [`Walk::find`] makes of a record, with nothing sent along.
+    pub(super) fn stand_in(
+        &self,
+        id: &'a str,
+        account: Option<u32>,
+        owned: bool,
+        (edges, members): (&'a [u8], &'a [u8]),
+    ) -> FoundRecord<'a> {
+        let (record, sight, broken) = (Record { id, ..Record::default() }, OnceCell::new(), OnceCell::new());
+        FoundRecord { record, owned, account, edges, members, sight, broken }
+    }
+
     /// The principal, unless rules 4.1 to 4.4 refuse it.
     pub(super) fn found(&self) -> Option<PrincipalFound<'a>> {
         self.principal.ok()

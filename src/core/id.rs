@@ -235,8 +235,8 @@ fn check_opaque(text: &str) -> Result<(), IdError> {
 #[must_use]
 pub fn has_control(text: &str) -> bool {
     // Such a character is below the space, is DEL, or begins with the byte C2 (U+0080 to U+009F).
-    let suspect = text.bytes().fold(false, |any, b| any | (b < b' ') | (b == 0x7f) | (b == 0xc2));
-    suspect && text.chars().any(char::is_control)
+    let suspect = |b: u8| u8::from(b < b' ') | u8::from(b == 0x7f) | u8::from(b == 0xc2);
+    text.bytes().fold(0, |any, b| any | suspect(b)) != 0 && text.chars().any(char::is_control)
 }
 
 fn segment(text: &str) -> bool {

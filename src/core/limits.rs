@@ -64,3 +64,11 @@ pub const MAX_SAMPLES: usize = 1_000;
 pub const MAX_SAMPLE_STEPS: usize = 5_000;
 /// Violations gathered before the rest is only counted out.
 pub const MAX_VIOLATIONS: usize = 100;
+/// Records that a plan names because of what is held at them, or told of them.
+pub const MAX_PLANNED_RECORDS: usize = 10_000;
+/// Users whom a plan names as reports.
+pub const MAX_PLANNED_REPORTS: usize = 10_000;
+/// Operands of a plan, elements of lists included.
+pub const MAX_PLANNED_OPERANDS: usize = 100_000;
+/// Records that a plan looks at, as often as it does.
+pub const MAX_PLANNED_VISITS: usize = 20_000_000;

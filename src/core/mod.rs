@@ -13,6 +13,7 @@
 //! lists              element lists: the safelist, and the super-organization with its denylist
 //! filter, columns    the same walk, asked of many records; records by column
 //! allowed            the same walk, asked of everyone: who may do this here
+//! plan               the same walk as a filter for the caller's database
 //! explain            what that walk said, and its proof
 //! review             who holds what, as reports over all principals
 //! condition          the language of data-access policies
@@ -58,6 +59,7 @@ pub mod limits;
 pub mod lists;
 pub mod model;
 pub mod pages;
+pub mod plan;
 pub mod presets;
 pub mod principal;
 pub mod review;

@@ -54,11 +54,7 @@ impl<'a> Walk<'a> {
     }
 
     fn look(&self, found: &PrincipalFound<'a>, record: &FoundRecord<'_>) -> Sight {
-        let shows = |bundle| {
-            let shows = self.table.bundle(bundle).is_some_and(|b| b.shows);
-            shows && !(self.table.denying.is_some() && self.is_void(found, Some(record), bundle))
-        };
-        let given = self.given_at(found, record, shows);
+        let given = self.shown(found, record);
         if self.object.is_none_or(|(_, object)| object.policies.is_empty()) {
             return if given { Sight::Visible } else { Sight::Hidden };
         }
@@ -72,6 +68,19 @@ impl<'a> Walk<'a> {
         }
         // INVARIANT 4: a condition that ends in an error restricts (6.3).
         if restrict.iter().any(|p| holds(p, &facts).restricts()) { Sight::Restricted } else { Sight::Visible }
+    }
+
+    /// Rule 6.4: whether anything that is held at the very record shows it.
+    pub(super) fn shown(&self, found: &PrincipalFound<'a>, record: &FoundRecord<'_>) -> bool {
+        self.given_at(found, record, |bundle| {
+            let shows = self.table.bundle(bundle).is_some_and(|b| b.shows);
+            shows && !(self.table.denying.is_some() && self.is_void(found, Some(record), bundle))
+        })
+    }
+
+    /// Whether anything at a record is in effect for the principal, whatever it is.
+    pub(super) fn concerned_at(&self, found: &PrincipalFound<'a>, record: &FoundRecord<'a>) -> bool {
+        self.with_edge_at(found, record, |_| true)
     }
 
     pub(super) fn known(&self) -> &Known<'a> {
@@ -116,6 +125,11 @@ impl<'a> Walk<'a> {
                 shared.is_some_and(|bundles| bundles.iter().any(|b| test(*b))) && self.usable(edge, relation)
             }
         }
+    }
+
+    /// A user's bare id, or `service:ID`.
+    pub(super) fn own_id(&self) -> &'a str {
+        if self.service { self.question.principal } else { self.id }
     }
 
     /// Rule 4.7.
@@ -212,7 +226,7 @@ impl<'w, 'a> RecordFacts<'w, 'a> {
             if !self.record.edges.is_empty() {
                 users.extend(self.told(relation));
                 if self.walk.related(&self.found, self.record, relation) {
-                    users.push(Cow::Borrowed(self.own_id()));
+                    users.push(Cow::Borrowed(self.walk.own_id()));
                 }
             }
             users.sort_unstable();
@@ -228,12 +242,6 @@ impl<'w, 'a> RecordFacts<'w, 'a> {
         let told = edges.filter(|(e, _)| relation_of(e.bundle) == Some(relation));
         told.filter_map(|(_, m)| if let Member::User(id) = m { Some(Cow::Owned(id.to_string())) } else { None })
             .collect()
-    }
-
-    /// A user's bare id, or `service:ID`.
-    fn own_id(&self) -> &'a str {
-        let (text, service, id) = (self.walk.question.principal, self.walk.service, self.walk.id);
-        if service { text } else { id }
     }
 }
 
@@ -293,7 +301,7 @@ impl<'a> Facts for RecordFacts<'_, 'a> {
     fn user(&self, part: UserPart) -> Fact<'_> {
         let some = |text: Option<&'a str>| text.map_or(Fact::Missing, Fact::Str);
         match part {
-            UserPart::Id => Fact::Str(self.own_id()),
+            UserPart::Id => Fact::Str(self.walk.own_id()),
             UserPart::Kind => Fact::Str(match self.found.value.kind {
                 Some(UserKind::Internal) => "internal",
                 Some(UserKind::External) => "external",

@@ -22,7 +22,7 @@ use super::*;
 use crate::service::proto::decision_service_client::DecisionServiceClient;
 use crate::service::proto::organization_service_client::OrganizationServiceClient;
 use crate::service::proto::watch_service_client::WatchServiceClient;
-use crate::service::proto::{AuthorizeRequest, GetOrganizationRequest, PlanRecordsRequest, WatchRequest};
+use crate::service::proto::{AuthorizeRequest, GetOrganizationRequest, WatchRequest};
 
 const DECISIONS: &str = "doorward.v1.DecisionService";
 
@@ -242,14 +242,9 @@ async fn a_message_past_the_limit_is_refused() {
 async fn errors_that_no_handler_made_have_a_reason_too() {
     let server = start(dev()).await.unwrap();
     let channel = server.channel().await;
-    let mut decisions = DecisionServiceClient::new(channel.clone());
     let mut watch = WatchServiceClient::new(channel.clone());
-    for refused in [
-        decisions.plan_records(PlanRecordsRequest::default()).await.unwrap_err(),
-        watch.watch(WatchRequest::default()).await.unwrap_err(),
-    ] {
-        assert_eq!((refused.code(), reason(&refused)), (Code::Unimplemented, "NOT_SUPPORTED".to_owned()), "{refused}");
-    }
+    let refused = watch.watch(WatchRequest::default()).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused)), (Code::Unimplemented, "NOT_SUPPORTED".to_owned()), "{refused}");
     // Field 1 of health's request is a text; here it ends too early.
     let malformed = HealthCheckRequest { service: "x".to_owned() };
     let mut grpc = tonic::client::Grpc::new(channel);

@@ -72,6 +72,8 @@ fn of_refusal(refusal: &Refusal) -> Option<String> {
         | Refusal::NotDenied(_)
         | Refusal::NotSupported(_)
         | Refusal::NotObserved(_)
+        | Refusal::NoPlan(_)
+        | Refusal::PlanOperator(_)
         | Refusal::Read(_)
         | Refusal::PageToken
         | Refusal::Stream(_)

@@ -9,6 +9,7 @@ use crate::core::decision::Reason;
 use crate::core::handing::Held;
 use crate::core::id::Id;
 use crate::core::model::{Key, Millis, Status};
+use crate::core::plan::PlanError;
 use crate::engine::ReadError;
 use crate::store::StoreError;
 
@@ -77,6 +78,12 @@ pub enum Refusal {
     /// What was asked for is not done by this version.
     #[error("{0} not supported by this version")]
     NotSupported(&'static str),
+    /// Rule 6.6: there is no filter that says it.
+    #[error(transparent)]
+    NoPlan(PlanError),
+    /// Rule 6.6: the caller cannot run it.
+    #[error("the plan needs the operator `{0}`, which is not among those that the caller can run")]
+    PlanOperator(&'static str),
     /// What could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),

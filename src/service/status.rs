@@ -17,6 +17,7 @@ use crate::core::change::ChangeError;
 use crate::core::decision::{Problem, ProblemKind, Reason};
 use crate::core::id::Id;
 use crate::core::model::Key;
+use crate::core::plan::PlanError;
 use crate::engine::{ReadError, WriteError};
 use crate::store::StoreError;
 
@@ -146,6 +147,12 @@ impl From<Refusal> for Failure {
             Refusal::Change(error) => error.into(),
             Refusal::InvitePolicy => Self::field("INVITE_POLICY", "user.email", message),
             Refusal::NotSupported(_) => Self::new(Code::Unimplemented, "NOT_SUPPORTED", message),
+            Refusal::NoPlan(PlanError::Question(problems)) => problems.into(),
+            Refusal::NoPlan(PlanError::Inexpressible(_)) => Self::state("NOT_EXPRESSIBLE", "plan".to_owned(), message),
+            Refusal::NoPlan(PlanError::TooLarge(_)) => Self::state("PLAN_TOO_LARGE", "plan".to_owned(), message),
+            Refusal::PlanOperator(operator) => {
+                Self::state("OPERATOR_NOT_SUPPORTED", format!("operator `{operator}`"), message)
+            }
             Refusal::Read(error) => error.into(),
             Refusal::NotFound(key) => ChangeError::NotFound(key).into(),
             Refusal::EtagMismatch(key) => ChangeError::EtagMismatch(key).into(),
@@ -176,8 +183,9 @@ impl From<Refusal> for Failure {
             }
             Refusal::Stream(_) => Self::field("INVALID_STREAM", "", message),
             Refusal::TooMuch { .. } => Self::new(Code::ResourceExhausted, "REQUEST_TOO_LARGE", message),
-            Refusal::TooManyFollowers => Self::new(Code::ResourceExhausted, "TOO_MANY_STREAMS", message).retry(),
-            Refusal::TooManyStreams(_) => Self::new(Code::ResourceExhausted, "TOO_MANY_STREAMS", message).retry(),
+            Refusal::TooManyFollowers | Refusal::TooManyStreams(_) => {
+                Self::new(Code::ResourceExhausted, "TOO_MANY_STREAMS", message).retry()
+            }
             Refusal::Idle(_) => Self::new(Code::DeadlineExceeded, "STREAM_IDLE", message),
             Refusal::MessageTooLarge(_) => Self::new(Code::OutOfRange, "MESSAGE_TOO_LARGE", message),
             Refusal::MalformedMessage(_) => Self::new(Code::InvalidArgument, "MALFORMED_MESSAGE", message),

@@ -71,7 +71,7 @@ fn the_pages_together_are_exactly_those_whom_a_decision_allows() {
     }
     println!("{questions} questions, {found} allowed; on one page {asked} asked of {of}");
     assert!(found > questions / 2 && questions as u64 > organizations() * 5, "{found} allowed of {questions}");
-    assert!(asked * 2 < of, "{asked} of {of} were asked");
+    assert!(asked * 10 < of * 9, "{asked} of {of} were asked");
 }
 
 /// Everybody may read, a policy shows eu's records to five of them, and one is shared.

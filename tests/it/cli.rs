@@ -1,4 +1,4 @@
-//! `check`, `filter`, `explain` and `test` as a person runs them: the built program, offline and
+//! `check`, `filter`, `plan`, `explain` and `test` as a person runs them: the built program, offline and
 //! against a server that it serves itself.
 
 use std::io::Write;
@@ -151,6 +151,24 @@ fn filter_prints_the_ids_that_pass_one_a_line() {
     });
 }
 
+#[test]
+fn plan_prints_the_filter_for_a_database() {
+    let files = Files::new();
+    at_both(&files, |run| {
+        let ask = |principal: &str, more: &[&str]| {
+            run(&[&["plan", "--principal", principal, "--object", "app"], more].concat())
+        };
+        let seen = "conditional\neq(record.region, \"eu\")\n".to_owned();
+        assert_eq!(ask("ana", &[]), (0, seen.clone(), String::new()));
+        assert_eq!(ask("ana", &["--permission", "records.read", "--operator", "eq"]).1, seen);
+        assert_eq!(ask("ana", &["--permission", "records.edit"]).1, "never (NO_PERMISSION)\n");
+        let (status, out, error) = ask("ana", &["--operator", "in"]);
+        assert_eq!((status, out.as_str()), (2, ""));
+        assert!(error.contains("`eq`"), "{error}");
+        assert_eq!(ask("ana", &["--account", "nowhere"]).0, 2);
+    });
+}
+
 const EXPLAINED: &str = "\
 deny (NOT_VISIBLE, rule 4.7)
 `user:ana` may not do `records.read` on record `r-2` of object `app`: no data-access policy shows it this record. \
@@ -164,6 +182,10 @@ what gives `records.read`:
 data-access policies:
   └─ `own-region` (allow, for user:ana in group:risk) does not show the record
      └─ `record.region == user.attributes.region` is false: `record.region` is \"us\", `user.attributes.region` is \"eu\"
+
+To allow:
+  ├─ assign role `reader` to `user:ana` at record `r-2` of object `app`
+  └─ grant `records.read` to `user:ana` at record `r-2` of object `app`
 ";
 
 #[test]

@@ -224,15 +224,15 @@ async fn the_twin_that_is_held_is_marked_beside_the_permission_that_is_asked() {
 }
 
 #[tokio::test]
-async fn batches_and_filters_mark_what_passes() {
+async fn batches_filters_and_plans_mark_what_they_allow() {
     let world = World::memory().await;
     let object = Some(pb::Object { id: "app".into(), kind: pb::ObjectKind::App.into(), ..Default::default() });
     let request = pb::CreateObjectRequest { organization: "acme".into(), object, ..Default::default() };
     ok(world.admin.create_object(by(&operator(), request)).await);
-    for name in ["own.batch", "own.filter", "own.denied", "own.malformed"] {
+    for name in ["own.batch", "own.filter", "own.plan", "own.denied", "own.malformed"] {
         declare(&world, named(name)).await;
     }
-    grant(&world, "user:ana", &["own.batch", "own.filter", "own.malformed"]).await;
+    grant(&world, "user:ana", &["own.batch", "own.filter", "own.plan", "own.malformed"]).await;
     let decisions = Decisions::new(Arc::clone(&world.engine));
     let item = |permission: &str, record: &str| pb::AuthorizeRequest {
         principal: "user:ana".into(),
@@ -262,7 +262,17 @@ async fn batches_and_filters_mark_what_passes() {
         };
         ok(decisions.filter_records(by(&operator(), request)).await);
     }
-    for name in ["own.batch", "own.filter"] {
+    for permission in ["own.plan", "own.denied"] {
+        let request = pb::PlanRecordsRequest {
+            organization: "acme".into(),
+            principal: "user:ana".into(),
+            permission: permission.into(),
+            object: "app".into(),
+            ..Default::default()
+        };
+        ok(decisions.plan_records(by(&operator(), request)).await);
+    }
+    for name in ["own.batch", "own.filter", "own.plan"] {
         assert!(marked(&world, name).is_some(), "{name}");
     }
     for name in ["own.denied", "own.malformed"] {

@@ -544,3 +544,37 @@ fn m2_10_a_group_goes_out_of_allow_policies_and_stays_in_restrict_policies() {
     let object = Change::Delete { keys: vec![Key::Object("app".parse().unwrap())], etag: None };
     assert_eq!(applied(&restricting, vec![object]).policies().count(), 0);
 }
+
+#[test]
+fn m6_5_what_ends_for_want_of_steps_alone_ends_so_among_many() {
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let eight = |name: &str| vec![format!("record.{name}"); 8].join(" + ");
+    let condition = names.map(|name| format!("({}) in record.tags", eight(name))).join(" || ");
+    let mut fields = serde_json::Map::new();
+    names.iter().for_each(|name| drop(fields.insert((*name).to_owned(), json!("string"))));
+    fields.insert("tags".to_owned(), json!("list<string>"));
+    let table = table(&json!({
+        "organization": "acme",
+        "objects": [{"id": "app", "kind": "app", "fields": fields}],
+        "users": [{"id": "ana", "email": "ana@acme.com"}],
+        "data_access": [
+            {"id": "all", "object": "app", "effect": "allow", "members": ["user:ana"]},
+            {"id": "long", "object": "app", "effect": "restrict", "members": ["user:ana"], "condition": condition},
+        ],
+        "grants": [{"permissions": ["records.read"], "member": "user:ana"}],
+        "preset": "workspace",
+    }));
+    let mut sent: BTreeMap<String, Attribute> =
+        names.iter().map(|name| ((*name).to_owned(), Attribute::String("x".repeat(8_192)))).collect();
+    sent.insert("tags".to_owned(), Attribute::List(vec![Attribute::String("y".to_owned()); 1_000]));
+    let record = Record { id: "r", attributes: &sent, ..Record::default() };
+    let resource = Resource { object: "app", record: Some(record), ..Resource::default() };
+    let question = Question { principal: "ana", permission: "records.read", resource, ..Question::default() };
+    assert_eq!(decide(&table, &question, 0), Ok(Reason::Restricted), "too many steps");
+    assert!(filter(&table, &question, [record], 0).unwrap().positions.is_empty());
+    let mut short = sent.clone();
+    short.insert("tags".to_owned(), Attribute::List(vec![]));
+    let record = Record { id: "r", attributes: &short, ..Record::default() };
+    let question = Question { resource: Resource { record: None, ..resource }, ..question };
+    assert_eq!(filter(&table, &question, [record], 0).unwrap().positions, [0]);
+}

@@ -334,8 +334,8 @@ async fn what_is_not_built_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let server = Running::start(dir.path()).await;
     let wire = server.with(Some(&token(dir.path()))).await;
-    let mut decisions = DecisionServiceClient::new(wire);
-    let status = decisions.plan_records(pb::PlanRecordsRequest::default()).await.unwrap_err();
+    let mut watch = pb::watch_service_client::WatchServiceClient::new(wire);
+    let status = watch.watch(pb::WatchRequest::default()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented);
     server.stop().await;
 }

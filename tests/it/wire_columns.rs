@@ -189,6 +189,17 @@ async fn columns_that_do_not_fit_are_refused_at_their_place() {
     // What is of another type than declared is missing, and not an error of the call.
     let regions = with(|c| c.attributes[1].values = Some(Values::Bools(pb::BoolColumn { values: vec![true; 7] })));
     assert_eq!(decisions.filter_records(regions).await.unwrap().into_inner().positions, [2, 3]);
+    // Of texts that repeat, one that no record names is nobody's.
+    let spare = |texts: StringColumn| StringColumn { indexes: vec![0, 0, 0, 0, 0, 0, 0], ..texts };
+    let mut more = seven();
+    more.accounts = Some(spare(texts(&["emea", "gone", "B A D"])));
+    more.owners = Some(spare(texts(&["", "user:"])));
+    ids(&mut more, |ids| {
+        ids.text.push('\n');
+        ids.lengths.extend([1, 0]);
+        ids.indexes = (0..7).collect();
+    });
+    assert_eq!(decisions.filter_records(asked(more)).await.unwrap().into_inner().positions, [0, 3]);
     let mut twice = seven();
     ids(&mut twice, |ids| *ids = texts(&["r", "r", "r", "r", "r", "r", "r"]));
     assert_eq!(decisions.filter_records(asked(twice)).await.unwrap().into_inner().positions, [0, 2]);

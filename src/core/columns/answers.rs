@@ -4,7 +4,7 @@
 //! are one word operation each, in whichever order, since nothing has an effect. What compares a
 //! column with a constant is a loop over packed values; a test of a text is made once for each text
 //! that was sent. Whatever has no such short way is asked record by record, of those that are
-//! not settled by then, through the evaluation that a single decision uses (`slow`), so that it
+//! not settled by then, through the evaluation that a single decision uses ([`Beyond`]), so that it
 //! cannot answer differently (INVARIANT 3).
 
 use std::cmp::Ordering;
@@ -162,38 +162,35 @@ impl Answers {
     }
 }
 
+/// What lies beyond the columns.
+pub trait Beyond {
+    /// What a part of a condition says of one record.
+    fn answer(&mut self, part: &Expr, at: usize) -> Option<bool>;
+    /// Whether the principal is in that group.
+    fn in_groups(&self, group: &str) -> bool;
+}
+
 /// What `condition` says of the records that are `wanted`; of others, anything. It is folded: of
-/// what it reads, only the record is not a constant. `slow` answers a part of it for one record.
-pub fn answers(
-    condition: &Expr,
-    columns: &Columns<'_>,
-    wanted: &Bits,
-    slow: &mut dyn FnMut(&Expr, usize) -> Option<bool>,
-) -> Answers {
+/// what it reads, only the record, reports and groups are no constants.
+pub fn answers(condition: &Expr, columns: &Columns<'_>, wanted: &Bits, beyond: &mut dyn Beyond) -> Answers {
     match &condition.kind {
         Kind::Not(inner) => {
-            let Answers { yes, no } = answers(inner, columns, wanted, slow);
+            let Answers { yes, no } = answers(inner, columns, wanted, beyond);
             Answers { yes: no, no: yes }
         }
         Kind::All(parts) => {
-            let Answers { yes: no, no: yes } = any(parts, columns, wanted, slow, true);
+            let Answers { yes: no, no: yes } = any(parts, columns, wanted, beyond, true);
             Answers { yes, no }
         }
-        Kind::Any(parts) => any(parts, columns, wanted, slow, false),
-        _ => quick(condition, columns)
-            .unwrap_or_else(|| Answers::one_by_one(columns.len(), wanted, |at| slow(condition, at))),
+        Kind::Any(parts) => any(parts, columns, wanted, beyond, false),
+        _ => quick(condition, columns, beyond)
+            .unwrap_or_else(|| Answers::one_by_one(columns.len(), wanted, |at| beyond.answer(condition, at))),
     }
 }
 
 /// `||` of the parts, or of their negations. Quick ones first: what they settle is not asked the slow
 /// way.
-fn any(
-    parts: &[Expr],
-    columns: &Columns<'_>,
-    wanted: &Bits,
-    slow: &mut dyn FnMut(&Expr, usize) -> Option<bool>,
-    negated: bool,
-) -> Answers {
+fn any(parts: &[Expr], columns: &Columns<'_>, wanted: &Bits, beyond: &mut dyn Beyond, negated: bool) -> Answers {
     let mut found = Answers::all(columns.len(), false);
     let mut wanted = wanted.clone();
     let mut add = |Answers { yes, no }: Answers, wanted: &mut Bits| {
@@ -204,7 +201,7 @@ fn any(
     };
     let mut later = Vec::new();
     for part in parts {
-        match quick(part, columns) {
+        match quick(part, columns, beyond) {
             Some(answers) => add(answers, &mut wanted),
             None => later.push(part),
         }
@@ -213,13 +210,13 @@ fn any(
         if wanted.none() {
             break;
         }
-        add(answers(part, columns, &wanted, slow), &mut wanted);
+        add(answers(part, columns, &wanted, beyond), &mut wanted);
     }
     found
 }
 
 /// The answers of what has a short way.
-fn quick(test: &Expr, columns: &Columns<'_>) -> Option<Answers> {
+fn quick(test: &Expr, columns: &Columns<'_>, beyond: &dyn Beyond) -> Option<Answers> {
     match &test.kind {
         Kind::Constant(Constant::Bool(truth)) => Some(Answers::all(columns.len(), *truth)),
         Kind::Read(source) => match Read::of(source, columns)? {
@@ -246,6 +243,9 @@ fn quick(test: &Expr, columns: &Columns<'_>) -> Option<Answers> {
         },
         Kind::In(element, many) => match (&element.kind, &many.collection) {
             (Kind::Read(source), Collection::Constants(constants)) => one_of(columns, source, constants),
+            (Kind::Read(source), Collection::Groups) if element.ty == Type::String => {
+                tested(Read::of(source, columns)?, columns, |text| beyond.in_groups(text))
+            }
             (Kind::Constant(Constant::String(text)), Collection::Read(source)) => contains(columns, source, many, text),
             _ => None,
         },

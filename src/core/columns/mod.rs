@@ -17,7 +17,7 @@ mod gather;
 mod row;
 mod texts;
 
-pub use answers::{Answers, Bits, answers};
+pub use answers::{Answers, Beyond, Bits, answers};
 pub use gather::columns_of;
 pub use row::{RowOf, record_of};
 pub use texts::{Texts, TextsError};

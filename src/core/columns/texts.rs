@@ -103,6 +103,17 @@ impl<'a> Texts<'a> {
         }
     }
 
+    /// How long the texts are, in bytes.
+    pub fn lengths(&self) -> impl Iterator<Item = usize> {
+        let (ends, apart) = match &self.lie {
+            Lie::Joined(_, ends) => (ends.as_slice(), &[][..]),
+            Lie::Apart(texts) => (&[][..], texts.as_slice()),
+        };
+        let mut start = 0;
+        let joined = ends.iter().map(move |end| (end - std::mem::replace(&mut start, *end)) as usize);
+        joined.chain(apart.iter().map(|text| text.len()))
+    }
+
     /// The texts, each as often as it was sent, whichever entries name them.
     pub fn texts(&self) -> impl Iterator<Item = &'a str> {
         let (whole, ends, apart) = match &self.lie {
@@ -127,7 +138,7 @@ impl<'a> Texts<'a> {
     }
 
     /// The entries of which `test` holds. Each text is tested once.
-    pub(super) fn that(&self, test: impl Fn(&str) -> bool) -> Bits {
+    pub(in crate::core) fn that(&self, test: impl FnMut(&'a str) -> bool) -> Bits {
         match self.indexes {
             None => self.texts().map(test).collect(),
             Some(indexes) => {

@@ -34,7 +34,8 @@ pub const MAX_UNROLLED: usize = 10_000;
 /// What becomes of reports (rule 6.1).
 #[derive(Clone, Copy)]
 pub enum Lists<'l> {
-    /// They stay: who has the facts at hand walks up the managers of each owner.
+    /// They stay, and so does `in user.groups`: who has the facts at hand walks up the managers of each
+    /// owner, and searches the groups.
     Keep,
     /// They become the ids that this lists. Of which there are too many, it lists none, and they stay.
     Spell(&'l dyn Fn(Reports) -> Option<Vec<Box<str>>>),
@@ -242,6 +243,7 @@ impl<F: Facts + ?Sized> Folding<'_, F> {
             Collection::Constants(_) => return look(element, many.clone()),
             Collection::Read(source) if is_of_record(source) => return look(element, many.clone()),
             Collection::Read(_) => (elements_of(many, self.facts), false),
+            Collection::Groups if matches!(self.lists, Lists::Keep) => return look(element, many.clone()),
             Collection::Groups => (elements_of(many, self.facts), true),
             Collection::Reports(reports) => {
                 let listed = if let Lists::Spell(list) = self.lists { list(*reports) } else { None };

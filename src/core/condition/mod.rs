@@ -43,6 +43,7 @@ mod tests;
 mod tree;
 
 pub use check::{Schema, check, is_built_in};
+pub(in crate::core) use eval::exact_double;
 pub use eval::{Cause, Failure, Outcome, as_declared, evaluate, evaluate_tree};
 pub use explain::{Seen, Step, Trace, explain};
 pub use facts::{Attributes, Elements, Fact, Facts, List};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::tree::{Attribute, Collection, Expr, Kind, Many, RecordPart, Shape, Source, Typed};
+use super::tree::{Attribute, Collection, Expr, Kind, Many, RecordPart, Shape, Source, Type, Typed};
 
 /// Adds the attributes of the record that a condition reads, by name, and what each is declared to hold.
 /// Its id, owner and account are not among them; the relation lists are, as the caller sends them.
@@ -19,24 +19,27 @@ pub fn reads<'e>(expr: &'e Expr, into: &mut BTreeMap<&'e str, Shape>) {
 }
 
 /// Nodes, lists, and `exists` and `all` of which an evaluation stays within [`super::MAX_STEPS`], whatever
-/// texts and lists come with a request.
+/// texts and lists come with a request, if no texts are joined: one is of 8,192 bytes, 64 steps, at most, a
+/// list of 1,000 elements.
 const FEW: [usize; 3] = [100, 20, 0];
 
 /// Whether an evaluation may end for want of steps.
 #[must_use]
 pub fn is_heavy(condition: &Typed) -> bool {
     let [mut nodes, mut lists, mut quantifiers] = [0; 3];
+    let mut joins = false;
     each(condition.root(), &mut |part| match part {
-        Part::Node(Kind::Quantified(..)) => quantifiers += 1,
+        Part::Node(Expr { kind: Kind::Quantified(..), .. }) => quantifiers += 1,
+        Part::Node(Expr { kind: Kind::Arithmetic(..), ty: Type::String | Type::Dynamic, .. }) => joins = true,
         Part::Node(_) => nodes += 1,
         Part::Many => lists += 1,
         Part::Source(_) => {}
     });
-    [nodes, lists, quantifiers].iter().zip(FEW).any(|(found, few)| *found > few)
+    joins || [nodes, lists, quantifiers].iter().zip(FEW).any(|(found, few)| *found > few)
 }
 
 enum Part<'e> {
-    Node(&'e Kind),
+    Node(&'e Expr),
     Many,
     Source(&'e Source),
 }
@@ -48,7 +51,7 @@ fn each<'e>(expr: &'e Expr, found: &mut impl FnMut(Part<'e>)) {
             found(Part::Source(source));
         }
     }
-    found(Part::Node(&expr.kind));
+    found(Part::Node(expr));
     match &expr.kind {
         Kind::Constant(_) | Kind::Now | Kind::Variable(_) => {}
         Kind::Read(source) | Kind::Has(source) => found(Part::Source(source)),

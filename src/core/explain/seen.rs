@@ -61,14 +61,14 @@ fn tell(condition: &Typed, part: &Expr, steps: &Steps<'_>) -> String {
     let mut values: Vec<String> = Vec::new();
     reads(part, &mut |span| {
         if let (Some(Ok(seen)), true) = (steps.get(&span), span != part.span) {
-            let value = format!("`{}` is {}", excerpt(condition, span), seen);
+            let value = format!("`{}` is {seen}", excerpt(condition, span));
             if !values.contains(&value) {
                 values.push(value);
             }
         }
     });
     let came_out = match steps.get(&part.span) {
-        Some(Ok(seen)) => format!("`{text}` is {}", seen),
+        Some(Ok(seen)) => format!("`{text}` is {seen}"),
         Some(Err(cause)) if cause.span == part.span => condition.describe(*cause),
         Some(Err(cause)) => {
             values.insert(0, condition.describe(*cause));

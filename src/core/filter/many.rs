@@ -9,10 +9,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::super::columns::{Answers, Bits, Columns, RowOf, answers, record_of};
-use super::super::condition::{Constant, Expr, Lists, Outcome, Shape, evaluate, evaluate_tree, fold, is_heavy, reads};
+use super::super::columns::{Answers, Beyond, Bits, Columns, RowOf, answers, record_of};
+use super::super::condition::{
+    Constant, Expr, Facts, Lists, Outcome, Shape, evaluate, evaluate_tree, fold, is_heavy, reads,
+};
 use super::super::decision::{FoundRecord, Reason, Record, Walk};
-use super::super::id::{MAX_ID_BYTES, has_control};
+use super::super::id::{MAX_ID_BYTES, OpaqueId, has_control};
 use super::super::principal::PrincipalFound;
 use super::super::table::{PermissionRef, PolicySlot};
 use super::super::visible::RecordFacts;
@@ -105,29 +107,36 @@ impl<'w, 'a> Many<'w, 'a> {
     fn places(&self, columns: &Columns<'_>) -> Option<Places> {
         let walk = self.walk;
         let ids = &columns.ids;
-        if ids.have(has_control) || !ids.texts().all(|id| (1..=MAX_ID_BYTES).contains(&id.len())) {
+        let sound = !ids.have(has_control) && ids.lengths().all(|length| (1..=MAX_ID_BYTES).contains(&length));
+        // Of texts that repeat, one may be wrong that no record names.
+        if !sound && !(0..ids.len()).all(|at| ids.get(at).is_some_and(|id| OpaqueId::check(id).is_ok())) {
             return None;
         }
-        let mut sound = true;
-        let owned = columns.owners.as_ref().map_or_else(
-            || Bits::all(columns.len(), false),
-            |owners| {
-                let owned =
-                    owners.numbered(|owner| walk.owns(owner).unwrap_or_else(|| std::mem::take(&mut sound) && false));
-                Bits::of(&owned, |owned| *owned)
-            },
-        );
-        let accounts = columns.accounts.as_ref().map(|accounts| {
-            let mut last = ("", walk.account);
-            accounts.numbered(|account| {
-                if last.0 != account {
-                    last = (account, if account.is_empty() { walk.account } else { walk.table.accounts.get(account) });
-                    sound &= account.is_empty() || last.1.is_some();
+        let owned = match &columns.owners {
+            None => Bits::all(columns.len(), false),
+            Some(owners) => {
+                let owned = owners.numbered(|owner| walk.owns(owner));
+                if owned.contains(&None) {
+                    return None;
                 }
-                last.1
-            })
-        });
-        sound.then_some(Places { owned, accounts })
+                Bits::of(&owned, |owned| *owned == Some(true))
+            }
+        };
+        let accounts = match &columns.accounts {
+            None => None,
+            Some(accounts) => {
+                let mut last = ("", Some(walk.account));
+                let numbers = accounts.numbered(|account| {
+                    if last.0 != account {
+                        let found = || walk.table.accounts.get(account).map(Some);
+                        last = (account, if account.is_empty() { Some(walk.account) } else { found() });
+                    }
+                    last.1
+                });
+                Some(numbers.into_iter().collect::<Option<Vec<_>>>()?)
+            }
+        };
+        Some(Places { owned, accounts })
     }
 
     /// Everything but visibility, as if nothing was held at any of the records.
@@ -178,25 +187,18 @@ impl<'w, 'a> Many<'w, 'a> {
 
     /// Whether one of the rules holds, of those that are wanted.
     fn any_of(&self, found: PrincipalFound<'a>, rules: &[Rule<'a>], sent: &Sent<'_>, wanted: &Bits) -> Answers {
-        let ask = |at: usize, ask: &dyn Fn(&RecordFacts<'_, '_>) -> Outcome| {
-            let outcome = sent.with(at, |record| {
-                let record = self.walk.record(record).ok()?;
-                Some(ask(&RecordFacts::new(self.walk, found, &record)))
-            });
-            match outcome {
-                Some(Outcome::True) => Some(true),
-                Some(Outcome::False) => Some(false),
-                Some(Outcome::Error(_)) | None => None,
-            }
-        };
-        let mut slow = |part: &Expr, at: usize| ask(at, &|facts| evaluate_tree(part, facts));
+        let nowhere = FoundRecord::shown(None, false);
+        let facts = RecordFacts::new(self.walk, found, &nowhere);
+        let mut whole = Whole { walk: self.walk, found, sent, facts };
         let mut any = Answers::all(sent.columns.len(), false);
         for rule in rules {
+            let mut wanted = wanted.clone();
+            wanted.without(&any.yes);
             any.or(&match rule {
-                Rule::Folded(condition) => answers(condition, sent.columns, wanted, &mut slow),
-                Rule::Heavy(policy) => Answers::one_by_one(sent.columns.len(), wanted, |at| {
+                Rule::Folded(condition) => answers(condition, sent.columns, &wanted, &mut whole),
+                Rule::Heavy(policy) => Answers::one_by_one(sent.columns.len(), &wanted, |at| {
                     let condition = policy.condition.as_ref()?;
-                    ask(at, &|facts| evaluate(condition, facts))
+                    whole.ask(at, |facts| evaluate(condition, facts))
                 }),
             });
         }
@@ -209,17 +211,53 @@ impl<'w, 'a> Many<'w, 'a> {
         if object.records.is_empty() {
             return;
         }
-        for at in 0..sent.columns.len() {
-            let Some(id) = sent.columns.ids.get(at) else { continue };
-            if object.records.find(id).is_none() {
-                continue;
-            }
+        let ids = &sent.columns.ids;
+        // Of many records, most are told apart from those of the table by a bit.
+        let sketch = (ids.len() > object.records.len() / 4).then(|| object.records.sketch());
+        let held = ids.that(|id| match &sketch {
+            Some(sketch) => sketch.find(id).is_some(),
+            None => object.records.find(id).is_some(),
+        });
+        for at in held.places() {
             let reason = sent.with(at, |record| {
                 let record = self.walk.record(record).ok()?;
                 Some(self.asked.map_or_else(|| self.walk.sees(&record), |p| self.walk.ask_of(p, Some(&record))))
             });
             pass.put(at, reason == Some(Reason::Allowed));
         }
+    }
+}
+
+/// Records whole, for what has no short way.
+struct Whole<'w, 's, 'a> {
+    walk: &'w Walk<'a>,
+    found: PrincipalFound<'a>,
+    sent: &'w Sent<'s>,
+    /// Of no record.
+    facts: RecordFacts<'w, 'a>,
+}
+
+impl Whole<'_, '_, '_> {
+    fn ask(&self, at: usize, ask: impl FnOnce(&RecordFacts<'_, '_>) -> Outcome) -> Option<bool> {
+        let outcome = self.sent.with(at, |record| {
+            let record = self.walk.record(record).ok()?;
+            Some(ask(&RecordFacts::new(self.walk, self.found, &record)))
+        });
+        match outcome? {
+            Outcome::True => Some(true),
+            Outcome::False => Some(false),
+            Outcome::Error(_) => None,
+        }
+    }
+}
+
+impl Beyond for Whole<'_, '_, '_> {
+    fn answer(&mut self, part: &Expr, at: usize) -> Option<bool> {
+        self.ask(at, |facts| evaluate_tree(part, facts))
+    }
+
+    fn in_groups(&self, group: &str) -> bool {
+        self.facts.in_groups(group)
     }
 }
 

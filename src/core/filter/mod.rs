@@ -8,7 +8,7 @@ mod many;
 
 use std::collections::HashSet;
 
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 
 use super::columns::{Columns, columns_of, record_of};
 use super::decision::{Problem, ProblemKind, Problems, Question, Reason, Record, Resource, Walk};
@@ -54,7 +54,7 @@ pub fn filter<'a>(
     let (walk, asked) = begin(table, question, now)?;
     let rows: Vec<Record<'_>> = records.into_iter().collect();
     let many = Many::new(&walk, asked);
-    let once = rows.iter().map(|row| row.id).collect::<HashSet<_, FixedState>>().len() == rows.len();
+    let once = rows.iter().map(|row| row.id).collect::<HashSet<_, RandomState>>().len() == rows.len();
     let columns = columns_of(&rows, &many.read());
     let passed = if once { many.pass(&columns, Some(&rows)) } else { None };
     passed.ok_or_else(|| wrong(&walk, &rows))

@@ -29,7 +29,11 @@ pub fn columns<'a>(f: &mut Fields, message: &'a proto::RecordColumns, limit: usi
     };
     let ids = f.within("ids", |f| texts(f, ids))?;
     let count = ids.len();
-    f.at_most("ids", count, limit);
+    // INVARIANT 8: of too many, which are refused, nothing more is looked at.
+    if count > limit {
+        f.at_most("ids", count, limit);
+        return None;
+    }
     let mut part = |name: &'static str, column: Option<&'a proto::StringColumn>| {
         let Some(column) = column else { return Some(None) };
         let read = f.within(name, |f| texts(f, column))?;

@@ -10,7 +10,8 @@ use crate::snapshot::Marks;
 
 use super::super::convert::columns as convert;
 use super::super::fields::Fields;
-use super::super::proto::{FilterRecordsRequest, FilterRecordsResponse, Record, RecordColumns};
+use super::super::proto::column::Values;
+use super::super::proto::{Column, FilterRecordsRequest, FilterRecordsResponse, Record, RecordColumns, StringColumn};
 use super::super::refusal::Refusal;
 use super::super::report::revision_of;
 use super::super::request::at_least;
@@ -23,6 +24,8 @@ const MAX_RECORDS: usize = 100_000;
 /// Records that are filtered on the thread that read them. More hold it for too long: other
 /// decisions wait.
 const FEW_RECORDS: usize = 256;
+/// The same of records by column, each entry of a column counted.
+const FEW_ENTRIES: usize = 16 * FEW_RECORDS;
 
 /// The records of a call, where they lie in it.
 enum Sent<'a> {
@@ -88,10 +91,25 @@ fn asked(message: &FilterRecordsRequest) -> (Fields, Sent<'_>, Question<'_>) {
     (fields, sent, Question { principal, permission, resource, context })
 }
 
+/// All entries of all columns, and all texts.
+fn entries(columns: &RecordColumns) -> usize {
+    let RecordColumns { ids, owners, accounts, attributes } = columns;
+    let texts = |column: &StringColumn| column.lengths.len() + column.indexes.len();
+    let values = |column: &Column| match &column.values {
+        None => 0,
+        Some(Values::Bools(column)) => column.values.len(),
+        Some(Values::Ints(column)) => column.values.len(),
+        Some(Values::Doubles(column)) => column.values.len(),
+        Some(Values::Strings(column)) => texts(column),
+        Some(Values::Timestamps(column)) => column.unix_millis.len(),
+    };
+    let parts = [ids, owners, accounts].into_iter().flatten().map(texts).sum::<usize>();
+    parts + attributes.iter().map(|column| column.list_lengths.len() + values(column)).sum::<usize>()
+}
+
 /// Whether they are filtered where they were read.
 pub fn are_few(message: &FilterRecordsRequest) -> bool {
-    let by_column = message.columns.as_ref().and_then(|columns| columns.ids.as_ref());
-    message.records.len() + by_column.map_or(0, |ids| ids.lengths.len().max(ids.indexes.len())) <= FEW_RECORDS
+    message.records.len() <= FEW_RECORDS && message.columns.as_ref().is_none_or(|c| entries(c) <= FEW_ENTRIES)
 }
 
 /// The records that pass, at the published version. No lock, no await.

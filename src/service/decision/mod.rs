@@ -1,4 +1,4 @@
-//! `DecisionService`. Not done yet: records as columns, plans.
+//! `DecisionService`.
 //!
 //! `Authorize` borrows its question from the request; a version that is not there yet is the only
 //! thing it waits for.
@@ -7,6 +7,7 @@ mod batch;
 mod elements;
 mod explain;
 pub(super) mod filter;
+mod plan;
 mod principals;
 pub(super) mod question;
 mod stream;
@@ -39,6 +40,7 @@ use super::request::{at_least, caller, reading};
 use super::status::Failure;
 
 pub use explain::{explanation, to_path};
+pub use plan::answer as planned;
 use question::{Asked, NO_PERMISSION};
 
 #[cfg(test)]
@@ -151,6 +153,24 @@ impl DecisionService for Decisions {
         let work = move || elements::answer(&table, &message, now).map_err(Status::from);
         let answered = tokio::task::spawn_blocking(work).await;
         Ok(Response::new(answered.map_err(|_| Refusal::Internal("listing elements was cut short"))??))
+    }
+
+    async fn plan_records(&self, request: Request<PlanRecordsRequest>) -> Reply<PlanRecordsResponse> {
+        self.enter(caller(&request)?, &request.get_ref().organization)?;
+        let (metadata, _, message) = request.into_parts();
+        let least = message.min_revision.as_ref().map(at_least);
+        let (table, published) = self.engine.pin(&message.organization, least, patience(&metadata)).await?;
+        let now = self.engine.now();
+        // It looks at every record at which anything is held.
+        let work = move || {
+            let answered = plan::answer(&table, &message, now).map_err(Status::from)?;
+            plan::allowed(&table, &message, &answered).for_each(|permission| {
+                published.marks().note(permission, now);
+            });
+            Ok::<_, Status>(answered)
+        };
+        let answered = tokio::task::spawn_blocking(work).await;
+        Ok(Response::new(answered.map_err(|_| Refusal::Internal("planning was cut short"))??))
     }
 
     async fn list_permissions(&self, request: Request<ListPermissionsRequest>) -> Reply<ListPermissionsResponse> {

@@ -51,8 +51,8 @@ pub struct Filtering {
     pub _permit: OwnedSemaphorePermit,
 }
 
-/// What a stream is filtered by.
-struct Query {
+/// What a stream is filtered by, and at.
+struct Pinned {
     query: FilterQuery,
     table: Arc<Table>,
     published: Arc<Published>,
@@ -105,7 +105,7 @@ impl Filtering {
     }
 
     /// Pins the version, and finds what is wrong with the query before the first chunk comes.
-    async fn begin(&self, query: FilterQuery) -> Result<Query, Status> {
+    async fn begin(&self, query: FilterQuery) -> Result<Pinned, Status> {
         let engine = &self.decisions.engine;
         self.decisions.enter(&self.caller, &query.organization)?;
         let least = query.min_revision.as_ref().map(at_least);
@@ -119,11 +119,11 @@ impl Filtering {
         };
         let now = engine.now();
         filter::answer_at(engine, (&table, published.marks()), &nothing, now)?;
-        Ok(Query { query, table, published, now })
+        Ok(Pinned { query, table, published, now })
     }
 
     /// What a caller loses ends the stream with the next chunk, and so does the organization's end.
-    fn may_go_on(&self, query: &Query) -> Result<(), Status> {
+    fn may_go_on(&self, query: &Pinned) -> Result<(), Status> {
         let (engine, organization) = (&self.decisions.engine, &query.query.organization);
         if let Some(bearer) = &self.caller.bearer {
             engine.still_in(bearer).map_err(|_| Refusal::NoCaller)?;
@@ -134,12 +134,12 @@ impl Filtering {
 
     async fn filtered(
         &self,
-        query: &Query,
+        query: &Pinned,
         records: Vec<Record>,
         columns: Option<RecordColumns>,
         chunk: u64,
     ) -> Result<StreamFilterRecordsResponse, Status> {
-        let Query { query, table, published, now } = query;
+        let Pinned { query, table, published, now } = query;
         let chunk_of = request(query, records, columns);
         let (engine, table, now) = (Arc::clone(&self.decisions.engine), Arc::clone(table), *now);
         let published = Arc::clone(published);

@@ -166,6 +166,36 @@ async fn m7_4_a_named_user_activates_the_role_for_itself_and_ends_it() {
 }
 
 #[tokio::test]
+async fn m7_4_a_stream_of_records_is_told_of_as_a_use_once() {
+    use tokio_stream::StreamExt;
+    let world = world().await;
+    world.object("app").await;
+    ok(world.admin.create_emergency_rule(by(create(rule(&["ana"])))).await);
+    ok(world.admin.activate_emergency_access(as_user("ana", activate())).await);
+    let (organization, principal, object) = ("acme".into(), "user:ana".into(), "app".into());
+    let query = FilterQuery { organization, principal, object, permission: "tasks.read".into(), ..Default::default() };
+    let records = vec![Record { id: "r-1".into(), ..Record::default() }];
+    let chunk = StreamFilterRecordsRequest { records, ..Default::default() };
+    let messages = [StreamFilterRecordsRequest { query: Some(query), ..chunk.clone() }, chunk];
+    let (caller, minute) = (Caller::operator("tests".into()), std::time::Duration::from_mins(1));
+    let replies = world.decisions.filter_stream(caller, minute, minute, tokio_stream::iter(messages.map(Ok)));
+    let replies: Vec<_> = replies.unwrap().map(|reply| reply.unwrap().positions).collect().await;
+    assert_eq!(replies, [[0], [0]]);
+    let marked = ActivityFilter { emergency_only: true, ..Default::default() };
+    let list = ListActivityRequest { organization: "acme".into(), filter: Some(marked), ..Default::default() };
+    let mut told = 0;
+    for _ in 0..100 {
+        let entries = ok(world.admin.list_activity(by(list.clone())).await).entries;
+        told = entries.iter().filter(|entry| entry.outcome() == ActivityOutcome::Recorded).count();
+        if told > 0 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(told, 1);
+}
+
+#[tokio::test]
 async fn m7_4_only_who_is_named_within_bounds_and_with_a_reason() {
     let world = world().await;
     ok(world.admin.create_emergency_rule(by(create(rule(&["ana", "cy"])))).await);

@@ -7,6 +7,7 @@ mod emergency_uses;
 mod explain;
 mod filter;
 mod lists;
+mod plan;
 mod policies;
 mod relations;
 mod separation;

@@ -226,6 +226,7 @@ pub fn samples(organization: &str) -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     };
     sample!("DecisionService/StreamFilterRecords" StreamFilterRecordsRequest { query: Some(query) });
     read!("DecisionService/Explain" ExplainRequest { principal: "user:ana", permission: "tasks.read" });
+    read!("DecisionService/PlanRecords" PlanRecordsRequest { principal: "user:ana", object: "app" });
     read!("DecisionService/ListElements" ListElementsRequest { principal: "user:ana", elements: elements_of(1) });
     read!("DecisionService/ListPermissions" ListPermissionsRequest { principal: "user:ana" });
     read!("DecisionService/ListPrincipals" ListPrincipalsRequest { permission: "tasks.read" });

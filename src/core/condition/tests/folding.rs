@@ -36,8 +36,7 @@ fn is_folded(expr: &Expr, (asked, depth): (Position, u8), world: &World, lists: 
     let many = |many: &Many| match &many.collection {
         Collection::Constants(_) => true,
         Collection::Read(source) => of_record(source),
-        Collection::Groups => false,
-        Collection::Reports(_) => matches!(lists, Lists::Keep),
+        Collection::Reports(_) | Collection::Groups => matches!(lists, Lists::Keep),
     };
     let test = |expr: &Expr| is_folded(expr, (Position::Test, depth), world, lists);
     let value = |expr: &Expr| is_folded(expr, (Position::Value, depth), world, lists);
