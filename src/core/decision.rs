@@ -27,11 +27,33 @@ use super::visible::{Known, Sight};
 /// Rule 4.1: everything that is wrong with the question, not the first thing only.
 #[inline]
 pub fn decide(table: &Table, question: &Question<'_>, now: Millis) -> Result<Reason, Problems> {
+    decide_and(table, question, now, |_| ())
+}
+
+/// As [`decide`]; if it allows, `allowed` hears the number of the permission that was asked, and if another one
+/// was held for it (4.6, 4.9) then of that one.
+///
+/// # Errors
+/// As [`decide`].
+#[inline]
+pub fn decide_and(
+    table: &Table,
+    question: &Question<'_>,
+    now: Millis,
+    mut allowed: impl FnMut(u32),
+) -> Result<Reason, Problems> {
     // Asked where it was made: a walk is long, and to move it takes longer than to make it.
     if let Some(permission) = table.permission(question.permission)
         && let Some(walk) = &Walk::new(table, question, now)
     {
-        return Ok(walk.ask(permission));
+        let reason = walk.ask(permission);
+        if reason == Reason::Allowed {
+            allowed(permission.number);
+            if let Some(other) = walk.held_instead(permission, walk.record.as_ref()) {
+                allowed(other);
+            }
+        }
+        return Ok(reason);
     }
     Err(problems(table, question, true))
 }
@@ -291,6 +313,17 @@ impl<'a> Walk<'a> {
             return Some((admin.number, admin.level));
         }
         Some((permission.number, permission.level))
+    }
+
+    /// The permission that is held for another one where that one is allowed: its twin (4.6), or to
+    /// administer the organization (4.9).
+    #[inline]
+    pub(super) fn held_instead(&self, permission: PermissionRef, record: Option<&FoundRecord<'_>>) -> Option<u32> {
+        if permission.when_not_owner.is_none() && !self.table.is_inviting(permission) {
+            return None;
+        }
+        let (number, _) = self.asked_in_place(self.found().as_ref(), permission, record)?;
+        (number != permission.number).then_some(number)
     }
 
     /// Rules 4.9 and 7.1: whether the organization lets one invite who does not administer it.

@@ -446,6 +446,12 @@ impl Table {
         (0u32..).zip(&self.permission_slots).filter_map(|(n, slot)| Some((n, slot.as_deref()?)))
     }
 
+    /// Above the numbers of all permissions that there are and were.
+    #[must_use]
+    pub fn permission_numbers(&self) -> usize {
+        self.permission_slots.len()
+    }
+
     /// The name that the preset or the organization gave to a name or alias.
     #[must_use]
     pub fn canonical(&self, name: &str) -> Option<&PermissionName> {

@@ -100,6 +100,7 @@ impl Engine {
             base: head.trail.base(),
             ended: true,
         }));
+        stored.push(rows::no_marks());
         stored.extend(gone.iter().map(|id| rows::forget_answered(id)));
         let body = call.body.to_vec();
         let answered = id.map(|id| Answered { id, body, at: now, reply: reply.clone(), revision: reached });

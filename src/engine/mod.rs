@@ -13,6 +13,7 @@ mod answers;
 mod credentials;
 mod end;
 mod head;
+mod marks;
 mod rows;
 mod supers;
 mod token;
@@ -31,11 +32,12 @@ use crate::core::decision::{self, Problems, Question, Reason, Walk};
 use crate::core::id::Id;
 use crate::core::model::{Millis, Row};
 use crate::core::table::Table;
-use crate::snapshot::{self, Published, Snapshots};
+use crate::snapshot::{self, Marks, Published, Snapshots};
 use crate::store::{Committer, CommitterOptions, PolicyStore, StoreError};
 
 pub use credentials::{Bearer, Shut};
 pub use end::Ended;
+pub use marks::KEEP_EVERY;
 pub use rows::{Birth, Logged};
 pub use supers::{SuperContent, SuperOutcome};
 pub use token::{Malformed, Token};
@@ -45,6 +47,7 @@ pub use write::{Call, Create, Guard, Outcome, WriteError, Written};
 
 use activity::{Tip, Trail};
 use head::{Head, Scope};
+use rows::KeptMarks;
 
 /// How long a read waits for a revision that this instance has not reached, at most.
 pub const MAX_REVISION_WAIT: Duration = Duration::from_secs(5);
@@ -190,20 +193,22 @@ impl Engine {
                 tokens = tokens::load(&*store)?;
                 continue;
             }
-            let mut head = load(&*store, &scope)?;
+            let (mut head, kept) = load(&*store, &scope)?;
             if head.exists() {
                 let table = super_heads.join(Arc::clone(&head.table), head.revision());
                 head = head.under(table);
                 credentials.apply(credentials::all(&head.table));
                 trails.insert(scope.as_str().into(), Arc::clone(&head.trail));
-                snapshots.publish([Arc::clone(&head.table)]);
+                snapshots.publish([Arc::clone(&head.table)], clock.now());
+                marks::restore(&snapshots, &head.table, kept);
             }
             organizations.insert(scope.into(), Arc::new(Scope::new(head)));
         }
         snapshots.sweep();
         let (publisher, over) = (Arc::clone(&snapshots), Arc::clone(&supers));
         let (index, logs) = (Arc::clone(&credentials), Arc::clone(&trails));
-        let on_durable = move |batch: Vec<Durable>| publish(&publisher, &index, &logs, &over, batch);
+        let time = Arc::clone(&clock);
+        let on_durable = move |batch: Vec<Durable>| publish(&publisher, &index, &logs, &over, batch, time.now());
         let committer = Committer::spawn(Arc::clone(&store), CommitterOptions::default(), on_durable, on_fatal)?;
         let (draining, _) = watch::channel(false);
         let tokens = tokens::Tokens::new(tokens);
@@ -258,11 +263,24 @@ impl Engine {
         at_least: Option<AtLeast<'_>>,
         wait: Duration,
     ) -> Result<Arc<Table>, ReadError> {
+        Ok(self.pin(organization, at_least, wait).await?.0)
+    }
+
+    /// The same with where its decisions are noted, for many decisions at one version.
+    ///
+    /// # Errors
+    /// As [`Engine::table`].
+    pub async fn pin(
+        &self,
+        organization: &str,
+        at_least: Option<AtLeast<'_>>,
+        wait: Duration,
+    ) -> Result<(Arc<Table>, Arc<Published>), ReadError> {
         let published = self.published(organization)?;
         if let Some(at_least) = at_least {
             self.reach(&published, at_least, wait).await?;
         }
-        Ok(published.table_full())
+        Ok((published.table_full(), published))
     }
 
     fn published(&self, organization: &str) -> Result<Arc<Published>, ReadError> {
@@ -294,7 +312,7 @@ impl Engine {
     }
 
     /// Decides, at the published version. No lock, no await; but an allow by an emergency activation alone
-    /// (rule 7.4) is handed to the activity log, once a minute.
+    /// (rule 7.4) is handed to the activity log, once a minute, and what is allowed is marked, once an hour.
     ///
     /// # Errors
     /// Rule 4.1's errors; `NotReached` if the version is older than `at_least`: wait with
@@ -308,8 +326,11 @@ impl Engine {
         answer: impl FnOnce(Decided, &Table) -> T,
     ) -> Result<T, ReadError> {
         let now = self.clock.now();
-        self.with_table(organization, at_least, |table| {
-            let reason = decision::decide(table, question, now).map_err(ReadError::Problems)?;
+        self.with_marks(organization, at_least, |table, marks| {
+            let reason = decision::decide_and(table, question, now, |permission| {
+                marks.note(permission, now);
+            })
+            .map_err(ReadError::Problems)?;
             self.note_use(table, question, now, reason);
             Ok(answer(Decided { reason, revision: table.revision() }, table))
         })?
@@ -344,6 +365,20 @@ impl Engine {
         at_least: Option<AtLeast<'_>>,
         read: impl FnOnce(&Table) -> T,
     ) -> Result<T, ReadError> {
+        self.with_marks(organization, at_least, |table, _| read(table))
+    }
+
+    /// The same with where its decisions are noted.
+    ///
+    /// # Errors
+    /// As [`Engine::with_table`].
+    #[inline]
+    pub fn with_marks<T>(
+        &self,
+        organization: &str,
+        at_least: Option<AtLeast<'_>>,
+        read: impl FnOnce(&Table, &Marks) -> T,
+    ) -> Result<T, ReadError> {
         // INVARIANT 5: one version for the whole of `read`.
         let found = self.snapshots.with(organization, |published| {
             let table = published.table();
@@ -353,7 +388,7 @@ impl Engine {
                     return Err(ReadError::NotReached { wanted: at_least.number, reached: table.revision() });
                 }
             }
-            Ok(read(&table))
+            Ok(read(&table, published.marks()))
         });
         found.unwrap_or_else(|| Err(ReadError::UnknownOrganization(organization.to_owned())))
     }
@@ -405,6 +440,7 @@ impl Engine {
     pub fn stop(&self) {
         self.drain();
         self.settle_refusals();
+        self.keep_marks();
         self.committer.stop();
     }
 }
@@ -422,6 +458,7 @@ fn publish(
     trails: &Trails,
     supers: &supers::Published,
     batch: Vec<Durable>,
+    now: Millis,
 ) {
     let mut last: Vec<Arc<Table>> = Vec::new();
     let mut waiting = Vec::with_capacity(batch.len());
@@ -462,7 +499,7 @@ fn publish(
     let ended: Vec<Id> = last.iter().filter(|table| table.revision() == 0).map(|table| table.id().clone()).collect();
     // INVARIANT 5: each takes account of one revision of its super-organization, and all of the same one
     // before anybody hears of it.
-    snapshots.publish(last.into_iter().map(|table| supers.dress(table)));
+    snapshots.publish(last.into_iter().map(|table| supers.dress(table)), now);
     for id in ended {
         trails.remove(id.as_str());
     }
@@ -476,24 +513,25 @@ fn publish(
     snapshots.sweep();
 }
 
-fn load(store: &dyn PolicyStore, scope: &str) -> Result<Head, OpenError> {
+fn load(store: &dyn PolicyStore, scope: &str) -> Result<(Head, Option<KeptMarks>), OpenError> {
     let damaged = |problem: String| OpenError::Damaged { organization: scope.to_owned(), problem };
     let mut birth: Option<Birth> = None;
     let mut contents: Vec<Row> = Vec::new();
-    let (mut answered, mut tip) = (Vec::new(), Tip::default());
+    let (mut answered, mut tip, mut kept) = (Vec::new(), Tip::default(), None);
     let revision = store.load(scope, &mut |key, value| {
         match rows::read(key, value)? {
             rows::Stored::Birth(b) => birth = Some(b),
             rows::Stored::Row(row) => contents.push(row),
             rows::Stored::Answered(a) => answered.push(a),
             rows::Stored::Tip(t) => tip = t,
+            rows::Stored::Marks(m) => kept = Some(m),
         }
         Ok(())
     })?;
     let id = Id::parse(scope).map_err(|e| damaged(e.to_string()))?;
     let Birth { history, seed, base, ended } = birth.ok_or_else(|| damaged("it has no birth record".to_owned()))?;
     if ended && contents.is_empty() {
-        return Ok(Head::after(id, revision, answered));
+        return Ok((Head::after(id, revision, answered), None));
     }
     let own = revision.checked_sub(base).filter(|own| *own > 0 && !ended);
     let own = own.ok_or_else(|| damaged("its rows are not those of its history".to_owned()))?;
@@ -503,7 +541,7 @@ fn load(store: &dyn PolicyStore, scope: &str) -> Result<Head, OpenError> {
         let first = violations.first().map_or_else(String::new, |v| format!("{}: {}", v.key.describe(), v.fault));
         damaged(first)
     })?;
-    Ok(Head::new(Arc::new(table), answered, trail))
+    Ok((Head::new(Arc::new(table), answered, trail), kept))
 }
 
 /// A lock that survives a panic elsewhere: what it guards is replaced whole, never left half done.

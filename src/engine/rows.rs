@@ -18,6 +18,8 @@ const ROWS: u8 = 1;
 const REQUESTS: u8 = 200;
 /// The end of the activity log.
 const TIP: u8 = 201;
+/// When permissions were last allowed.
+const MARKS: u8 = 202;
 
 /// What is fixed when an organization is created. It stays in the store when that is deleted, for what may
 /// come after it under the same id.
@@ -81,6 +83,31 @@ pub struct Logged {
     pub on_behalf_of: Option<String>,
 }
 
+/// When the permissions of an organization were last allowed.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct KeptMarks {
+    /// Since when decisions are counted.
+    #[n(0)]
+    pub since: Millis,
+    /// One a permission.
+    #[n(1)]
+    pub marks: Vec<KeptMark>,
+}
+
+/// When a permission was last allowed.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct KeptMark {
+    /// Its name.
+    #[n(0)]
+    pub name: String,
+    /// Since when it is counted.
+    #[n(1)]
+    pub counted_since: Millis,
+    /// To the hour; none: never.
+    #[n(2)]
+    pub at: Option<Millis>,
+}
+
 /// What a stored row is.
 pub enum Stored {
     /// Fixed at creation.
@@ -91,6 +118,8 @@ pub enum Stored {
     Answered(Answered),
     /// The end of the activity log.
     Tip(Tip),
+    /// When permissions were last allowed.
+    Marks(KeptMarks),
 }
 
 /// Encoding into memory has no way to fail; an empty value would be refused when read.
@@ -165,6 +194,16 @@ pub fn of_tip(tip: &Tip) -> RowWrite {
     RowWrite { key: vec![TIP], value: Some(encode(tip)) }
 }
 
+/// The store's row for when permissions were last allowed.
+pub fn of_marks(marks: &KeptMarks) -> RowWrite {
+    RowWrite { key: vec![MARKS], value: Some(encode(marks)) }
+}
+
+/// The write that forgets it.
+pub fn no_marks() -> RowWrite {
+    RowWrite { key: vec![MARKS], value: None }
+}
+
 /// The end of the activity log, if this is its row.
 ///
 /// # Errors
@@ -196,6 +235,7 @@ pub fn read(key: &[u8], value: &[u8]) -> Result<Stored, StoreError> {
     match key.first() {
         Some(&BIRTH) => minicbor::decode(value).map(Stored::Birth).map_err(unreadable),
         Some(&REQUESTS) => minicbor::decode(value).map(Stored::Answered).map_err(unreadable),
+        Some(&MARKS) => minicbor::decode(value).map(Stored::Marks).map_err(unreadable),
         Some(&TIP) => minicbor::decode(value).map(Stored::Tip).map_err(unreadable),
         Some(_) => minicbor::decode(value).map(Stored::Row).map_err(unreadable),
         None => Err(StoreError::Unreadable("a row without a key".to_owned())),

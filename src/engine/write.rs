@@ -361,6 +361,7 @@ impl Engine {
         let (entry, beside) = Entry::of_change(call, now, revision, deed, activation);
         let credentials = super::credentials::entries(&head.table, &writes);
         let mut stored: Vec<_> = writes.iter().map(rows::of_write).collect();
+        stored.extend(self.marks_with(&after, &writes, now));
         stored.extend(gone.iter().map(|id| rows::forget_answered(id)));
         stored.extend(head.birth.iter().map(rows::of_birth));
         let reached = head.base + revision;

@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 use crate::auth::{self, FirstTokenError, Gate, ProvidedError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Access, Config, ConfigError, ServeArgs, Storage, is_loopback};
-use crate::engine::{Engine, OpenError};
+use crate::engine::{Engine, KEEP_EVERY, OpenError};
 use crate::service::Peer;
 use crate::store::{MemoryStore, Options, PolicyStore, SledStore, StoreError};
 use crate::telemetry::{Sampler, Telemetry, TelemetryError};
@@ -160,7 +160,16 @@ pub async fn run(
     let engine = blocking(move || open(&storage)).await?;
     let organizations = engine.organizations().len();
     tracing::info!(organizations, load_ms = engine.now() - began, "the store is loaded");
+    let keeping = Arc::clone(&engine);
+    let keeper = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(KEEP_EVERY).await;
+            let engine = Arc::clone(&keeping);
+            blocking(move || engine.keep_marks()).await;
+        }
+    });
     let served = serve_with(&config, &engine, services::decisions(&engine), sampler, ready, stop).await;
+    keeper.abort();
     let stopping = Arc::clone(&engine);
     blocking(move || stopping.stop()).await;
     tracing::info!("stopped");

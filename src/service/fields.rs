@@ -24,8 +24,6 @@ const NANOS_PER_MILLI: i32 = 1_000_000;
 pub struct Fields {
     path: Vec<Step>,
     violations: Vec<FieldViolation>,
-    /// Whether anything is wrong, rather than only not supported.
-    malformed: bool,
 }
 
 #[derive(Debug)]
@@ -38,18 +36,8 @@ enum Step {
 impl Fields {
     /// Notes that a field is wrong; an empty name is the message itself.
     pub fn refuse(&mut self, name: &str, description: impl Display) {
-        self.malformed = true;
-        self.note(name, description.to_string());
-    }
-
-    /// Notes that a field asks for what this version does not do.
-    pub fn unsupported(&mut self, name: &str, what: impl Display) {
-        self.note(name, format!("{what} not supported by this version"));
-    }
-
-    fn note(&mut self, name: &str, description: String) {
         if self.violations.len() < MAX_VIOLATIONS {
-            let field = self.path_to(name);
+            let (field, description) = (self.path_to(name), description.to_string());
             self.violations.push(FieldViolation { field, description });
         }
     }
@@ -84,7 +72,7 @@ impl Fields {
                 if self.violations.is_empty() {
                     self.refuse("", "is malformed");
                 }
-                Err(Refusal::Fields { violations: self.violations, malformed: self.malformed })
+                Err(Refusal::Fields { violations: self.violations })
             }
         }
     }

@@ -63,7 +63,7 @@ fn of_refusal(refusal: &Refusal) -> Option<String> {
         // The address would be personal.
         Refusal::NotCreated(_) => Some("nobody has the address, and no user is created for it".to_owned()),
         // A plan that looked at the state.
-        Refusal::Fields { violations, malformed: _ } => {
+        Refusal::Fields { violations } => {
             let fields: Vec<&str> = violations.iter().take(NAMED).map(|v| v.field.as_str()).collect();
             Some(format!("{}: {}", refusal, fields.join(", ")))
         }
@@ -71,6 +71,7 @@ fn of_refusal(refusal: &Refusal) -> Option<String> {
         | Refusal::OtherOrganization
         | Refusal::NotDenied(_)
         | Refusal::NotSupported(_)
+        | Refusal::NotObserved(_)
         | Refusal::NoPlan(_)
         | Refusal::PlanOperator(_)
         | Refusal::Read(_)

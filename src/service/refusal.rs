@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use crate::clock::ClockError;
 use crate::core::change::ChangeError;
+use crate::core::condition::timestamp_text;
 use crate::core::decision::Reason;
 use crate::core::handing::Held;
 use crate::core::id::Id;
-use crate::core::model::{Key, Status};
+use crate::core::model::{Key, Millis, Status};
 use crate::core::plan::PlanError;
 use crate::engine::ReadError;
 use crate::store::StoreError;
@@ -31,8 +32,6 @@ pub enum Refusal {
     Fields {
         /// Which.
         violations: Vec<FieldViolation>,
-        /// Whether any is wrong, rather than only not supported.
-        malformed: bool,
     },
     /// Nobody says who calls.
     #[error("the call is not authenticated")]
@@ -143,6 +142,9 @@ pub enum Refusal {
         /// Whether it is there.
         there: bool,
     },
+    /// What decisions allowed is counted since then only.
+    #[error("what is used is counted since {} only", timestamp_text(*.0))]
+    NotObserved(Millis),
     /// The credential is not valid any more.
     #[error("credential `{0}` is not valid any more")]
     CredentialEnded(Id),

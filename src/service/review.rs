@@ -3,6 +3,7 @@
 //! They pass over all principals, so they are made beside the runtime. A review is made principal by
 //! principal as the client takes it, from one version that is held until it ends; nothing of it is kept.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -14,10 +15,12 @@ use crate::core::decision::{Problem, ProblemKind};
 use crate::core::id::{Id, PermissionName};
 use crate::core::model::{Key, Millis, PrincipalId, Target};
 use crate::core::review::access::{Access, Asked, Entry};
+use crate::core::review::unused::{Kind, LastAllowed, Unused};
 use crate::core::review::{Review, When};
 use crate::core::table::Table;
 use crate::engine::ReadError;
 
+use super::access::own_permissions;
 use super::admin::{Admin, Reply, found};
 use super::convert::place;
 use super::convert::value::to_timestamp;
@@ -89,23 +92,22 @@ impl Admin {
         &self,
         request: Request<ListUnusedRolesRequest>,
     ) -> Reply<ListUnusedRolesResponse> {
-        let (read, page) = reading(request, |f, mut m| {
+        let (read, (page, span)) = reading(request, |f, mut m| {
             let page = Page::take(f, "ListUnusedRoles", &mut m);
             let ListUnusedRolesRequest { organization: _, unused_for, min_revision: _, page_size: _, page_token: _ } =
                 m;
-            not_counted(f, unused_for.as_ref());
-            page
+            page.zip(span(f, unused_for))
         })?;
-        self.unused(
-            &read,
-            page,
-            |review| review.unused_roles(),
-            |roles: Vec<Id>, revision, next_page_token| {
-                let role = |role: Id| UnusedRole { role: role.to_string(), holders: 0, last_used_at: None };
-                let roles = roles.into_iter().map(role).collect();
-                ListUnusedRolesResponse { roles, observed_since: None, revision: Some(revision), next_page_token }
-            },
-        )
+        self.unused(&read, page, Kind::Roles, span, |found| {
+            let role = |(unused, holders): (Unused, u64)| UnusedRole {
+                role: unused.name,
+                holders,
+                last_used_at: unused.last_allowed_at.map(to_timestamp),
+            };
+            let Found { listed, observed_since, revision, next_page_token } = found;
+            let (roles, observed_since) = (listed.into_iter().map(role).collect(), Some(to_timestamp(observed_since)));
+            ListUnusedRolesResponse { roles, observed_since, revision: Some(revision), next_page_token }
+        })
         .await
     }
 
@@ -114,7 +116,7 @@ impl Admin {
         &self,
         request: Request<ListUnusedPermissionsRequest>,
     ) -> Reply<ListUnusedPermissionsResponse> {
-        let (read, page) = reading(request, |f, mut m| {
+        let (read, (page, span)) = reading(request, |f, mut m| {
             let page = Page::take(f, "ListUnusedPermissions", &mut m);
             let ListUnusedPermissionsRequest {
                 organization: _,
@@ -123,50 +125,80 @@ impl Admin {
                 page_size: _,
                 page_token: _,
             } = m;
-            not_counted(f, unused_for.as_ref());
-            page
+            page.zip(span(f, unused_for))
         })?;
-        self.unused(
-            &read,
-            page,
-            |review| review.unused_permissions(),
-            |permissions: Vec<String>, revision, next_page_token| {
-                let permission = |permission| UnusedPermission { permission, holders: 0, last_used_at: None };
-                let permissions = permissions.into_iter().map(permission).collect();
-                ListUnusedPermissionsResponse {
-                    permissions,
-                    observed_since: None,
-                    revision: Some(revision),
-                    next_page_token,
-                }
-            },
-        )
+        self.unused(&read, page, Kind::Permissions, span, |found| {
+            let permission = |(unused, holders): (Unused, u64)| UnusedPermission {
+                permission: unused.name,
+                holders,
+                last_used_at: unused.last_allowed_at.map(to_timestamp),
+            };
+            let Found { listed, observed_since, revision, next_page_token } = found;
+            let permissions = listed.into_iter().map(permission).collect();
+            let observed_since = Some(to_timestamp(observed_since));
+            ListUnusedPermissionsResponse { permissions, observed_since, revision: Some(revision), next_page_token }
+        })
         .await
     }
 
-    /// A page of what a review finds unused.
-    async fn unused<T: ToString + Send + 'static, R: Send + 'static>(
+    /// A page of what is given to nobody, or was not used for a time.
+    async fn unused<R: Send + 'static>(
         &self,
         read: &Read,
         page: Page,
-        find: fn(&Review<'_>) -> Vec<T>,
-        reply: impl FnOnce(Vec<T>, Revision, String) -> R + Send + 'static,
+        kind: Kind,
+        unused_for: Option<Millis>,
+        reply: impl FnOnce(Found) -> R + Send + 'static,
     ) -> Reply<R> {
         let table = self.table(read).await?;
         let now = self.engine.now();
+        let gone = || ReadError::UnknownOrganization(table.id().to_string());
+        let published = self.engine.published_as(&table).ok_or_else(gone)?;
         beside(move || {
-            let unused = find(&Review::of(&table, When::At(now)));
-            let (page, next_page_token) = page.of_sorted(table.history(), unused, T::to_string)?;
-            Ok(Response::new(reply(page, revision_of(&table), next_page_token)))
+            let marks = published.marks();
+            let observed_since = marks.since();
+            let from = unused_for.map(|span| now.saturating_sub(span));
+            if from.is_some_and(|from| observed_since > from) {
+                return Err(Refusal::NotObserved(observed_since));
+            }
+            let unobserved: HashSet<u32> = own_permissions()
+                .filter_map(|name| table.permission(name))
+                .map(|permission| permission.number)
+                .collect();
+            let last = |number| match marks.get(number) {
+                last if unobserved.contains(&number) => LastAllowed { counted_since: Millis::MAX, ..last },
+                last => last,
+            };
+            let review = Review::of(&table, When::At(now));
+            let all = review.unused(kind, &last, from);
+            let (listed, next_page_token) = page.of_sorted(table.history(), all, |unused| unused.name.clone())?;
+            // Without a span, nobody holds any of them.
+            let counts = match from {
+                None => vec![0; listed.len()],
+                Some(_) => review.holder_counts(kind, &listed),
+            };
+            let listed = listed.into_iter().zip(counts).collect();
+            let revision = revision_of(&table);
+            Ok(Response::new(reply(Found { listed, observed_since, revision, next_page_token })))
         })
         .await
     }
 }
 
-/// Decisions are not counted.
-fn not_counted(f: &mut Fields, unused_for: Option<&prost_types::Duration>) {
-    if unused_for.is_some() {
-        f.unsupported("unused_for", "when something was last used is");
+/// What a page of unused things says.
+struct Found {
+    /// With how many hold it.
+    listed: Vec<(Unused, u64)>,
+    observed_since: Millis,
+    revision: Revision,
+    next_page_token: String,
+}
+
+/// A span of time that may be absent, and then is none.
+fn span(f: &mut Fields, span: Option<prost_types::Duration>) -> Option<Option<Millis>> {
+    match span {
+        None => Some(None),
+        Some(span) => f.exact_span("unused_for", span).map(Some),
     }
 }
 

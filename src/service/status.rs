@@ -132,10 +132,7 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let message = refusal.to_string();
         match refusal {
-            Refusal::Fields { violations, malformed: true } => Self::fields("INVALID_REQUEST", violations),
-            Refusal::Fields { violations, malformed: false } => {
-                Self { code: Code::Unimplemented, ..Self::fields("NOT_SUPPORTED", violations) }
-            }
+            Refusal::Fields { violations } => Self::fields("INVALID_REQUEST", violations),
             Refusal::NoCaller => Self::new(Code::Unauthenticated, "UNAUTHENTICATED", message),
             Refusal::OtherOrganization
             | Refusal::OperatorOnly
@@ -176,6 +173,7 @@ impl From<Refusal> for Failure {
             Refusal::EmailDomain { domain, there: false } => {
                 Self::new(Code::NotFound, "NOT_FOUND", message).about("email_domain", domain)
             }
+            Refusal::NotObserved(_) => Self::state("NOT_OBSERVED_LONG_ENOUGH", "the organization".to_owned(), message),
             Refusal::CredentialEnded(id) => Self::state("CREDENTIAL_ENDED", format!("credential `{id}`"), message),
             Refusal::CredentialRotated(id, _) => {
                 Self::state("CREDENTIAL_ROTATED", format!("credential `{id}`"), message)

@@ -4,13 +4,18 @@
 //! nobody. A version that was replaced is kept by the publisher until no reader has it any more and
 //! freed there ([`Snapshots::sweep`]): a deciding thread never pays for the free.
 
+mod marks;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
+use crate::core::model::Millis;
 use crate::core::table::Table;
+
+pub use marks::Marks;
 
 /// What whoever waits for a revision is told when the organization ends.
 pub const ENDED: u64 = u64::MAX;
@@ -32,6 +37,7 @@ struct Retired {
 /// One organization as readers see it.
 pub struct Published {
     table: ArcSwap<Table>,
+    marks: Marks,
     revision: watch::Sender<u64>,
 }
 
@@ -53,6 +59,13 @@ impl Published {
     #[must_use]
     pub fn table_full(&self) -> Arc<Table> {
         self.table.load_full()
+    }
+
+    /// When its permissions were last allowed.
+    #[inline]
+    #[must_use]
+    pub fn marks(&self) -> &Marks {
+        &self.marks
     }
 
     /// Tells of every published revision, and [`ENDED`] when there are no more.
@@ -90,14 +103,16 @@ impl Snapshots {
     }
 
     /// Makes these the current versions, of different organizations; one without a revision says that there
-    /// is no such organization any more. Called by the one publisher only.
-    pub fn publish(&self, tables: impl IntoIterator<Item = Arc<Table>>) {
+    /// is no such organization any more. What is new in them is counted from `now` on. Called by the one
+    /// publisher only.
+    pub fn publish(&self, tables: impl IntoIterator<Item = Arc<Table>>, now: Millis) {
         let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut others, mut ended) = (Vec::new(), Vec::new());
         for table in tables {
             let revision = table.revision();
             match self.find(table.id().as_str()) {
                 Some(published) if revision > 0 && published.table().history() == table.history() => {
+                    published.marks.know(table.permission_numbers(), now);
                     retired.tables.push(published.table.swap(table));
                     published.revision.send_replace(revision);
                 }
@@ -118,7 +133,9 @@ impl Snapshots {
             }
             let (revision, _) = watch::channel(table.revision());
             let id = table.id().as_str().into();
-            map.insert(id, Arc::new(Published { table: ArcSwap::new(table), revision }));
+            let marks = Marks::new(now);
+            marks.know(table.permission_numbers(), now);
+            map.insert(id, Arc::new(Published { table: ArcSwap::new(table), marks, revision }));
         }
         retired.maps.push(self.organizations.swap(Arc::new(map)));
         for published in ended {

@@ -47,6 +47,7 @@ mod stories;
 mod stream;
 mod support;
 mod test_condition;
+mod usage;
 mod visibility;
 mod wire;
 mod wire_columns;

@@ -75,7 +75,7 @@ impl<'w, 'a> Many<'w, 'a> {
         let places = self.places(columns)?;
         let Some(found) = self.walk.found() else {
             let reason = self.walk.refused().unwrap_or(Reason::PrincipalUnknown);
-            return Some(Filtered { positions: Vec::new(), reason });
+            return Some(Filtered { positions: Vec::new(), reason, allowed: Vec::new() });
         };
         let sent = Sent { columns, rows };
         let mut pass = self.allowed(&places, columns.len());
@@ -84,7 +84,23 @@ impl<'w, 'a> Many<'w, 'a> {
         }
         self.ask_where_held(&sent, &mut pass);
         let positions = pass.places().filter_map(|at| u32::try_from(at).ok()).collect();
-        Some(Filtered { positions, reason: Reason::Allowed })
+        let allowed = if pass.none() { Vec::new() } else { self.allowed_numbers(&places, &pass) };
+        Some(Filtered { positions, reason: Reason::Allowed, allowed })
+    }
+
+    /// What was allowed where these, of which there are some, passed.
+    fn allowed_numbers(&self, places: &Places, pass: &Bits) -> Vec<u32> {
+        let Some(permission) = self.asked else { return Vec::new() };
+        let mut numbers = vec![permission.number];
+        let mut others = pass.clone();
+        others.without(&places.owned);
+        let mut own = pass.clone();
+        own.and(&places.owned);
+        for (some, owned) in [(others, false), (own, true)] {
+            let shown = FoundRecord::shown(self.walk.account, owned);
+            numbers.extend(self.walk.held_instead(permission, Some(&shown)).filter(|_| !some.none()));
+        }
+        numbers
     }
 
     /// `None` if something is wrong with a record.

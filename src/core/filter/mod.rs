@@ -25,6 +25,8 @@ pub struct Filtered {
     pub positions: Vec<u32>,
     /// Where rules 4.1 to 4.4 refuse every record: why. Otherwise `Allowed`, even if none passed.
     pub reason: Reason,
+    /// The numbers of the permissions that were allowed: the one asked, and what was held for it (4.6, 4.9).
+    pub allowed: Vec<u32>,
 }
 
 /// What is wrong with a question about many records.

@@ -5,6 +5,7 @@
 //! Holder      a principal with all that it holds, by itself or through its groups
 //! access      what each principal may do where, and by which paths
 //! roles       who holds a role; which roles nobody holds, which permissions nothing gives
+//! unused      the same, and what was not allowed for a time
 //! difference  what one version gives and another does not
 //! standing    what a decision makes of it: constraints that void it, lists that close the element
 //! ```
@@ -20,6 +21,7 @@ pub mod access;
 pub mod difference;
 pub mod roles;
 mod standing;
+pub mod unused;
 
 use std::collections::HashMap;
 

@@ -70,7 +70,7 @@ impl<'a> Review<'a> {
     }
 
     /// Whether a bundle is a role, or its activations (rule 7.4).
-    fn stands_for(&self, bundle: u32, role: u32) -> bool {
+    pub(super) fn stands_for(&self, bundle: u32, role: u32) -> bool {
         bundle == role || self.table.activated.get(&role) == Some(&bundle)
     }
 
@@ -124,13 +124,23 @@ impl<'a> Review<'a> {
         held.iter().for_each(|held| used.add(held.bundle, Level::Object));
     }
 
+    /// Whether somebody holds a role.
+    pub(super) fn is_held(&self, used: &Used, role: u32) -> bool {
+        let holds = |bundle: &u32| used.bundles.contains_key(bundle);
+        holds(&role) || self.table.activated.get(&role).is_some_and(holds)
+    }
+
+    /// Whether somebody is given a permission where it takes effect (rule 3.1).
+    pub(super) fn is_given(&self, used: &Used, permission: u32, level: Level) -> bool {
+        let mut bundles = used.bundles.iter().filter(|(_, at)| **at >= level);
+        bundles.any(|(bundle, _)| self.table.bundle(*bundle).is_some_and(|b| b.set.contains(permission)))
+    }
+
     /// The roles that nobody holds, by id.
     #[must_use]
     pub fn unused_roles(&self) -> Vec<Id> {
         let used = self.used();
-        let holds = |bundle: &u32| used.bundles.contains_key(bundle);
-        let held = |role: &u32| holds(role) || self.table.activated.get(role).is_some_and(holds);
-        let roles = (0u32..).zip(&self.table.bundles).filter(|(number, _)| !held(number));
+        let roles = (0u32..).zip(&self.table.bundles).filter(|(number, _)| !self.is_held(&used, *number));
         let mut unused: Vec<Id> = roles
             .filter_map(|(_, bundle)| match &bundle.as_ref()?.source {
                 Source::Role { row, .. } => Some(row.id.clone()),
@@ -145,10 +155,7 @@ impl<'a> Review<'a> {
     #[must_use]
     pub fn unused_permissions(&self) -> Vec<String> {
         let used = self.used();
-        let given = |number: u32, level: Level| {
-            let mut bundles = used.bundles.iter().filter(|(_, at)| **at >= level);
-            bundles.any(|(bundle, _)| self.table.bundle(*bundle).is_some_and(|b| b.set.contains(number)))
-        };
+        let given = |number: u32, level: Level| self.is_given(&used, number, level);
         let unused = self.table.catalogue().filter(|(number, slot)| !given(*number, slot.row.level));
         let mut unused: Vec<String> = unused.map(|(_, slot)| slot.row.name.to_string()).collect();
         unused.sort();

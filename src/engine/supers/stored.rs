@@ -113,7 +113,7 @@ pub(in crate::engine) fn load(store: &dyn PolicyStore, scope: &str) -> Result<(I
             _ => match rows::read(key, value)? {
                 Stored::Birth(birth) => history = Some(birth.history),
                 Stored::Answered(a) => answered.push(a),
-                Stored::Row(_) | Stored::Tip(_) => {
+                Stored::Row(_) | Stored::Tip(_) | Stored::Marks(_) => {
                     return Err(unreadable(&"an organization's row in a super-organization"));
                 }
             },

@@ -33,7 +33,7 @@ use super::Caller;
 use super::refusal::Refusal;
 
 use table::PROVISION;
-pub use table::{Needs, RPCS, needs};
+pub use table::{Needs, RPCS, needs, own_permissions};
 pub use touched::{Place, Touched};
 
 /// What decides one call.

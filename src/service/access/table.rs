@@ -3,6 +3,8 @@
 //! Reads ask for the `.read` of their family. Where a family has none, whoever may change a thing may
 //! read it.
 
+use crate::core::presets::ORGANIZATION_ADMIN;
+
 /// What an RPC asks of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needs {
@@ -240,6 +242,15 @@ pub const RPCS: &[(&str, &[(&str, Needs)])] = &[
     ),
     ("WatchService", &[("Watch", Any(&["changes.watch"]))]),
 ];
+
+/// Every permission that calls are admitted by, and what stands for it (rule 4.9).
+pub fn own_permissions() -> impl Iterator<Item = &'static str> {
+    let asked = RPCS.iter().flat_map(|(_, rpcs)| rpcs.iter()).filter_map(|(_, needs)| match needs {
+        Any(permissions) => Some(*permissions),
+        Differences | Member | Operator => None,
+    });
+    asked.flatten().copied().chain([ORGANIZATION_ADMIN])
+}
 
 /// What a method (`doorward.v1.Service/Method`) asks; one without a line asks for an operator.
 #[must_use]

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::core::decision;
 use crate::core::table::Table;
 use crate::engine::{AtLeast, Bearer, Engine, ReadError};
+use crate::snapshot::Published;
 
 use super::super::fields::Fields;
 use super::super::proto::batch_authorize_result::Outcome;
@@ -86,13 +87,15 @@ pub async fn decide(
         };
         results.push(BatchAuthorizeResult { outcome: Some(outcome) });
     }
-    let based = |table: &Table| DecidedAt { revision: Some(revision_of(table)), staleness: None };
+    let based = |(table, _): &Pinned| DecidedAt { revision: Some(revision_of(table)), staleness: None };
     let found = tables.iter().filter_map(|(id, table)| Some(((*id).to_owned(), based(table.as_ref()?))));
     let decided_at: BTreeMap<String, DecidedAt> = found.collect();
     BatchAuthorizeResponse { results, decided_at }
 }
 
-type Versions<'a> = HashMap<&'a str, Option<Arc<Table>>>;
+/// A version, and where what it allows is noted.
+type Pinned = (Arc<Table>, Arc<Published>);
+type Versions<'a> = HashMap<&'a str, Option<Pinned>>;
 
 /// The version of each organization that is asked about: one that reaches what its items want, if
 /// that comes in time.
@@ -122,7 +125,7 @@ where
             // Not reached: the items that want it say so themselves.
             let _ = engine.wait_for(organization, least, deadline.saturating_duration_since(Instant::now())).await;
         }
-        tables.insert(organization, engine.table(organization, same, Duration::ZERO).await.ok());
+        tables.insert(organization, engine.pin(organization, same, Duration::ZERO).await.ok());
     }
     tables
 }
@@ -135,14 +138,20 @@ fn one(engine: &Engine, tables: &Versions<'_>, item: &Item<'_>, now: i64) -> Res
     let table = tables.get(item.organization).and_then(Option::as_ref);
     let decided = match table {
         None => Err(ReadError::UnknownOrganization(item.organization.to_owned())),
-        Some(table) => reached(table, item.least)
-            .and_then(|()| decision::decide(table, &asked.question, now).map_err(ReadError::Problems)),
+        Some((table, published)) => reached(table, item.least).and_then(|()| {
+            let allowed = |permission| {
+                if fields.is_empty() {
+                    published.marks().note(permission, now);
+                }
+            };
+            decision::decide_and(table, &asked.question, now, allowed).map_err(ReadError::Problems)
+        }),
     };
     if !fields.is_empty() {
         return Err(question::malformed(fields, decided.err(), &asked.question));
     }
     let reason = decided.map_err(|error| question::failure(error, &asked.question))?;
-    if let Some(table) = table {
+    if let Some((table, _)) = table {
         engine.note_use(table, &asked.question, now, reason);
     }
     Ok(outcome(reason))

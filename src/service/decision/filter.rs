@@ -6,6 +6,7 @@ use crate::core::filter::{Filtered, Wrong, filter, filter_columns};
 use crate::core::model::Millis;
 use crate::core::table::Table;
 use crate::engine::Engine;
+use crate::snapshot::Marks;
 
 use super::super::convert::columns as convert;
 use super::super::fields::Fields;
@@ -119,7 +120,8 @@ pub fn are_few(message: &FilterRecordsRequest) -> bool {
 pub fn answer(engine: &Engine, message: &FilterRecordsRequest) -> Result<FilterRecordsResponse, Failure> {
     let now = engine.now();
     let least = message.min_revision.as_ref().map(at_least);
-    match engine.with_table(&message.organization, least, |table| answer_at(engine, table, message, now)) {
+    let answer = |table: &Table, marks: &Marks| answer_at(engine, (table, marks), message, now);
+    match engine.with_marks(&message.organization, least, answer) {
         Ok(answered) => answered,
         Err(error) => {
             let (fields, _, question) = asked(message);
@@ -135,20 +137,23 @@ pub fn answer(engine: &Engine, message: &FilterRecordsRequest) -> Result<FilterR
     }
 }
 
-/// The records that pass, at this version.
+/// The records that pass, at this version; what that allows is noted in its marks.
 ///
 /// # Errors
 /// As those of [`answer`].
 #[allow(clippy::result_large_err, reason = "an error is made once for a call that fails")]
 pub fn answer_at(
     engine: &Engine,
-    table: &Table,
+    (table, marks): (&Table, &Marks),
     message: &FilterRecordsRequest,
     now: Millis,
 ) -> Result<FilterRecordsResponse, Failure> {
     let (fields, sent, question) = asked(message);
     match sent.filter(table, &question, now) {
         Ok(filtered) if fields.is_empty() => {
+            for permission in &filtered.allowed {
+                marks.note(*permission, now);
+            }
             note_use(engine, table, &sent, &question, &filtered, now);
             let ids = filtered.positions.iter().filter_map(|at| sent.id(*at)).map(str::to_owned);
             let record_ids = if message.positions_only { Vec::new() } else { ids.collect() };
@@ -185,7 +190,11 @@ fn nothing_wrong() -> Failure {
     Refusal::Internal("a malformed question without a violation").into()
 }
 
-fn reply(table: &Table, Filtered { positions, reason }: Filtered, record_ids: Vec<String>) -> FilterRecordsResponse {
+fn reply(
+    table: &Table,
+    Filtered { positions, reason, allowed: _ }: Filtered,
+    record_ids: Vec<String>,
+) -> FilterRecordsResponse {
     let (reason, revision) = (to_reason(reason).into(), Some(revision_of(table)));
     FilterRecordsResponse { positions, record_ids, reason, revision, staleness: None }
 }

@@ -23,7 +23,7 @@ use tonic::codegen::BoxStream;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::core::decision::{Question, Reason as Decided, Walk};
+use crate::core::decision::{Question, Reason as Decided, Walk, decide};
 use crate::core::table::Table;
 use crate::engine::{self, AtLeast, Bearer, Engine, ReadError};
 
@@ -168,10 +168,16 @@ impl DecisionService for Decisions {
         self.enter(caller(&request)?, &request.get_ref().organization)?;
         let (metadata, _, message) = request.into_parts();
         let least = message.min_revision.as_ref().map(at_least);
-        let table = self.engine.table(&message.organization, least, patience(&metadata)).await?;
+        let (table, published) = self.engine.pin(&message.organization, least, patience(&metadata)).await?;
         let now = self.engine.now();
         // It looks at every record at which anything is held.
-        let work = move || plan::answer(&table, &message, now).map_err(Status::from);
+        let work = move || {
+            let answered = plan::answer(&table, &message, now).map_err(Status::from)?;
+            plan::allowed(&table, &message, &answered).for_each(|permission| {
+                published.marks().note(permission, now);
+            });
+            Ok::<_, Status>(answered)
+        };
         let answered = tokio::task::spawn_blocking(work).await;
         Ok(Response::new(answered.map_err(|_| Refusal::Internal("planning was cut short"))??))
     }
@@ -279,7 +285,11 @@ impl Decisions {
     ) -> Failure {
         let decided = floor(bearer, None).and_then(|same| match question.permission {
             NO_PERMISSION => self.engine.walk(organization, same, question, |_, _, _| ()),
-            _ => self.engine.authorize(organization, same, question, |_, _| ()),
+            // No decision comes of it, so that none is noted.
+            _ => {
+                let decide = |table: &Table| decide(table, question, self.engine.now()).map_err(ReadError::Problems);
+                self.engine.with_table(organization, same, decide).flatten().map(drop)
+            }
         });
         question::malformed(fields, decided.err(), question)
     }

@@ -59,6 +59,18 @@ pub fn answer(table: &Table, message: &PlanRecordsRequest, now: Millis) -> Resul
     Ok(PlanRecordsResponse { revision: Some(revision_of(table)), ..reply(&planned, now) })
 }
 
+/// The numbers of the permissions that a plan may come to allow. Which records the caller's database finds
+/// is not known, so that one with a twin counts together with it (rule 4.6).
+pub fn allowed(
+    table: &Table,
+    message: &PlanRecordsRequest,
+    answered: &PlanRecordsResponse,
+) -> impl Iterator<Item = u32> + use<> {
+    let nothing = answered.kind() == PlanKind::Never && answered.granted_record_ids.is_empty();
+    let asked = table.permission(&message.permission).filter(|_| !nothing);
+    asked.into_iter().flat_map(|permission| [Some(permission.number), permission.when_not_owner]).flatten()
+}
+
 /// Without the revision that it is based on.
 fn reply(planned: &Plan, now: Millis) -> PlanRecordsResponse {
     let Plan { filter, granted, valid_until, complete } = planned;

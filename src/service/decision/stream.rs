@@ -27,6 +27,7 @@ use tonic::{Code, Status};
 use crate::core::model::Millis;
 use crate::core::table::Table;
 use crate::engine::AtLeast;
+use crate::snapshot::Published;
 
 use super::super::Caller;
 use super::super::fields::Fields;
@@ -62,6 +63,7 @@ struct Pinned {
     /// not copied for each.
     request: FilterRecordsRequest,
     table: Arc<Table>,
+    published: Arc<Published>,
     now: Millis,
 }
 
@@ -144,18 +146,18 @@ impl Filtering {
         let engine = &self.decisions.engine;
         self.decisions.enter(&self.caller, &query.organization)?;
         let least = floor(self.caller.bearer.as_deref(), query.min_revision.as_ref().map(at_least))?;
-        let table = engine.table(&query.organization, least, self.patience).await;
+        let pinned = engine.pin(&query.organization, least, self.patience).await;
         let request = without_records(query);
-        let table = match table {
-            Ok(table) => table,
+        let (table, published) = match pinned {
+            Ok(pinned) => pinned,
             // Malformed wins.
             Err(error) => {
                 return Err(filter::answer(engine, &request).err().map_or_else(|| error.into(), Status::from));
             }
         };
         let now = engine.now();
-        filter::answer_at(engine, &table, &request, now)?;
-        Ok(Pinned { request, table, now })
+        filter::answer_at(engine, (&table, published.marks()), &request, now)?;
+        Ok(Pinned { request, table, published, now })
     }
 
     /// What a caller loses ends the stream with the next chunk, and so does the organization's end. An
@@ -186,7 +188,9 @@ impl Filtering {
         let engine = Arc::clone(&self.decisions.engine);
         let few = filter::are_few(&query.request);
         let work = move || {
-            let answered = filter::answer_at(&engine, &query.table, &query.request, query.now).map_err(Status::from);
+            let answered =
+                filter::answer_at(&engine, (&query.table, query.published.marks()), &query.request, query.now);
+            let answered = answered.map_err(Status::from);
             (query.request.records, query.request.columns) = (Vec::new(), None);
             (query, answered)
         };

@@ -231,3 +231,21 @@ async fn a_stream_ends_when_the_server_is_about_to_stop() {
     assert_eq!(ended(replies).await, (Code::Unavailable, "STOPPING".to_owned()));
     sender.closed().await;
 }
+
+#[tokio::test]
+async fn a_stream_marks_what_it_asks_for_once_something_passes() {
+    let (world, engine) = world().await;
+    let marked = || {
+        let published = engine.snapshots().find("acme").unwrap();
+        let number = published.table().permission("records.read").unwrap().number;
+        published.marks().get(number).at.is_some()
+    };
+    let (sender, mut replies) = open(&world);
+    sender.send(Ok(begun())).await.unwrap();
+    sender.send(Ok(chunk(2..5))).await.unwrap();
+    assert_eq!(next(&mut replies).await.unwrap().positions, [0_u32; 0]);
+    assert!(!marked());
+    sender.send(Ok(chunk(0..3))).await.unwrap();
+    assert_eq!(next(&mut replies).await.unwrap().positions, [1]);
+    assert!(marked());
+}

@@ -104,14 +104,17 @@ async fn everything_that_is_wrong_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn what_this_version_does_not_do_is_refused() {
+async fn what_was_not_counted_for_so_long_is_not_said_to_be_unused() {
     let world = World::acme().await;
     let unused_for = Some(prost_types::Duration { seconds: 60, nanos: 0 });
     let request = ListUnusedRolesRequest { organization: "acme".into(), unused_for, ..Default::default() };
     assert_eq!(
         refused(world.admin.list_unused_roles(by(request)).await),
-        (Code::Unimplemented, "NOT_SUPPORTED".into())
+        (Code::FailedPrecondition, "NOT_OBSERVED_LONG_ENOUGH".into())
     );
+    let unused_for = Some(prost_types::Duration { seconds: 0, nanos: 0 });
+    let request = ListUnusedPermissionsRequest { organization: "acme".into(), unused_for, ..Default::default() };
+    assert_eq!(fields(world.admin.list_unused_permissions(by(request)).await), ["unused_for"]);
 }
 
 #[tokio::test]
