@@ -206,6 +206,13 @@ async fn refused_by_decisions(world: &World, bearer: &Arc<Bearer>) {
         ..Default::default()
     };
     assert_eq!(why(decisions.filter_records(by(old, filter)).await), other);
+    let plan = pb::PlanRecordsRequest {
+        organization: organization.clone(),
+        principal: principal.clone(),
+        object: "app".to_owned(),
+        ..Default::default()
+    };
+    assert_eq!(why(decisions.plan_records(by(old, plan)).await), other);
     let explain = pb::ExplainRequest {
         organization: organization.clone(),
         principal: principal.clone(),

@@ -9,7 +9,7 @@ use crate::core::model::{Effect, Level, Member, Related, Relation, Target};
 use super::held::{Asked, Held, Lack, Place};
 use super::{Miss, Path, Proof, Said, Source};
 
-impl<'a> Proof<'_, 'a> {
+impl Proof<'_, '_> {
     /// At most [`Proof::max_paths`], nearest first.
     pub(super) fn misses(&self, reason: Reason, asked: Asked, truncated: &mut bool) -> Vec<Miss> {
         let mut misses = match (reason, &self.walk.record) {

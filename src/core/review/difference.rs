@@ -15,6 +15,7 @@ use crate::core::model::{Level, Member, Millis, Target};
 use crate::core::principal::PrincipalFound;
 use crate::core::table::{ObjectSlot, Table};
 
+use super::super::set::Set;
 use super::standing::Spot;
 use super::{Review, When, may_act, principals};
 
@@ -79,7 +80,7 @@ impl<'a> Compared<'a> {
         for person in [&before, &after].into_iter().flatten() {
             targets.extend(person.held.keys().cloned());
         }
-        targets.extend(self.opened(before.as_ref(), after.as_ref()));
+        targets.extend(Self::opened(before.as_ref(), after.as_ref()));
         let mut effective: BTreeMap<&Target, [BTreeSet<u32>; 2]> = BTreeMap::new();
         for target in &targets {
             let at = |person: &Option<Person<'a, '_>>| person.as_ref().map(|p| p.at(target)).unwrap_or_default();
@@ -109,7 +110,7 @@ impl<'a> Compared<'a> {
     }
 
     /// The objects of both versions of which only one is open to the principal.
-    fn opened(&self, before: Option<&Person<'a, '_>>, after: Option<&Person<'a, '_>>) -> Vec<Target> {
+    fn opened(before: Option<&Person<'a, '_>>, after: Option<&Person<'a, '_>>) -> Vec<Target> {
         let (Some(before), Some(after)) = (before, after) else { return Vec::new() };
         let (was, is) = (before.side.review.table, after.side.review.table);
         let differs = |slot: &&Arc<ObjectSlot>| {
@@ -174,7 +175,7 @@ impl Person<'_, '_> {
                 let (table, level) = (review.table, level(from));
                 let reaches = |n: &u32| table.permission_slot(*n).is_some_and(|s| s.row.level <= level);
                 let set = table.bundle(*bundle).map(|b| &b.set);
-                let given = set.into_iter().flat_map(|set| set.iter()).filter(reaches);
+                let given = set.into_iter().flat_map(Set::iter).filter(reaches);
                 effective.extend(given.filter_map(|n| self.side.shared.get(&n)));
             }
         }

@@ -165,9 +165,10 @@ impl DecisionService for Decisions {
     }
 
     async fn plan_records(&self, request: Request<PlanRecordsRequest>) -> Reply<PlanRecordsResponse> {
-        self.enter(caller(&request)?, &request.get_ref().organization)?;
-        let (metadata, _, message) = request.into_parts();
-        let least = message.min_revision.as_ref().map(at_least);
+        let (metadata, extensions, message) = request.into_parts();
+        let caller: &Caller = extensions.get().ok_or(Refusal::NoCaller)?;
+        self.enter(caller, &message.organization)?;
+        let least = floor(caller.bearer.as_deref(), message.min_revision.as_ref().map(at_least))?;
         let (table, published) = self.engine.pin(&message.organization, least, patience(&metadata)).await?;
         let now = self.engine.now();
         // It looks at every record at which anything is held.
