@@ -464,7 +464,7 @@ fn publish(
     let mut waiting = Vec::with_capacity(batch.len());
     let mut entries = Vec::new();
     let mut changed: Vec<Id> = Vec::new();
-    let mut scopes = Vec::new();
+    let (mut scopes, mut logs) = (Vec::new(), Vec::new());
     for Durable { table, credentials, logged, over, reached, done } in batch {
         entries.extend(credentials);
         scopes.extend(reached);
@@ -473,8 +473,9 @@ fn publish(
             trail.reached(tip);
             let id = trail.organization().as_str();
             if !trails.get(id).is_some_and(|known| Arc::ptr_eq(&known, &trail)) {
-                trails.insert(id.into(), trail);
+                trails.insert(id.into(), Arc::clone(&trail));
             }
+            logs.push(trail);
         }
         if let Some(state) = over {
             changed.push(state.id.clone());
@@ -500,6 +501,8 @@ fn publish(
     // INVARIANT 5: each takes account of one revision of its super-organization, and all of the same one
     // before anybody hears of it.
     snapshots.publish(last.into_iter().map(|table| supers.dress(table)), now);
+    // After the version: whoever is woken by an entry, and may not read it any more, sees that.
+    logs.iter().for_each(|trail| trail.tell());
     for id in ended {
         trails.remove(id.as_str());
     }

@@ -268,9 +268,17 @@ impl Trail {
         &self.organization
     }
 
-    /// Called by the one publisher, in order.
+    /// Called by the one publisher, in order. Who follows hears of it by [`Trail::tell`] only.
     pub(super) fn reached(&self, tip: Tip) {
-        self.durable.send_replace(tip);
+        self.durable.send_if_modified(|known| {
+            *known = tip;
+            false
+        });
+    }
+
+    /// Lets those who follow look again: at entries, and with the version that came with them.
+    pub(super) fn tell(&self) {
+        self.durable.send_modify(|_| ());
     }
 
     /// Puts an entry into `commit` and hands that to `submit`; the log moves on if it is taken. A commit
