@@ -7,7 +7,7 @@ use doorward::core::change::{Change, apply_at};
 use doorward::core::decision::{Context, Question, Reason, decide};
 use doorward::core::explain::smallest::{MAX_STEPS, MAX_SUGGESTIONS, Step, Suggestion, smallest};
 use doorward::core::lists::SuperOrganization;
-use doorward::core::model::Level;
+use doorward::core::model::{GroupKind, Level, Permission};
 use doorward::core::table::Table;
 use fastrand::Rng;
 
@@ -17,9 +17,7 @@ use crate::support::{activated, question, sent, table};
 const QUESTIONS: usize = 12;
 
 fn worlds() -> u64 {
-    // Not more: among 2,000 organizations one suggestion was seen whose first step was not needed (README,
-    // known gaps). Until that is mended, the full size would hide whatever else goes wrong.
-    std::env::var("DOORWARD_PROPERTY_ORGANIZATIONS").map_or(120, |n| n.parse::<u64>().unwrap().min(500))
+    std::env::var("DOORWARD_PROPERTY_ORGANIZATIONS").map_or(120, |n| n.parse().unwrap())
 }
 
 /// What a decision says once a suggestion, or some of its changes, were followed.
@@ -56,16 +54,27 @@ fn kind(step: &Step) -> String {
 }
 
 /// Whether no change that is told of could help: of an unknown principal nothing is known, an invitation
-/// that was revoked stays so (rule 2.2), and where no permission shows a record, a policy would have to be
-/// written.
-fn is_hopeless(table: &Table, principal: &str, reason: Reason) -> bool {
+/// that was revoked stays so (rule 2.2), where no permission shows a record, a policy would have to be
+/// written, and without a group that it could join, no service account approves (rule 5.1).
+fn is_hopeless(table: &Table, question: &Question<'_>, reason: Reason) -> bool {
+    let principal = question.principal;
     let revoked = || {
         let id = principal.strip_prefix("user:").unwrap_or(principal).parse().unwrap();
         table.find_user(&id).and_then(|found| table.user(&found)).is_some_and(|user| user.status_before.is_none())
     };
     let shows = || table.catalogue().any(|(_, slot)| slot.row.requires_visibility && slot.row.level == Level::Object);
+    let asked = |row: &Permission| {
+        let name = question.permission;
+        row.name.as_str() == name || row.aliases.iter().any(|alias| alias.as_str() == name)
+    };
+    let marked = |mark: fn(&Permission) -> bool| {
+        question.resource.record.is_some() && table.catalogue().any(|(_, slot)| asked(&slot.row) && mark(&slot.row))
+    };
+    let manual = || table.list_groups(None, 1_000).items.iter().any(|group| group.kind == GroupKind::Manual);
     reason == Reason::PrincipalUnknown
-        || reason == Reason::NotVisible && !shows()
+        // Also of what is denied by an earlier rule: the record is asked about when that is out of the way.
+        || marked(|row| row.requires_visibility) && !shows()
+        || marked(|row| row.requires_approver) && principal.starts_with("service:") && !manual()
         || reason == Reason::PrincipalInactive && !principal.starts_with("service:") && revoked()
 }
 
@@ -75,7 +84,6 @@ fn m4_11_after_each_smallest_change_it_is_allowed() {
     let mut lengths: BTreeMap<(Reason, usize), usize> = BTreeMap::new();
     let mut without: BTreeMap<Reason, usize> = BTreeMap::new();
     let mut longest = std::time::Duration::ZERO;
-    let (mut missed, mut helped) = (0, 0);
     for seed in 0..worlds() {
         let mut rng = Rng::with_seed(seed ^ 0x5A11);
         let world = generate::world(&mut rng);
@@ -94,11 +102,9 @@ fn m4_11_after_each_smallest_change_it_is_allowed() {
             };
             assert!(told.len() <= MAX_SUGGESTIONS && (reason != Reason::Allowed || told.is_empty()), "{}", context());
             if reason != Reason::Allowed && told.is_empty() {
+                assert!(is_hopeless(&table, &asked, reason), "{}", context());
                 *without.entry(reason).or_default() += 1;
-                // The search is bounded: rarely, there is a way that it does not find.
-                missed += usize::from(!is_hopeless(&table, &q.principal, reason));
             }
-            helped += usize::from(!told.is_empty());
             for (n, suggestion) in told.iter().enumerate() {
                 assert!((1..=MAX_STEPS).contains(&suggestion.steps.len()), "{}", context());
                 assert!(!told[..n].iter().any(|other| other.steps == suggestion.steps), "{}", context());
@@ -125,9 +131,6 @@ fn m4_11_after_each_smallest_change_it_is_allowed() {
             }
         }
     }
-    println!(
-        "{kinds:#?}\n{lengths:#?}\nnothing told: {without:?}, {missed} of them though there may be a way, {helped} told; the longest search took {longest:?}"
-    );
-    assert!(missed * 200 <= helped, "{missed} of {helped} were told nothing though there is a way");
+    println!("{kinds:#?}\n{lengths:#?}\nnothing told: {without:?}; the longest search took {longest:?}");
     assert!(kinds.len() > 14 && lengths.keys().any(|(_, steps)| *steps > 2), "{kinds:?} {lengths:?}");
 }

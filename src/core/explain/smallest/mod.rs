@@ -201,26 +201,24 @@ impl Search<'_, '_> {
         all
     }
 
-    /// The same steps less those that are not needed, if they allow when they are made together.
+    /// The same steps less those that are not needed, if they allow when they are made together. Two may be
+    /// needed only for each other: a group that was joined, and is left again.
     fn without_idle_steps(&self, mut steps: Vec<Step>) -> Option<Suggestion> {
+        // Ended in the middle, it would leave what is not needed: it is paid for, not cut short.
+        self.left.set(self.left.get().saturating_sub(steps.len()));
         let mut whole = self.together(&steps)?;
-        let mut at = 0;
-        while at < steps.len() && steps.len() > 1 {
-            let mut fewer = steps.clone();
-            fewer.remove(at);
-            match self.together(&fewer) {
-                Some(suggestion) => (whole, steps) = (suggestion, fewer),
-                None => at += 1,
-            }
+        while let Some(fewer) = pairs(steps.len()).find_map(|[a, b]| {
+            let kept = steps.iter().enumerate().filter(|(n, _)| *n != a && *n != b);
+            self.together(&kept.map(|(_, step)| step.clone()).collect::<Vec<_>>())
+        }) {
+            steps.clone_from(&fewer.steps);
+            whole = fewer;
         }
         Some(whole)
     }
 
     /// All of these steps in one change, if the question is allowed after it.
     fn together(&self, steps: &[Step]) -> Option<Suggestion> {
-        if !self.may_try() {
-            return None;
-        }
         let (mut table, mut undeny, mut changes) = (self.table.clone(), Vec::new(), Vec::new());
         for step in steps {
             changes.extend(step.changes(&table, self.now)?);
@@ -258,6 +256,12 @@ impl Search<'_, '_> {
         let authenticated_at = if authenticated { Some(self.now) } else { context.authenticated_at };
         Question { context: Context { authenticated_at, ..context }, ..*self.question }
     }
+}
+
+/// Each of so many alone, then any two of them.
+fn pairs(count: usize) -> impl Iterator<Item = [usize; 2]> {
+    let alone = (0..count).map(|n| [n, n]);
+    alone.chain((0..count).flat_map(move |a| (a + 1..count).map(move |b| [a, b])))
 }
 
 fn cost(ways: &[(Weight, Step)]) -> Vec<(Weight, String)> {
