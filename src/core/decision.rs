@@ -455,6 +455,14 @@ pub(super) fn split_principal(text: &str) -> (bool, &str) {
     (false, text.strip_prefix("user:").unwrap_or(text))
 }
 
+/// The id that conditions know an owner by: a user's bare id, `service:ID`, empty where there is none.
+pub(super) fn owner_id(owner: &str) -> &str {
+    match split_principal(owner) {
+        (true, _) => owner,
+        (false, id) => id,
+    }
+}
+
 /// Rule 1.4: whether `owner` names the principal; `None` if it names nobody that could exist.
 fn owns(owner: &str, service: bool, id: &str) -> Option<bool> {
     if owner.is_empty() {

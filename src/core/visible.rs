@@ -12,7 +12,7 @@ use std::sync::Arc;
 use minicbor::Decoder;
 
 use super::condition::{Fact, Facts, List, Outcome, RecordPart, Reports, Typed, UserPart, evaluate};
-use super::decision::{FoundRecord, Walk, split_principal};
+use super::decision::{FoundRecord, Walk, owner_id};
 use super::edge::{Edge, GROUP_MEMBER, edges, edges_at, relation_of};
 use super::id::Id;
 use super::model::{Effect, Member, Millis, Relation, UserKind};
@@ -286,10 +286,7 @@ impl<'a> Facts for RecordFacts<'_, 'a> {
         let record = &self.record.record;
         match part {
             RecordPart::Id => Fact::Str(record.id),
-            RecordPart::Owner => match split_principal(record.owner) {
-                (true, _) => Fact::Str(record.owner),
-                (false, id) => some(id),
-            },
+            RecordPart::Owner => some(owner_id(record.owner)),
             RecordPart::Account => some(record.account),
             RecordPart::Watchers => self.list(part, Relation::Watcher),
             RecordPart::Assignees => self.list(part, Relation::Assignee),

@@ -7,11 +7,12 @@
 //! not settled by then, through the evaluation that a single decision uses ([`Beyond`]), so that it
 //! cannot answer differently (INVARIANT 3).
 
-use std::cmp::Ordering;
+use std::ops::Not;
 
 use super::super::condition::{
-    Attribute, Collection, Comparison, Constant, Expr, Kind, Many, RecordPart, Shape, Source, TextTest, Type,
+    Attribute, Collection, Comparison, Constant, Expr, Kind, Many, RecordPart, Shape, Source, Type,
 };
+use super::super::decision::owner_id;
 use super::{Column, Columns, Texts, Values};
 
 const WORD: usize = 64;
@@ -162,6 +163,14 @@ impl Answers {
     }
 }
 
+impl Not for Answers {
+    type Output = Self;
+
+    fn not(self) -> Self {
+        Self { yes: self.no, no: self.yes }
+    }
+}
+
 /// What lies beyond the columns.
 pub trait Beyond {
     /// What a part of a condition says of one record.
@@ -174,43 +183,37 @@ pub trait Beyond {
 /// what it reads, only the record, reports and groups are no constants.
 pub fn answers(condition: &Expr, columns: &Columns<'_>, wanted: &Bits, beyond: &mut dyn Beyond) -> Answers {
     match &condition.kind {
-        Kind::Not(inner) => {
-            let Answers { yes, no } = answers(inner, columns, wanted, beyond);
-            Answers { yes: no, no: yes }
-        }
-        Kind::All(parts) => {
-            let Answers { yes: no, no: yes } = any(parts, columns, wanted, beyond, true);
-            Answers { yes, no }
-        }
-        Kind::Any(parts) => any(parts, columns, wanted, beyond, false),
+        Kind::Not(inner) => !answers(inner, columns, wanted, beyond),
+        Kind::All(parts) => !any(parts, columns, wanted, beyond, |part| !part),
+        Kind::Any(parts) => any(parts, columns, wanted, beyond, |part| part),
         _ => quick(condition, columns, beyond)
             .unwrap_or_else(|| Answers::one_by_one(columns.len(), wanted, |at| beyond.answer(condition, at))),
     }
 }
 
-/// `||` of the parts, or of their negations. Quick ones first: what they settle is not asked the slow
-/// way.
-fn any(parts: &[Expr], columns: &Columns<'_>, wanted: &Bits, beyond: &mut dyn Beyond, negated: bool) -> Answers {
+/// `||` of what `of` makes of the parts. Quick ones first: what they settle is not asked the slow way.
+fn any(
+    parts: &[Expr],
+    columns: &Columns<'_>,
+    wanted: &Bits,
+    beyond: &mut dyn Beyond,
+    of: fn(Answers) -> Answers,
+) -> Answers {
     let mut found = Answers::all(columns.len(), false);
-    let mut wanted = wanted.clone();
-    let mut add = |Answers { yes, no }: Answers, wanted: &mut Bits| {
-        let (yes, no) = if negated { (no, yes) } else { (yes, no) };
-        wanted.without(&yes);
-        found.yes.or(&yes);
-        found.no.and(&no);
-    };
     let mut later = Vec::new();
     for part in parts {
         match quick(part, columns, beyond) {
-            Some(answers) => add(answers, &mut wanted),
+            Some(answers) => found.or(&of(answers)),
             None => later.push(part),
         }
     }
     for part in later {
+        let mut wanted = wanted.clone();
+        wanted.without(&found.yes);
         if wanted.none() {
             break;
         }
-        add(answers(part, columns, &wanted, beyond), &mut wanted);
+        found.or(&of(answers(part, columns, &wanted, beyond)));
     }
     found
 }
@@ -237,7 +240,7 @@ fn quick(test: &Expr, columns: &Columns<'_>, beyond: &dyn Beyond) -> Option<Answ
                 compared(columns, source, *comparison, to)
             }
             [Expr { kind: Kind::Constant(to), .. }, Expr { kind: Kind::Read(source), .. }] => {
-                compared(columns, source, turned(*comparison), to)
+                compared(columns, source, comparison.turned(), to)
             }
             _ => None,
         },
@@ -251,11 +254,7 @@ fn quick(test: &Expr, columns: &Columns<'_>, beyond: &dyn Beyond) -> Option<Answ
         },
         Kind::Text(text_test, sides) => match &**sides {
             [Expr { kind: Kind::Read(source), .. }, Expr { kind: Kind::Constant(Constant::String(part)), .. }] => {
-                tested(Read::of(source, columns)?, columns, |text| match text_test {
-                    TextTest::StartsWith => text.starts_with(&**part),
-                    TextTest::EndsWith => text.ends_with(&**part),
-                    TextTest::Contains => text.contains(&**part),
-                })
+                tested(Read::of(source, columns)?, columns, |text| text_test.holds(text, part))
             }
             _ => None,
         },
@@ -285,10 +284,7 @@ impl<'c, 'a> Read<'c, 'a> {
             },
             Attribute::Record(RecordPart::Id) => Some(Self::part(Some(&columns.ids), |id| id)),
             Attribute::Record(RecordPart::Account) => Some(Self::part(columns.accounts.as_ref(), |account| account)),
-            // Users are named by their bare id.
-            Attribute::Record(RecordPart::Owner) => {
-                Some(Self::part(columns.owners.as_ref(), |owner| owner.strip_prefix("user:").unwrap_or(owner)))
-            }
+            Attribute::Record(RecordPart::Owner) => Some(Self::part(columns.owners.as_ref(), owner_id)),
             _ => None,
         }
     }
@@ -308,29 +304,6 @@ impl<'c, 'a> Read<'c, 'a> {
     }
 }
 
-/// `constant < read` as `read > constant`, and so on.
-fn turned(comparison: Comparison) -> Comparison {
-    match comparison {
-        Comparison::Equal => Comparison::Equal,
-        Comparison::NotEqual => Comparison::NotEqual,
-        Comparison::Less => Comparison::Greater,
-        Comparison::LessOrEqual => Comparison::GreaterOrEqual,
-        Comparison::Greater => Comparison::Less,
-        Comparison::GreaterOrEqual => Comparison::LessOrEqual,
-    }
-}
-
-fn admits(comparison: Comparison, order: Ordering) -> bool {
-    match comparison {
-        Comparison::Equal => order.is_eq(),
-        Comparison::NotEqual => order.is_ne(),
-        Comparison::Less => order.is_lt(),
-        Comparison::LessOrEqual => order.is_le(),
-        Comparison::Greater => order.is_gt(),
-        Comparison::GreaterOrEqual => order.is_ge(),
-    }
-}
-
 fn compared(columns: &Columns<'_>, source: &Source, comparison: Comparison, to: &Constant) -> Option<Answers> {
     /// One loop for each comparison, without a branch in it.
     fn numbers<T: PartialOrd + Copy>(values: &[T], comparison: Comparison, to: T) -> Bits {
@@ -345,7 +318,7 @@ fn compared(columns: &Columns<'_>, source: &Source, comparison: Comparison, to: 
     }
     let read = Read::of(source, columns)?;
     if let Constant::String(to) = to {
-        return tested(read, columns, |text| admits(comparison, text.as_bytes().cmp(to.as_bytes())));
+        return tested(read, columns, |text| comparison.admits(text.as_bytes().cmp(to.as_bytes())));
     }
     Some(match (read, to) {
         (Read::Nothing, _) => nothing(columns),

@@ -51,15 +51,11 @@ impl Attributes for RowOf<'_> {
         };
         match (self.columns.attributes.get(place), self.lists.get(place)) {
             (Some(column), _) if !column.present.has(self.at) => Fact::Missing,
-            (Some(column), Some(part)) if column.lists.is_some() => Fact::List(list(&column.values, part)),
+            (Some(column), Some(part)) if column.lists.is_some() => Fact::List(List::Other(part)),
             (Some(column), _) => value(&column.values, self.at),
             (None, _) => Fact::Missing,
         }
     }
-}
-
-fn list<'a>(_: &Values<'_>, part: &'a Part<'a>) -> List<'a> {
-    List::Other(part)
 }
 
 impl Elements for Part<'_> {

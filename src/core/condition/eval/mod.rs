@@ -20,8 +20,8 @@ mod values;
 
 use super::facts::{Fact, Facts, List};
 use super::tree::{
-    Attribute, Collection, Comparison, Constant, Expr, Kind, Many, Quantifier, Reports, Shape, Source, Span, TextTest,
-    Type, Typed,
+    Attribute, Collection, Comparison, Constant, Expr, Kind, Many, Quantifier, Reports, Shape, Source, Span, Type,
+    Typed,
 };
 use super::{ASSUMED_ELEMENTS, MAX_QUANTIFIERS, MAX_STEPS};
 
@@ -186,11 +186,7 @@ impl<'a, F: Facts + ?Sized, W: Watch> Walk<'a, F, W> {
                     return Err(at(Failure::Mismatch));
                 };
                 self.charge(text_steps(whole.len()), span)?;
-                Ok(match test {
-                    TextTest::StartsWith => whole.starts_with(&*part),
-                    TextTest::EndsWith => whole.ends_with(&*part),
-                    TextTest::Contains => whole.contains(&*part),
-                })
+                Ok(test.holds(&whole, &part))
             }
             Kind::In(element, many) => {
                 let element = self.value(element)?;
@@ -398,10 +394,7 @@ fn compare(comparison: Comparison, left: &Val<'_>, right: &Val<'_>) -> Result<bo
     Ok(match comparison {
         Comparison::Equal => equal(left, right)?,
         Comparison::NotEqual => !equal(left, right)?,
-        Comparison::Less => order(left, right)?.is_lt(),
-        Comparison::LessOrEqual => order(left, right)?.is_le(),
-        Comparison::Greater => order(left, right)?.is_gt(),
-        Comparison::GreaterOrEqual => order(left, right)?.is_ge(),
+        _ => comparison.admits(order(left, right)?),
     })
 }
 

@@ -1,5 +1,6 @@
 //! The closed sets of words in the tree, each with the way it is written.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 /// The type of a single value.
@@ -195,6 +196,32 @@ impl Comparison {
         }
     }
 
+    /// Whether it holds of two values of which the first stands so to the second.
+    #[inline]
+    #[must_use]
+    pub fn admits(self, order: Ordering) -> bool {
+        match self {
+            Self::Equal => order.is_eq(),
+            Self::NotEqual => order.is_ne(),
+            Self::Less => order.is_lt(),
+            Self::LessOrEqual => order.is_le(),
+            Self::Greater => order.is_gt(),
+            Self::GreaterOrEqual => order.is_ge(),
+        }
+    }
+
+    /// The same with its sides exchanged: `<` as `>`, and so on.
+    #[must_use]
+    pub fn turned(self) -> Self {
+        match self {
+            Self::Equal | Self::NotEqual => self,
+            Self::Less => Self::Greater,
+            Self::LessOrEqual => Self::GreaterOrEqual,
+            Self::Greater => Self::Less,
+            Self::GreaterOrEqual => Self::LessOrEqual,
+        }
+    }
+
     /// Whether it asks for more than equality.
     #[must_use]
     pub fn orders(self) -> bool {
@@ -243,6 +270,17 @@ pub enum TextTest {
 }
 
 impl TextTest {
+    /// Whether it holds of a text and what is looked for.
+    #[inline]
+    #[must_use]
+    pub fn holds(self, whole: &str, part: &str) -> bool {
+        match self {
+            Self::StartsWith => whole.starts_with(part),
+            Self::EndsWith => whole.ends_with(part),
+            Self::Contains => whole.contains(part),
+        }
+    }
+
     /// The method's name.
     #[must_use]
     pub fn name(self) -> &'static str {
