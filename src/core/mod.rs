@@ -41,6 +41,7 @@ mod policies;
 mod question;
 mod read;
 mod sign_ons;
+mod sketch;
 mod visible;
 
 pub mod activity;

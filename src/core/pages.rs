@@ -329,7 +329,7 @@ impl<V: Fixed> Pages<V> {
     }
 
     #[inline]
-    fn hash(&self, id: &str) -> u64 {
+    pub(super) fn hash(&self, id: &str) -> u64 {
         let mut hasher = foldhash::quality::FixedState::with_seed(self.seed).build_hasher();
         hasher.write(id.as_bytes());
         hasher.finish()
@@ -353,17 +353,9 @@ impl<V: Fixed> Pages<V> {
         }
     }
 
-    /// The hashes of all rows, in a form that says quickly of most other ids that they have none.
-    #[must_use]
-    pub fn sketch(&self) -> Sketch<'_, V> {
-        let mut words = vec![0; (self.len * SKETCH_BITS_A_ROW / 64 + 1).next_power_of_two()];
-        for (hash, _) in self.pages(0).flat_map(|page| page.rows(0)) {
-            let (word, bit) = place(hash, words.len());
-            if let Some(word) = words.get_mut(word) {
-                *word |= bit;
-            }
-        }
-        Sketch { pages: self, words }
+    /// The hashes of all rows, ascending.
+    pub(super) fn hashes(&self) -> impl Iterator<Item = u64> {
+        self.pages(0).flat_map(|page| page.rows(0)).map(|(hash, _)| hash)
     }
 
     /// The fixed part of the row of `id`.
@@ -427,33 +419,6 @@ impl<V: Fixed> Pages<V> {
     pub fn owns(&self, position: &Position) -> bool {
         self.hash(&position.id) == position.hash
     }
-}
-
-/// Of the ids that have no row, one in so many is looked up all the same.
-const SKETCH_BITS_A_ROW: usize = 32;
-
-/// See [`Pages::sketch`].
-pub struct Sketch<'a, V> {
-    pages: &'a Pages<V>,
-    /// As many as some power of two.
-    words: Vec<u64>,
-}
-
-impl<'a, V: Fixed> Sketch<'a, V> {
-    /// The row of `id`.
-    #[inline]
-    #[must_use]
-    pub fn find(&self, id: &'a str) -> Option<Found<'a, V>> {
-        let (word, bit) = place(self.pages.hash(id), self.words.len());
-        if self.words.get(word)? & bit == 0 { None } else { self.pages.find(id) }
-    }
-}
-
-/// Where a hash is noted in so many words, and as which bit.
-#[allow(clippy::cast_possible_truncation, reason = "as many bits as are needed are kept")]
-#[inline]
-fn place(hash: u64, words: usize) -> (usize, u64) {
-    ((hash >> 6) as usize & (words - 1), 1 << (hash % 64))
 }
 
 /// The bookkeeping of one [`Pages::edit`].

@@ -9,24 +9,22 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::super::columns::{Answers, Beyond, Bits, Columns, RowOf, answers, record_of};
+use super::super::columns::{Answers, Beyond, Bits, Columns, RowOf, answers, columns_of, record_of};
 use super::super::condition::{
     Constant, Expr, Facts, Lists, Outcome, Shape, evaluate, evaluate_tree, fold, is_heavy, reads,
 };
 use super::super::decision::{FoundRecord, Reason, Record, Walk};
 use super::super::id::{MAX_ID_BYTES, OpaqueId, has_control};
 use super::super::principal::PrincipalFound;
+use super::super::sketch::Sketch;
 use super::super::table::{PermissionRef, PolicySlot};
 use super::super::visible::RecordFacts;
-use super::Filtered;
+use super::{Filtered, asks_sight};
 
 /// A question about many records.
 pub(super) struct Many<'w, 'a> {
-    walk: &'w Walk<'a>,
-    asked: Option<PermissionRef>,
-    /// What a policy says, those that allow and those that restrict; none where visibility is not
-    /// asked, or nothing can be allowed.
-    rules: [Vec<Rule<'a>>; 2],
+    pub(super) walk: &'w Walk<'a>,
+    pub(super) asked: Option<PermissionRef>,
 }
 
 /// What a policy says of a record.
@@ -38,54 +36,54 @@ enum Rule<'a> {
     Heavy(&'a Arc<PolicySlot>),
 }
 
-impl<'w, 'a> Many<'w, 'a> {
-    pub(super) fn new(walk: &'w Walk<'a>, asked: Option<PermissionRef>) -> Self {
-        let sight = asked.is_none_or(|permission| permission.requires_visibility);
-        let rules = match walk.found() {
-            Some(found) if sight => {
-                let nowhere = FoundRecord::shown(None, false);
-                let facts = RecordFacts::new(walk, found, &nowhere);
-                let rule = |policy: &&'a Arc<PolicySlot>| match &policy.condition {
-                    None => Rule::Folded(Expr::constant(Constant::Bool(true))),
-                    Some(condition) if is_heavy(condition) => Rule::Heavy(policy),
-                    Some(condition) => Rule::Folded(fold(condition, &facts, Lists::Keep)),
-                };
-                walk.policies(&found).each_ref().map(|policies| policies.iter().map(rule).collect())
-            }
-            _ => Default::default(),
-        };
-        Self { walk, asked, rules }
-    }
-
-    /// What the policies read of a record's attributes, and what is declared of it.
-    pub(super) fn read(&self) -> BTreeMap<&str, Shape> {
-        let mut read = BTreeMap::new();
-        for rule in self.rules.iter().flatten() {
-            match rule {
-                Rule::Folded(condition) => reads(condition, &mut read),
-                Rule::Heavy(policy) => policy.condition.iter().for_each(|c| reads(c.root(), &mut read)),
-            }
+/// What the rules read of a record's attributes, and what is declared of it.
+fn read<'r>(rules: &'r [Vec<Rule<'_>>; 2]) -> BTreeMap<&'r str, Shape> {
+    let mut read = BTreeMap::new();
+    for rule in rules.iter().flatten() {
+        match rule {
+            Rule::Folded(condition) => reads(condition, &mut read),
+            Rule::Heavy(policy) => policy.condition.iter().for_each(|c| reads(c.root(), &mut read)),
         }
-        read
     }
+    read
+}
 
-    /// Those that pass; `None` if something is wrong with one. `columns` have at least what is
-    /// [read](Self::read); where they were made of rows, `rows` has the rest.
+impl<'a> Many<'_, 'a> {
+    /// Those that pass; `None` if something is wrong with one. Where the columns were made of rows, these
+    /// have the attributes.
     pub(super) fn pass(&self, columns: &Columns<'_>, rows: Option<&[Record<'_>]>) -> Option<Filtered> {
         let places = self.places(columns)?;
         let Some(found) = self.walk.found() else {
             let reason = self.walk.refused().unwrap_or(Reason::PrincipalUnknown);
             return Some(Filtered { positions: Vec::new(), reason, allowed: Vec::new() });
         };
-        let sent = Sent { columns, rows };
         let mut pass = self.allowed(&places, columns.len());
-        if self.asked.is_none_or(|permission| permission.requires_visibility) && !pass.none() {
-            self.see(found, &sent, &mut pass);
+        if asks_sight(self.asked) && !pass.none() {
+            let rules = self.rules(found);
+            match rows {
+                None => self.see(found, &rules, &Sent { columns, rows }, &mut pass),
+                Some(all) => {
+                    let columns = &columns_of(all, &read(&rules));
+                    self.see(found, &rules, &Sent { columns, rows }, &mut pass);
+                }
+            }
         }
-        self.ask_where_held(&sent, &mut pass);
+        self.ask_where_held(&Sent { columns, rows }, &mut pass);
         let positions = pass.places().filter_map(|at| u32::try_from(at).ok()).collect();
         let allowed = if pass.none() { Vec::new() } else { self.allowed_numbers(&places, &pass) };
         Some(Filtered { positions, reason: Reason::Allowed, allowed })
+    }
+
+    /// What the policies that are about the principal say: those that allow, those that restrict.
+    fn rules(&self, found: PrincipalFound<'a>) -> [Vec<Rule<'a>>; 2] {
+        let nowhere = FoundRecord::shown(None, false);
+        let facts = RecordFacts::new(self.walk, found, &nowhere);
+        let rule = |policy: &&'a Arc<PolicySlot>| match &policy.condition {
+            None => Rule::Folded(Expr::constant(Constant::Bool(true))),
+            Some(condition) if is_heavy(condition) => Rule::Heavy(policy),
+            Some(condition) => Rule::Folded(fold(condition, &facts, Lists::Keep)),
+        };
+        self.walk.policies(&found).each_ref().map(|policies| policies.iter().map(rule).collect())
     }
 
     /// What was allowed where these, of which there are some, passed.
@@ -176,8 +174,8 @@ impl<'w, 'a> Many<'w, 'a> {
     }
 
     /// Rule 6.4, where nothing is held at the record itself.
-    fn see(&self, found: PrincipalFound<'a>, sent: &Sent<'_>, pass: &mut Bits) {
-        let [allow, restrict] = &self.rules;
+    fn see(&self, found: PrincipalFound<'a>, rules: &[Vec<Rule<'a>>; 2], sent: &Sent<'_>, pass: &mut Bits) {
+        let [allow, restrict] = rules;
         pass.and(&self.any_of(found, allow, sent, pass).yes);
         if !restrict.is_empty() && !pass.none() {
             // INVARIANT 4: a condition that ends in an error restricts (6.3).
@@ -213,7 +211,7 @@ impl<'w, 'a> Many<'w, 'a> {
         }
         let ids = &sent.columns.ids;
         // Of many records, most are told apart from those of the table by a bit.
-        let sketch = (ids.len() > object.records.len() / 4).then(|| object.records.sketch());
+        let sketch = (ids.len() > object.records.len() / 4).then(|| Sketch::of(&object.records));
         let held = ids.that(|id| match &sketch {
             Some(sketch) => sketch.find(id).is_some(),
             None => object.records.find(id).is_some(),

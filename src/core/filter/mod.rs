@@ -6,7 +6,7 @@
 
 mod many;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use foldhash::fast::RandomState;
 
@@ -51,12 +51,11 @@ pub fn filter<'a>(
     now: Millis,
 ) -> Result<Filtered, Vec<Wrong>> {
     let question = &Question { resource: Resource { record: None, ..question.resource }, ..*question };
-    let (walk, asked) = begin(table, question, now)?;
+    let (walk, asked) = begin(table, question, now).map_err(|problems| vec![Wrong::Question(problems)])?;
     let rows: Vec<Record<'_>> = records.into_iter().collect();
-    let many = Many::new(&walk, asked);
     let once = rows.iter().map(|row| row.id).collect::<HashSet<_, RandomState>>().len() == rows.len();
-    let columns = columns_of(&rows, &many.read());
-    let passed = if once { many.pass(&columns, Some(&rows)) } else { None };
+    let columns = columns_of(&rows, &BTreeMap::new());
+    let passed = if once { Many { walk: &walk, asked }.pass(&columns, Some(&rows)) } else { None };
     passed.ok_or_else(|| wrong(&walk, &rows))
 }
 
@@ -71,8 +70,8 @@ pub fn filter_columns(
     now: Millis,
 ) -> Result<Filtered, Vec<Wrong>> {
     let question = &Question { resource: Resource { record: None, ..question.resource }, ..*question };
-    let (walk, asked) = begin(table, question, now)?;
-    Many::new(&walk, asked).pass(columns, None).ok_or_else(|| {
+    let (walk, asked) = begin(table, question, now).map_err(|problems| vec![Wrong::Question(problems)])?;
+    Many { walk: &walk, asked }.pass(columns, None).ok_or_else(|| {
         let row = |at| Some((at, walk.record(record_of(columns, at, &())).err()?));
         let all = (0..columns.len()).filter_map(row).take(MAX_VIOLATIONS);
         all.map(|(at, problems)| Wrong::Record(at, problems)).collect()
@@ -91,27 +90,29 @@ fn wrong(walk: &Walk<'_>, rows: &[Record<'_>]) -> Vec<Wrong> {
     problems.take(MAX_VIOLATIONS).collect()
 }
 
-/// What is asked of every record: the walk without one, and the permission if there is one.
-fn begin<'a>(
+/// What is asked of every record: the walk without one, and the permission if there is one. Of the
+/// question, which has no record, an object is required.
+pub(super) fn begin<'a>(
     table: &'a Table,
     question: &'a Question<'a>,
     now: Millis,
-) -> Result<(Walk<'a>, Option<PermissionRef>), Vec<Wrong>> {
+) -> Result<(Walk<'a>, Option<PermissionRef>), Problems> {
     let asked = if question.permission.is_empty() { None } else { Some(table.permission(question.permission)) };
     let walk = match (asked, Walk::begin(table, question, now)) {
         (None | Some(Some(_)), Ok(walk)) => walk,
-        (None, Err(problems)) => return Err(vec![Wrong::Question(problems)]),
+        (None, Err(problems)) => return Err(problems),
         // Says what is wrong with the permission, too.
-        (Some(_), _) => {
-            let problems = super::decision::decide(table, question, now).err().unwrap_or_default();
-            return Err(vec![Wrong::Question(problems)]);
-        }
+        (Some(_), _) => return Err(super::decision::decide(table, question, now).err().unwrap_or_default()),
     };
     if question.resource.object.is_empty() {
-        let problem = Problem { field: "resource.object", kind: ProblemKind::RecordWithoutObject };
-        return Err(vec![Wrong::Question(vec![problem])]);
+        return Err(vec![Problem { field: "resource.object", kind: ProblemKind::RecordWithoutObject }]);
     }
     Ok((walk, asked.flatten()))
+}
+
+/// Rule 4.7; without a permission, visibility is all that is asked.
+pub(super) fn asks_sight(asked: Option<PermissionRef>) -> bool {
+    asked.is_none_or(|permission| permission.requires_visibility)
 }
 
 fn twice(id: &str) -> Problems {

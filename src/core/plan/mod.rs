@@ -30,8 +30,9 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use super::condition::{Constant, Fact, Facts, Kind, Lists, RecordPart, Reports, Shape, Type, Typed, fold};
-use super::decision::{FoundRecord, Problem, ProblemKind, Problems, Question, Reason, Walk, decide};
+use super::decision::{FoundRecord, Problems, Question, Reason, Resource, Walk};
 use super::edge::{edges, relation_of};
+use super::filter::{asks_sight, begin};
 use super::limits::{MAX_PLANNED_OPERANDS, MAX_PLANNED_RECORDS, MAX_PLANNED_REPORTS, MAX_PLANNED_VISITS};
 use super::model::{Millis, Relation};
 use super::principal::PrincipalFound;
@@ -92,20 +93,10 @@ pub enum PlanError {
 /// # Errors
 /// As those of [`filter`](super::filter::filter) for the question; and [`PlanError`]'s others.
 pub fn plan(table: &Table, question: &Question<'_>, now: Millis) -> Result<Plan, PlanError> {
-    let mut question = *question;
-    question.resource.record = None;
-    let permission = match question.permission {
-        "" => None,
-        name => {
-            decide(table, &question, now).map_err(PlanError::Question)?;
-            table.permission(name)
-        }
-    };
-    let walk = Walk::begin(table, &question, now).map_err(PlanError::Question)?;
-    let Some((_, object)) = walk.object else {
-        let problem = Problem { field: "resource.object", kind: ProblemKind::RecordWithoutObject };
-        return Err(PlanError::Question(vec![problem]));
-    };
+    let question = &Question { resource: Resource { record: None, ..question.resource }, ..*question };
+    let (walk, permission) = begin(table, question, now).map_err(PlanError::Question)?;
+    // Required of the question.
+    let Some((_, object)) = walk.object else { return Err(PlanError::Question(Vec::new())) };
     let Some(found) = walk.found() else {
         let reason = walk.refused().unwrap_or(Reason::PrincipalUnknown);
         let valid_until = until::admitted(&walk);
@@ -133,7 +124,7 @@ impl Planning<'_, '_> {
             return Ok(Plan { filter, granted: Vec::new(), valid_until, complete });
         }
         let mut asks_now = false;
-        let visible = if self.asks_visibility() {
+        let visible = if asks_sight(self.permission) {
             let [allow, restrict] = self.walk.policies(&self.found);
             let mut said = |policies: &[&std::sync::Arc<PolicySlot>]| -> Result<Operand, PlanError> {
                 let conditions = policies.iter().map(|policy| policy.condition.as_deref());
@@ -159,11 +150,6 @@ impl Planning<'_, '_> {
         let next = asks_now.then(|| self.walk.now.saturating_add(1));
         let valid_until = [valid_until, next].into_iter().flatten().min();
         Ok(Plan { filter, granted, valid_until, complete })
-    }
-
-    /// Rule 4.7; without a permission, visibility is all that is asked.
-    fn asks_visibility(&self) -> bool {
-        self.permission.is_none_or(|permission| permission.requires_visibility)
     }
 
     /// What a policy with that condition says of a record.
@@ -272,6 +258,8 @@ fn one_of<'t>(field: Field, texts: impl IntoIterator<Item = &'t str>) -> Operand
 impl Typed {
     /// Whether it compares anything with the clock.
     fn asks_now(&self) -> bool {
-        self.root().any(&|expr| matches!(expr.kind, Kind::Now))
+        let mut asks = false;
+        self.root().each(&mut |part| asks |= part.kind == Kind::Now);
+        asks
     }
 }

@@ -12,6 +12,7 @@ use super::{PlanError, Planning, ids, one_of, part};
 use crate::core::condition::{Constant, RecordPart};
 use crate::core::decision::{FoundRecord, Reason};
 use crate::core::edge::{TargetNo, Unpacked, edges, unpack};
+use crate::core::filter::asks_sight;
 use crate::core::limits::{MAX_PLANNED_RECORDS, MAX_PLANNED_VISITS};
 use crate::core::table::{PermissionRef, Table};
 
@@ -201,7 +202,7 @@ impl<'a> Planning<'_, 'a> {
             let twin = self.permission.is_some_and(|p| p.when_not_owner.is_some());
             let own = if twin { holds(&record(*account, true)) } else { others };
             standing.held.push([others, own]);
-            standing.shown.push(self.asks_visibility() && walk.shown(&self.found, &other));
+            standing.shown.push(asks_sight(self.permission) && walk.shown(&self.found, &other));
         }
         if self.permission.is_some_and(|p| p.requires_approver) {
             standing.approves = walk.approves(&self.found, &record(None, false));

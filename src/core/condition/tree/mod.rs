@@ -217,19 +217,38 @@ impl Expr {
         Self { ty: value.ty(), kind: Kind::Constant(value), span: Span::default() }
     }
 
-    /// Whether it or any part of it is such.
-    pub fn any(&self, is: &impl Fn(&Self) -> bool) -> bool {
-        is(self)
-            || match &self.kind {
-                Kind::Constant(_) | Kind::Now | Kind::Read(_) | Kind::Variable(_) | Kind::Has(_) | Kind::Count(_) => {
-                    false
-                }
-                Kind::Not(of) | Kind::Negate(of) | Kind::Length(of) | Kind::In(of, _) => of.any(is),
-                Kind::Quantified(_, _, _, body) => body.any(is),
-                Kind::All(parts) | Kind::Any(parts) => parts.iter().any(|part| part.any(is)),
-                Kind::Compare(_, sides) | Kind::Text(_, sides) => sides.iter().any(|side| side.any(is)),
-                Kind::Arithmetic(first, rest) => first.any(is) || rest.iter().any(|(_, operand)| operand.any(is)),
+    /// Hands over it and every part of it, each before its own parts.
+    pub fn each<'e>(&'e self, see: &mut impl FnMut(&'e Self)) {
+        see(self);
+        match &self.kind {
+            Kind::Constant(_) | Kind::Now | Kind::Read(_) | Kind::Variable(_) | Kind::Has(_) | Kind::Count(_) => {}
+            Kind::Not(of) | Kind::Negate(of) | Kind::Length(of) | Kind::In(of, _) => of.each(see),
+            Kind::Quantified(_, _, _, body) => body.each(see),
+            Kind::All(parts) | Kind::Any(parts) => parts.iter().for_each(|part| part.each(see)),
+            Kind::Compare(_, sides) | Kind::Text(_, sides) => sides.iter().for_each(|side| side.each(see)),
+            Kind::Arithmetic(first, rest) => {
+                first.each(see);
+                rest.iter().for_each(|(_, operand)| operand.each(see));
             }
+        }
+    }
+
+    /// The list that it looks into itself.
+    #[must_use]
+    pub fn many(&self) -> Option<&Many> {
+        match &self.kind {
+            Kind::In(_, many) | Kind::Count(many) | Kind::Quantified(_, many, ..) => Some(many),
+            _ => None,
+        }
+    }
+
+    /// What it reads itself.
+    #[must_use]
+    pub fn source(&self) -> Option<&Source> {
+        match (&self.kind, self.many().map(|many| &many.collection)) {
+            (Kind::Read(source) | Kind::Has(source), _) | (_, Some(Collection::Read(source))) => Some(source),
+            _ => None,
+        }
     }
 }
 
