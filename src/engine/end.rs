@@ -22,12 +22,12 @@ use crate::core::activity::Deed;
 use crate::core::change::Effect;
 use crate::core::model::{Key, Write};
 use crate::core::table::Table;
-use crate::store::{Commit, RowWrite};
+use crate::store::RowWrite;
 
 use super::activity::Entry;
 use super::answers::request_id;
 use super::head::{Head, Scope};
-use super::rows::{self, Answered, Birth, Logged};
+use super::rows::{self, Answered, Birth};
 use super::write::Step;
 use super::{Call, Durable, Engine, Guard, Revision, WriteError, Written, credentials, supers};
 
@@ -110,20 +110,7 @@ impl Engine {
         let deed = Deed::of(&table, &blank, &writes, &self.clock.random()?);
         let deed = Deed { count, summary: format!("delete organization `{}`", call.organization), ..deed };
         let (entry, beside) = Entry::of_change(call, now, number, deed, None);
-        let logged = Logged {
-            at: now,
-            caller: call.caller.clone(),
-            method: call.method.to_owned(),
-            writes,
-            on_behalf_of: call.on_behalf_of.clone(),
-        };
-        let commit = Commit {
-            scope: call.organization.to_string(),
-            revision: reached,
-            log: Some(rows::encode(&logged)),
-            rows: stored,
-            archive: Vec::new(),
-        };
+        let commit = rows::commit_of(call, now, reached, writes, stored);
         // Its super-organization's writer may take what its safelist stood in the way of, after this.
         let left = self.super_heads.concerned(&table, &blank, &[(Key::Settings, Effect::Deleted)]);
         let left = left.unwrap_or_default();

@@ -6,8 +6,9 @@
 use minicbor::{Decode, Encode};
 
 use crate::core::model::{Key, Millis, Row, Write};
-use crate::store::{RowWrite, StoreError};
+use crate::store::{Commit, RowWrite, StoreError};
 
+use super::Call;
 use super::activity::Tip;
 
 /// The organization's [`Birth`].
@@ -60,6 +61,13 @@ pub struct Answered {
     /// The revision of the scope that it made.
     #[n(4)]
     pub revision: u64,
+}
+
+/// A call's revision on its way to the store, with its delta for the log.
+pub(super) fn commit_of(call: &Call, now: Millis, revision: u64, writes: Vec<Write>, rows: Vec<RowWrite>) -> Commit {
+    let (caller, method, on_behalf_of) = (call.caller.clone(), call.method.to_owned(), call.on_behalf_of.clone());
+    let log = Some(encode(&Logged { at: now, caller, method, writes, on_behalf_of }));
+    Commit { scope: call.organization.to_string(), revision, log, rows, archive: Vec::new() }
 }
 
 /// One revision in the log: who, when, and what to put and delete to get from the one before to it. One that

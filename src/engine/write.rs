@@ -12,12 +12,12 @@ use crate::core::id::Id;
 use crate::core::model::{Key, Millis};
 use crate::core::table::Table;
 use crate::core::{Fault, Violation};
-use crate::store::{Commit, StoreError};
+use crate::store::StoreError;
 
 use super::activity::Entry;
 use super::answers::{MAX_REQUEST_IDS, request_id};
 use super::head::{Head, Scope};
-use super::rows::{self, Answered, Birth, Logged};
+use super::rows::{self, Answered, Birth};
 use super::{Durable, Engine, Revision, lock, supers};
 
 /// Who calls, and how the write is to be carried out.
@@ -368,20 +368,7 @@ impl Engine {
         let body = call.body.to_vec();
         let answered = id.map(|id| Answered { id, body, at: now, reply: reply.clone(), revision: reached });
         stored.extend(answered.iter().map(rows::of_answered));
-        let logged = Logged {
-            at: now,
-            caller: call.caller.clone(),
-            method: call.method.to_owned(),
-            writes,
-            on_behalf_of: call.on_behalf_of.clone(),
-        };
-        let commit = Commit {
-            scope: call.organization.to_string(),
-            revision: reached,
-            log: Some(rows::encode(&logged)),
-            rows: stored,
-            archive: Vec::new(),
-        };
+        let commit = rows::commit_of(call, now, reached, writes, stored);
         let (done, durable) = oneshot::channel();
         head.trail.append(commit, entry, beside, |commit, tip| {
             let (table, logged) = (Some(Arc::clone(&after)), Some((Arc::clone(&head.trail), tip)));
