@@ -73,9 +73,9 @@ pub struct CheckArgs {
     record_file: Option<PathBuf>,
 }
 
-/// The arguments of `doorward filter`.
+/// What is asked of the records of an object.
 #[derive(Debug, clap::Args)]
-pub struct FilterArgs {
+struct SightArgs {
     #[command(flatten)]
     at: WhereArgs,
     #[command(flatten)]
@@ -86,6 +86,13 @@ pub struct FilterArgs {
     /// The object that the records belong to.
     #[arg(long, value_name = "ID")]
     object: String,
+}
+
+/// The arguments of `doorward filter`.
+#[derive(Debug, clap::Args)]
+pub struct FilterArgs {
+    #[command(flatten)]
+    sight: SightArgs,
     /// A file with the list of records, as decision-test files have them (YAML or JSON).
     #[arg(long, value_name = "FILE")]
     records: PathBuf,
@@ -95,15 +102,7 @@ pub struct FilterArgs {
 #[derive(Debug, clap::Args)]
 pub struct PlanArgs {
     #[command(flatten)]
-    at: WhereArgs,
-    #[command(flatten)]
-    who: WhoArgs,
-    /// A permission's name or alias. Without one: what the principal can see.
-    #[arg(long, value_name = "NAME")]
-    permission: Option<String>,
-    /// The object that the records belong to.
-    #[arg(long, value_name = "ID")]
-    object: String,
+    sight: SightArgs,
     /// An operator that can be run, such as `eq`; repeatable. Without any: all can.
     #[arg(long = "operator", value_name = "NAME")]
     operators: Vec<String>,
@@ -122,17 +121,18 @@ pub async fn check(args: CheckArgs) -> Result<bool, CliError> {
 
 /// Prints the ids of the records that pass, one a line.
 pub async fn filter(args: FilterArgs) -> Result<bool, CliError> {
-    let (mut judge, organization) = args.at.judge().await?;
+    let FilterArgs { sight: SightArgs { at, who, permission, object }, records: file } = args;
+    let (mut judge, organization) = at.judge().await?;
     let question = Question::Filter {
-        principal: args.who.principal.clone(),
-        permission: args.permission.clone(),
-        account: args.who.account.clone(),
-        object: Some(args.object.clone()),
-        records: records(&args.records)?,
-        context: args.who.context(),
+        principal: who.principal.clone(),
+        permission,
+        account: who.account.clone(),
+        object: Some(object),
+        records: records(&file)?,
+        context: who.context(),
         expect: Vec::new(),
     };
-    match judge.ask(&organization, args.at.now, &question).await? {
+    match judge.ask(&organization, at.now, &question).await? {
         Given::Records(ids) => {
             ids.iter().for_each(|id| say!("{id}"));
             Ok(true)
@@ -157,18 +157,19 @@ pub async fn explain(args: CheckArgs) -> Result<bool, CliError> {
 
 /// Prints the filter for the caller's database.
 pub async fn plan(args: PlanArgs) -> Result<bool, CliError> {
-    let (mut judge, organization) = args.at.judge().await?;
+    let PlanArgs { sight: SightArgs { at, who, permission, object }, operators } = args;
+    let (mut judge, organization) = at.judge().await?;
     let request = PlanRecordsRequest {
         organization,
-        principal: args.who.principal.clone(),
-        permission: args.permission.unwrap_or_default(),
-        account: args.who.account.clone().unwrap_or_default(),
-        object: args.object,
-        context: Some(sent(&args.who.context())),
+        principal: who.principal.clone(),
+        permission: permission.unwrap_or_default(),
+        account: who.account.clone().unwrap_or_default(),
+        object,
+        context: Some(sent(&who.context())),
         min_revision: None,
-        operators: args.operators,
+        operators,
     };
-    match judge.plan(args.at.now, request).await? {
+    match judge.plan(at.now, request).await? {
         Ok(planned) => {
             say!("{}", plan::written(&planned));
             Ok(true)
