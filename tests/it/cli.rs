@@ -34,10 +34,10 @@ const RECORDS: &str = r"
 - {id: r-3}
 ";
 
-struct Files(tempfile::TempDir);
+pub struct Files(tempfile::TempDir);
 
 impl Files {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let files = Self(tempfile::tempdir().unwrap());
         files.write("acme.yaml", ORGANIZATION);
         files.write("records.yaml", RECORDS);
@@ -45,7 +45,7 @@ impl Files {
         files
     }
 
-    fn write(&self, name: &str, text: &str) -> String {
+    pub fn write(&self, name: &str, text: &str) -> String {
         std::fs::File::create(self.path(name)).unwrap().write_all(text.as_bytes()).unwrap();
         self.path(name).display().to_string()
     }
@@ -55,24 +55,24 @@ impl Files {
     }
 
     /// Runs the program in this directory: its exit status and what it printed.
-    fn run(&self, args: &[&str]) -> (i32, String, String) {
+    pub fn run(&self, args: &[&str]) -> (i32, String, String) {
         let output = doorward(self.0.path()).args(args).stdin(Stdio::null()).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
     }
 }
 
-fn doorward(at: &Path) -> Command {
+pub fn doorward(at: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
     command.current_dir(at).env_remove("DOORWARD_SERVER").env_remove("DOORWARD_CLIENT_TOKEN_FILE");
     command
 }
 
 /// A server that ends with the test.
-struct Serving(Child);
+pub struct Serving(Child);
 
 impl Serving {
-    fn start(files: &Files) -> (Self, String) {
+    pub fn start(files: &Files) -> (Self, String) {
         let address = files.path("address");
         let args = ["serve", "--memory", "--insecure-dev", "--listen", "127.0.0.1:0", "--address-file"];
         let child = doorward(files.0.path()).args(args).arg(&address).stderr(Stdio::null()).spawn().unwrap();

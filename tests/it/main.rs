@@ -17,6 +17,7 @@ mod authority;
 mod by_column;
 mod callers;
 mod cli;
+mod cli_sample;
 mod credentials;
 mod element_lists;
 mod emergency;
