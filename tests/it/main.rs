@@ -42,6 +42,7 @@ mod replay;
 mod reports;
 mod review;
 mod separation;
+mod serve;
 mod setup_story;
 mod smallest;
 mod smallest_properties;
