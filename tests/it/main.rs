@@ -54,4 +54,5 @@ mod usage;
 mod visibility;
 mod wire;
 mod wire_columns;
+mod wire_disk;
 mod wire_records;

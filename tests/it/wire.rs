@@ -44,8 +44,13 @@ pub type Wire = InterceptedService<Channel, Token>;
 
 impl Running {
     pub async fn start(data: &Path) -> Self {
+        Self::start_with(data, 1 << 20).await
+    }
+
+    /// With so many bytes to be left free on its disk.
+    pub async fn start_with(data: &Path, watermark_bytes: u64) -> Self {
         let config = Config {
-            storage: Storage::Sled { data: data.to_owned(), watermark_bytes: 1 << 20 },
+            storage: Storage::Sled { data: data.to_owned(), watermark_bytes },
             access: Access::Tokens { files: vec![], first: Some(data.join("admin.token")) },
             listen: vec!["127.0.0.1:0".parse().unwrap()],
             unix: None,
