@@ -7,6 +7,7 @@ use doorward::core::filter::filter;
 use doorward::core::table::Table;
 use doorward::service::proto as pb;
 use doorward::service::proto::credential_service_client::CredentialServiceClient;
+use doorward::service::proto::data_access_service_client::DataAccessServiceClient;
 use doorward::service::proto::decision_service_client::DecisionServiceClient;
 use doorward::service::proto::element_list_service_client::ElementListServiceClient;
 use doorward::service::proto::organization_service_client::OrganizationServiceClient;
@@ -269,6 +270,22 @@ async fn m3_6_an_account_administrator_acts_in_that_account_and_sets_no_rules() 
     let account = Some(pb::Account { id: "apac".into(), ..Default::default() });
     let create = pb::CreateAccountRequest { organization: "acme".into(), account, ..Default::default() };
     assert_eq!(outcome(organizations.create_account(platform.by("ada", create.clone())).await), NO);
+    let delete = pb::DeleteAccountRequest { organization: "acme".into(), account: "emea".into(), ..Default::default() };
+    assert_eq!(outcome(organizations.delete_account(platform.by("ada", delete)).await), NO);
+    let named = pb::Organization { id: "acme".into(), display_name: "Hers".into(), ..Default::default() };
+    let update = pb::UpdateOrganizationRequest { organization: Some(named), ..Default::default() };
+    assert_eq!(outcome(organizations.update_organization(platform.by("ada", update)).await), NO);
+    let everyone = pb::DataAccessPolicy {
+        id: "everyone".into(),
+        object: "sap".into(),
+        effect: pb::PolicyEffect::Allow.into(),
+        members: vec!["user:ada".into()],
+        ..Default::default()
+    };
+    let create_policy =
+        pb::CreatePolicyRequest { organization: "acme".into(), policy: Some(everyone), ..Default::default() };
+    let mut policies = DataAccessServiceClient::new(platform.channel.clone());
+    assert_eq!(outcome(policies.create_policy(platform.by("ada", create_policy.clone())).await), NO);
     let reads = ["elements.read"];
     assert_eq!(outcome(roles.update_role(platform.by("ada", edit_role("default-user", &reads))).await), NO);
     assert_eq!(outcome(lists.update_safelist(platform.by("ada", safelist(&["sap"]))).await), NO);
@@ -276,6 +293,7 @@ async fn m3_6_an_account_administrator_acts_in_that_account_and_sets_no_rules() 
         assert_eq!(outcome(users.update_user(platform.by(plain, renamed("kim"))).await), NO, "{plain}");
     }
 
+    assert_eq!(outcome(policies.create_policy(platform.by("olga", create_policy)).await), "ok");
     assert_eq!(outcome(organizations.create_account(platform.by("olga", create)).await), "ok");
     assert_eq!(outcome(roles.update_role(platform.by("olga", edit_role("default-user", &reads))).await), "ok");
     assert_eq!(outcome(users.update_user(platform.by("olga", renamed("pia"))).await), "ok");
