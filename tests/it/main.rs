@@ -27,6 +27,7 @@ mod explain_properties;
 mod generate;
 mod integration;
 mod integration_roles;
+mod integration_security;
 mod large;
 mod model;
 mod oracle;
