@@ -157,3 +157,81 @@ impl Snapshots {
         self.retired.lock().unwrap_or_else(PoisonError::into_inner).tables.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Weak;
+
+    use super::*;
+    use crate::core::model::{Account, InvitePolicy, Preset, Row, Settings};
+
+    fn version(id: &str, revision: u64) -> Arc<Table> {
+        let settings = Settings {
+            display_name: String::new(),
+            super_organization: None,
+            preset: Preset::None,
+            email_domains: Vec::new(),
+            invite_policy: InvitePolicy::AnyDomain,
+            auto_create_unknown_users: false,
+            external_reauthentication_ms: None,
+            user_attributes: BTreeMap::new(),
+        };
+        let main = Account { id: "main".parse().unwrap(), default: true, display_name: String::new() };
+        let rows = vec![Row::Settings(settings), Row::Account(main)];
+        Arc::new(Table::load(id.parse().unwrap(), "h".into(), 1, revision, rows).unwrap())
+    }
+
+    fn published(id: &str) -> (Snapshots, Weak<Table>) {
+        let (snapshots, table) = (Snapshots::default(), version(id, 1));
+        let weak = Arc::downgrade(&table);
+        snapshots.publish([table], 0);
+        (snapshots, weak)
+    }
+
+    #[test]
+    fn a_replaced_version_is_freed_by_a_sweep_and_not_by_its_last_reader() {
+        let (snapshots, first) = published("acme");
+        // A decision is going on, and work that takes longer, while the next version is published.
+        let published = snapshots.find("acme").unwrap();
+        let (deciding, long) = (published.table(), published.table_full());
+        snapshots.publish([version("acme", 2)], 0);
+        assert_eq!(published.table().revision(), 2);
+        snapshots.sweep();
+        assert_eq!((deciding.revision(), long.revision(), snapshots.retired()), (1, 1, 1));
+        drop(long);
+        snapshots.sweep();
+        assert_eq!((deciding.revision(), snapshots.retired()), (1, 1), "one reader is left");
+        std::thread::scope(|scope| scope.spawn(move || drop(deciding)).join().unwrap());
+        assert!(first.upgrade().is_some(), "whoever decided did not pay for the free");
+        snapshots.sweep();
+        assert!(first.upgrade().is_none() && snapshots.retired() == 0);
+    }
+
+    #[test]
+    fn what_nobody_reads_is_gone_with_the_next_sweep() {
+        let (snapshots, first) = published("acme");
+        snapshots.publish([version("acme", 2)], 0);
+        assert!(first.upgrade().is_some(), "a publication frees nothing: it is not over for whoever waits");
+        snapshots.sweep();
+        assert!(first.upgrade().is_none());
+    }
+
+    #[test]
+    fn the_end_of_an_organization_frees_nothing_under_its_readers() {
+        let (snapshots, table) = published("acme");
+        let gone = snapshots.with("acme", |published| {
+            let gone = Arc::downgrade(published);
+            snapshots.publish([version("acme", 0)], 0);
+            snapshots.sweep();
+            assert_eq!(published.table().revision(), 1);
+            gone
+        });
+        let gone = gone.unwrap();
+        assert!(snapshots.find("acme").is_none() && gone.upgrade().is_some() && table.upgrade().is_some());
+        // The map goes with the first sweep, what was in it with that or the next.
+        snapshots.sweep();
+        snapshots.sweep();
+        assert!(gone.upgrade().is_none() && table.upgrade().is_none());
+    }
+}
