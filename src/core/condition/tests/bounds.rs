@@ -1,10 +1,11 @@
-//! Every bound: what exceeds it is refused at once, on a small stack. (Milliseconds when measured; the
-//! asserted seconds only tell a loop that runs away.)
+//! Every bound: what exceeds it is refused at once, on a small stack.
 
 use std::time::{Duration, Instant};
 
 use super::{compile, declared, mistakes, world};
-use crate::core::condition::{MAX_TEXT_BYTES, Schema, check, evaluate, explain};
+use crate::core::condition::near::tests::ROWS;
+use crate::core::condition::{MAX_MISTAKES, MAX_TEXT_BYTES, Schema, check, evaluate, explain};
+use crate::core::limits::MAX_FIELD_NAME_BYTES;
 use crate::core::model::FieldType;
 
 /// Much less than any thread of the server has.
@@ -14,12 +15,21 @@ fn on_a_small_stack(work: impl FnOnce() + Send + 'static) {
     std::thread::Builder::new().stack_size(stack_kib * 1_024).spawn(work).unwrap().join().unwrap();
 }
 
+/// Milliseconds when measured, a hundred for a machine that does something else: the fastest of five, the first of
+/// which warms up. What else is done lengthens; it would have to meet all of them.
+fn at_once(what: &str, mut work: impl FnMut()) {
+    let mut taken = || {
+        let started = Instant::now();
+        work();
+        started.elapsed()
+    };
+    let fastest = (0..5).map(|_| taken()).min().unwrap();
+    assert!(fastest < Duration::from_millis(100), "{fastest:?} for `{what}…`");
+}
+
 fn refused_at_once(text: &str, expected: &str) {
-    let started = Instant::now();
-    let mistakes = mistakes(text);
-    let taken = started.elapsed();
-    assert_eq!(mistakes, [expected], "{}…", &text[..text.len().min(40)]);
-    assert!(taken < Duration::from_secs(2), "{taken:?} for `{}…`", &text[..text.len().min(40)]);
+    let what = &text[..text.len().min(40)];
+    at_once(what, || assert_eq!(mistakes(text), [expected], "{what}…"));
 }
 
 #[test]
@@ -97,7 +107,10 @@ fn mistakes_among_many_long_names_are_found_at_once() {
     let (_, user_attributes) = declared();
     let text = (0..55).map(|i| format!("record.{}{i:02}x == ''", "n".repeat(125))).collect::<Vec<_>>().join("||");
     assert!(text.len() <= MAX_TEXT_BYTES);
-    let started = Instant::now();
-    assert!(check(&text, &Schema { fields: &fields, user_attributes: &user_attributes }).is_err());
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    ROWS.set(0);
+    let wrong = check(&text, &Schema { fields: &fields, user_attributes: &user_attributes }).err().unwrap();
+    assert!(wrong.len() >= MAX_MISTAKES);
+    // Each mistake that is told is compared with every field once, a row of the band a byte; the others are not.
+    let (rows, most) = (ROWS.get(), MAX_MISTAKES * (fields.len() + 8) * MAX_FIELD_NAME_BYTES);
+    assert!(rows > MAX_MISTAKES && rows <= most, "{rows} rows, {most} at most");
 }
