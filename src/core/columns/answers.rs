@@ -34,25 +34,16 @@ impl Bits {
 
     /// A bit for each of `values`, set where `test` holds.
     pub fn of<T>(values: &[T], test: impl Fn(&T) -> bool) -> Self {
-        let word = |chunk: &[T]| {
-            // Bytes first: without one test waiting for another.
+        let (whole, rest) = values.as_chunks::<WORD>();
+        let word = |values: &[T; WORD]| {
+            // Bytes first: no test waits for another, and the processor makes several at a time.
             let mut held = [0; WORD];
-            held.iter_mut().zip(chunk).for_each(|(to, value)| *to = u8::from(test(value)));
+            held.iter_mut().zip(values).for_each(|(to, value)| *to = u8::from(test(value)));
             packed(&held)
         };
-        Self(values.chunks(WORD).map(word).collect())
-    }
-
-    /// Whether any of these few bits is set.
-    fn any_within(&self, start: usize, end: usize) -> bool {
-        let word = |at: usize| self.0.get(at).copied().unwrap_or(0);
-        let (at, bit, count) = (start / WORD, start % WORD, end.saturating_sub(start));
-        if count >= WORD {
-            return (start..end).any(|at| self.has(at));
-        }
-        // Shifted in two steps: by all 64 bits there is no shift.
-        let window = word(at) >> bit | word(at + 1) << (WORD - 1 - bit) << 1;
-        window & ((1 << count) - 1) != 0
+        let last = rest.iter().rev().fold(0, |word, value| word << 1 | u64::from(test(value)));
+        let last = (!rest.is_empty()).then_some(last);
+        Self(whole.iter().map(word).chain(last).collect())
     }
 
     /// Those of `count` records whose bit is not set in `missing`, least significant bit of the first
@@ -433,13 +424,18 @@ fn contains(columns: &Columns<'_>, source: &Source, many: &Many, sought: &str) -
     }
 }
 
-/// The lists that have that text.
+/// The lists that have that text: those at whose end more have been counted than at the end before.
 fn with_text(ends: &[u32], texts: &Texts<'_>, sought: &str) -> Bits {
-    let there = texts.that(|text| text == sought);
-    let mut start = 0;
-    let has = |end: &u32| {
-        let end = *end as usize;
-        there.any_within(std::mem::replace(&mut start, end), end)
+    let mut counts = texts.numbered(|text| u32::from(text == sought));
+    counts.iter_mut().fold(0, |sum, count| {
+        *count += sum;
+        *count
+    });
+    let mut before = 0;
+    let more = |end: &u32| {
+        // A list that ends where it begins is not longer than what came before.
+        let until = (*end as usize).checked_sub(1).and_then(|last| counts.get(last)).copied().unwrap_or(0);
+        std::mem::replace(&mut before, until) != until
     };
-    ends.iter().map(has).collect()
+    ends.iter().map(more).collect()
 }

@@ -112,10 +112,9 @@ impl<'a> Texts<'a> {
             // All of them, without a branch for each.
             Lie::Joined(_, ends) => {
                 let first = ends.first().is_none_or(|end| is_long(*end));
-                ends.windows(2).fold(first, |all, ends| match ends {
-                    [start, end] => all & is_long(end.wrapping_sub(*start)),
-                    _ => all,
-                })
+                let lengths =
+                    ends.iter().zip(ends.get(1..).unwrap_or_default()).map(|(start, end)| end.wrapping_sub(*start));
+                lengths.fold(first, |all, length| all & is_long(length))
             }
             Lie::Apart(texts) => texts.iter().all(|text| bytes.contains(&text.len())),
         }
