@@ -34,8 +34,25 @@ impl Bits {
 
     /// A bit for each of `values`, set where `test` holds.
     pub fn of<T>(values: &[T], test: impl Fn(&T) -> bool) -> Self {
-        let word = |chunk: &[T]| chunk.iter().rev().fold(0, |word, value| word << 1 | u64::from(test(value)));
+        let word = |chunk: &[T]| {
+            // Bytes first: without one test waiting for another.
+            let mut held = [0; WORD];
+            held.iter_mut().zip(chunk).for_each(|(to, value)| *to = u8::from(test(value)));
+            packed(&held)
+        };
         Self(values.chunks(WORD).map(word).collect())
+    }
+
+    /// Whether any of these few bits is set.
+    fn any_within(&self, start: usize, end: usize) -> bool {
+        let word = |at: usize| self.0.get(at).copied().unwrap_or(0);
+        let (at, bit, count) = (start / WORD, start % WORD, end.saturating_sub(start));
+        if count >= WORD {
+            return (start..end).any(|at| self.has(at));
+        }
+        // Shifted in two steps: by all 64 bits there is no shift.
+        let window = word(at) >> bit | word(at + 1) << (WORD - 1 - bit) << 1;
+        window & ((1 << count) - 1) != 0
     }
 
     /// Those of `count` records whose bit is not set in `missing`, least significant bit of the first
@@ -104,6 +121,13 @@ impl Bits {
     pub fn without(&mut self, other: &Self) {
         self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a &= !b);
     }
+}
+
+/// A bit for each byte, which is 0 or 1. The product has the lowest bits of eight of them, each moved to its
+/// place, in its highest byte.
+fn packed(held: &[u8; WORD]) -> u64 {
+    let eight = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    held.as_chunks().0.iter().rev().fold(0, |word, bytes| word << 8 | eight(bytes))
 }
 
 impl FromIterator<bool> for Bits {
@@ -417,16 +441,13 @@ fn contains(columns: &Columns<'_>, source: &Source, many: &Many, sought: &str) -
     }
 }
 
-/// The lists that have that text. Most have not: it is looked for where it stands, and then whose list
-/// that is.
+/// The lists that have that text.
 fn with_text(ends: &[u32], texts: &Texts<'_>, sought: &str) -> Bits {
-    let mut with = Bits::all(ends.len(), false);
-    let mut list = 0;
-    for place in texts.that(|text| text == sought).places() {
-        while ends.get(list).is_some_and(|end| *end as usize <= place) {
-            list += 1;
-        }
-        with.put(list, true);
-    }
-    with
+    let there = texts.that(|text| text == sought);
+    let mut start = 0;
+    let has = |end: &u32| {
+        let end = *end as usize;
+        there.any_within(std::mem::replace(&mut start, end), end)
+    };
+    ends.iter().map(has).collect()
 }

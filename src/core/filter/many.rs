@@ -104,7 +104,7 @@ impl<'a> Many<'_, 'a> {
     fn places(&self, columns: &Columns<'_>) -> Option<Places> {
         let walk = self.walk;
         let ids = &columns.ids;
-        let sound = !ids.have(has_control) && ids.lengths().all(|length| (1..=MAX_ID_BYTES).contains(&length));
+        let sound = !ids.have(has_control) && ids.are_long(&(1..=MAX_ID_BYTES));
         // Of texts that repeat, one may be wrong that no record names.
         if !sound && !(0..ids.len()).all(|at| ids.get(at).is_some_and(|id| OpaqueId::check(id).is_ok())) {
             return None;
