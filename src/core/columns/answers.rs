@@ -59,6 +59,14 @@ impl Bits {
         bits
     }
 
+    /// The first `count` of them, least significant bit of the first byte first: as [`Bits::but`] reads them.
+    #[must_use]
+    pub fn bytes(&self, count: usize) -> Vec<u8> {
+        let mut bytes: Vec<u8> = self.0.iter().flat_map(|word| word.to_le_bytes()).collect();
+        bytes.resize(count.div_ceil(8), 0);
+        bytes
+    }
+
     /// Whether the bit at a place is set.
     #[must_use]
     pub fn has(&self, at: usize) -> bool {
