@@ -25,6 +25,7 @@ mod explain;
 mod explain_properties;
 mod generate;
 mod integration;
+mod integration_roles;
 mod large;
 mod model;
 mod oracle;
