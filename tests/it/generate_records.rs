@@ -75,6 +75,29 @@ pub fn filter_question(rng: &mut Rng, world: &World) -> FilterQuestion {
     }
 }
 
+/// So many more records of an object, none with an id that is `taken`; some of the principal.
+pub fn records(
+    rng: &mut Rng,
+    world: &World,
+    object: &str,
+    principal: &str,
+    count: usize,
+    taken: &[RecordQ],
+) -> Vec<RecordQ> {
+    let file = &world.file;
+    let mut seen: BTreeSet<String> = taken.iter().map(|record| record.id.clone()).collect();
+    let mut one = |at: usize| {
+        let (id, owner) = (record_id(rng), owner(rng, file, principal));
+        let id = if seen.contains(&id) { format!("{id}~{at}") } else { id };
+        seen.insert(id.clone());
+        let account = rng.choice(account_ids(file)).filter(|_| rng.u8(..10) < 3);
+        let mut record = RecordQ { id, owner, account, ..RecordQ::default() };
+        describe(rng, file, object, &mut record);
+        record
+    };
+    (0..count).map(&mut one).collect()
+}
+
 /// Whose status or sign-in is in the way is denied whatever there is to see: few such questions do.
 fn someone_concerned(rng: &mut Rng, file: &Value) -> Option<Question> {
     let mut question = concerned(rng, file)?;
