@@ -22,6 +22,7 @@
 //! a page of a list would be of any size, and somebody would forget the check.
 
 mod say;
+mod sql;
 mod standing;
 mod tree;
 mod until;
@@ -43,6 +44,7 @@ use say::{Saying, Told};
 use standing::Standings;
 use tree::{and, decided, not, or, strict};
 
+pub use sql::{Dialect, Sql, sql};
 pub use tree::{DURATION, Field, Operand, Operator};
 
 /// A filter for the caller's database.
