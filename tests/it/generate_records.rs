@@ -86,9 +86,9 @@ pub fn records(
 ) -> Vec<RecordQ> {
     let file = &world.file;
     let mut seen: BTreeSet<String> = taken.iter().map(|record| record.id.clone()).collect();
-    let mut one = |at: usize| {
+    let mut one = |_| {
         let (id, owner) = (record_id(rng), owner(rng, file, principal));
-        let id = if seen.contains(&id) { format!("{id}~{at}") } else { id };
+        let id = if seen.contains(&id) { format!("{id}~{}", seen.len()) } else { id };
         seen.insert(id.clone());
         let account = rng.choice(account_ids(file)).filter(|_| rng.u8(..10) < 3);
         let mut record = RecordQ { id, owner, account, ..RecordQ::default() };

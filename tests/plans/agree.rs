@@ -183,11 +183,13 @@ impl Run {
         // The adapters.
         if let Some(sqlalchemy) = self.sqlalchemy.as_mut().filter(|_| in_sqlite) {
             let asked = |reply: &_| sqlalchemy.ask(reply);
-            adapted(&mut self.tally, "cerbos-sqlalchemy", kind, sent_to(table, q, &SQLALCHEMY), |_| None, asked, &same);
+            let reply = sent_to(table, q, &SQLALCHEMY);
+            adapted(&mut self.tally, "cerbos-sqlalchemy", kind, reply, cerbos::sqlalchemy_differs, asked, &same);
         }
         if let Some(prisma) = &mut self.prisma {
             let asked = |reply: &_| prisma.ask(reply);
-            adapted(&mut self.tally, "@cerbos/orm-prisma", kind, sent_to(table, q, &PRISMA), |_| None, asked, &same);
+            let reply = sent_to(table, q, &PRISMA);
+            adapted(&mut self.tally, "@cerbos/orm-prisma", kind, reply, cerbos::prisma_differs, asked, &same);
         }
         let refused = matches!(plan.filter, Filter::Never(reason) if reason != Reason::Allowed);
         if asks_policies(&world.file, q) && !refused {
@@ -224,13 +226,7 @@ fn adapted(
 }
 
 /// Those of the questions, and more.
-fn records(
-    rng: &mut Rng,
-    world: &World,
-    table: &Table,
-    object: &str,
-    questions: &[FilterQuestion],
-) -> Vec<RecordQ> {
+fn records(rng: &mut Rng, world: &World, table: &Table, object: &str, questions: &[FilterQuestion]) -> Vec<RecordQ> {
     let mut records: Vec<RecordQ> = Vec::new();
     for q in questions {
         for one in &q.records {
@@ -322,8 +318,8 @@ fn sent_to(table: &Table, q: &FilterQuestion, operators: &[&str]) -> Option<pb::
         account: q.account.clone().unwrap_or_default(),
         object: q.object.clone(),
         context: Some(context),
-        min_revision: None,
         operators: operators.iter().map(|&operator| operator.to_owned()).collect(),
+        ..Default::default()
     };
     planned(table, &request, q.now_ms).ok()
 }

@@ -67,7 +67,7 @@ pub struct SqlAlchemy(Script);
 impl SqlAlchemy {
     pub fn start() -> Option<Self> {
         let python = std::env::var("DOORWARD_PLANS_PYTHON").unwrap_or("python3".to_owned());
-        match Script::start(Command::new(python).arg(format!("{HERE}/cerbos_sqlalchemy.py"))) {
+        match Script::start(Command::new(python).arg(format!("{HERE}/run_sqlalchemy.py"))) {
             Ok(script) => Some(Self(script)),
             Err(why) => skipped("cerbos-sqlalchemy", &why),
         }
@@ -78,8 +78,11 @@ impl SqlAlchemy {
         if stored.has_twins() {
             return false;
         }
-        let columns: Vec<Json> =
-            stored.columns.iter().map(|column| json!([column.name, type_name(column.shape).unwrap_or("list")])).collect();
+        let columns: Vec<Json> = stored
+            .columns
+            .iter()
+            .map(|column| json!([column.name, type_name(column.shape).unwrap_or("list")]))
+            .collect();
         let rows: Vec<Json> = stored.rows.iter().map(|row| row.iter().map(to_json).collect()).collect();
         let loaded = self.0.ask(&json!({"columns": columns, "rows": rows}));
         assert_eq!(loaded["loaded"], stored.rows.len());
@@ -111,7 +114,7 @@ impl Prisma {
         let columns = columns();
         let declared = columns.iter().map(|(name, ty)| format!("\"{name}\" {ty}")).collect::<Vec<_>>().join(", ");
         postgres.client().batch_execute(&format!("CREATE UNLOGGED TABLE {TABLE} ({declared})")).unwrap();
-        let script = format!("{HERE}/cerbos_prisma.mjs");
+        let script = format!("{HERE}/run_prisma.mjs");
         match Script::start(Command::new("node").arg(script).arg(folder).arg(postgres.socket()).arg(USER)) {
             Ok(script) => Some(Self { script, columns, types: Json::Null }),
             Err(why) => skipped("@cerbos/orm-prisma", &why),

@@ -45,17 +45,57 @@ fn value(sent: &Value) -> Json {
     }
 }
 
+/// Where `cerbos-sqlalchemy` 0.4.0 is known to pass other records than the plan says.
+pub fn sqlalchemy_differs(condition: &PlanOperand) -> Option<&'static str> {
+    any(condition, &is_in_nothing).then_some("`in` of nothing")
+}
+
+/// Where `@cerbos/orm-prisma` 2.0.1, or the client below it, is known to.
+pub fn prisma_differs(condition: &PlanOperand) -> Option<&'static str> {
+    if any(condition, &is_in_nothing) {
+        return Some("`in` of nothing");
+    }
+    if any(condition, &is_turned) {
+        return Some("the value comes first");
+    }
+    any(condition, &has_wildcard).then_some("a text test of a wildcard")
+}
+
 /// Whether somewhere in the tree such an expression stands.
-pub fn any(operand: &PlanOperand, of: &impl Fn(&PlanExpression) -> bool) -> bool {
+fn any(operand: &PlanOperand, of: &impl Fn(&PlanExpression) -> bool) -> bool {
     let Some(Operand::Expression(expression)) = &operand.operand else { return false };
     of(expression) || expression.operands.iter().any(|operand| any(operand, of))
 }
 
-/// `in` of a list with nothing in it.
-pub fn is_in_nothing(expression: &PlanExpression) -> bool {
-    let empty = |operand: &PlanOperand| match &operand.operand {
-        Some(Operand::Value(Value { kind: Some(Kind::ListValue(list)) })) => list.values.is_empty(),
+/// `in` of a list with nothing in it: it is false for a null in both adapters (`_in` of query.py; Prisma's
+/// `in: []`), so that its opposite is true. A plan has no value there, and passes no such record.
+fn is_in_nothing(expression: &PlanExpression) -> bool {
+    let empty = |operand: &PlanOperand| match constant(operand) {
+        Some(Kind::ListValue(list)) => list.values.is_empty(),
         _ => false,
     };
     expression.operator == "in" && expression.operands.iter().any(empty)
+}
+
+/// `1 < field`: orm-prisma takes it for `field < 1`, and `'a'.contains(field)` for `field.contains('a')`
+/// (`operands.find` in its index.js).
+fn is_turned(expression: &PlanExpression) -> bool {
+    let directed = ["lt", "le", "gt", "ge", "contains", "startsWith", "endsWith"];
+    directed.contains(&&*expression.operator) && constant(&expression.operands[0]).is_some()
+}
+
+/// Prisma does not escape `%`, `_` and `\` in the patterns that it makes.
+fn has_wildcard(expression: &PlanExpression) -> bool {
+    let wild = |operand: &PlanOperand| match constant(operand) {
+        Some(Kind::StringValue(text)) => text.contains(['%', '_', '\\']),
+        _ => false,
+    };
+    ["contains", "startsWith", "endsWith"].contains(&&*expression.operator) && expression.operands.iter().any(wild)
+}
+
+fn constant(operand: &PlanOperand) -> Option<&Kind> {
+    match &operand.operand {
+        Some(Operand::Value(value)) => value.kind.as_ref(),
+        _ => None,
+    }
 }

@@ -76,7 +76,7 @@ const DOUBLES: [f64; 13] = [
 /// The first and the last instant that there is, those around the epoch, and when clocks change in Europe and America.
 const INSTANTS: [i64; 9] = [
     -62_135_596_800_000,
-    253_402_300_799_999,
+    253_402_207_200_000,
     -1,
     0,
     1,

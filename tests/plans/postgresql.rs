@@ -108,7 +108,8 @@ impl Postgres {
     pub fn passing(&mut self, sql: &Sql) -> Result<BTreeSet<String>, postgres::Error> {
         let Sql { text, parameters } = sql;
         let parameters: Vec<Bound> = parameters.iter().map(|value| Bound(cell(value))).collect();
-        let parameters: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|bound| bound as &(dyn ToSql + Sync)).collect();
+        let parameters: Vec<&(dyn ToSql + Sync)> =
+            parameters.iter().map(|bound| bound as &(dyn ToSql + Sync)).collect();
         let query = format!("SELECT record.\"id\" FROM records AS record WHERE {text}");
         let rows = self.client().query(&query, &parameters)?;
         Ok(rows.iter().map(|row| row.get(0)).collect())

@@ -19,7 +19,8 @@ impl Sqlite {
 
     /// These records, and no others.
     pub fn load(&mut self, stored: &Stored) {
-        let columns = stored.columns.iter().map(|column| format!("{} {}", quoted(&column.name), column_type(column.shape)));
+        let columns =
+            stored.columns.iter().map(|column| format!("{} {}", quoted(&column.name), column_type(column.shape)));
         let columns = columns.collect::<Vec<_>>().join(", ");
         let create = format!("DROP TABLE IF EXISTS records; CREATE TABLE records ({columns})");
         self.0.execute_batch(&create).unwrap();
