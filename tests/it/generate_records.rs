@@ -98,6 +98,23 @@ pub fn records(
     (0..count).map(&mut one).collect()
 }
 
+/// One to four permissions, by name or alias, `own` among them; an empty one asks what is visible.
+pub fn several<'a>(rng: &mut Rng, catalogue: &'a [oracle::Permission], own: &'a str) -> Vec<&'a str> {
+    let mut names = vec![own];
+    for _ in 0..rng.usize(..4) {
+        // What looks at the record is asked more often.
+        let looking = catalogue.iter().filter(|p| p.requires_visibility || p.when_not_owner.is_some());
+        let some = if rng.bool() { looking.collect() } else { catalogue.iter().collect::<Vec<_>>() };
+        let name = match rng.choice(some) {
+            Some(permission) if rng.u8(..8) > 0 => rng.choice(&permission.aliases).unwrap_or(&permission.name),
+            _ => "",
+        };
+        names.push(name);
+    }
+    rng.shuffle(&mut names);
+    names
+}
+
 /// Whose status or sign-in is in the way is denied whatever there is to see: few such questions do.
 fn someone_concerned(rng: &mut Rng, file: &Value) -> Option<Question> {
     let mut question = concerned(rng, file)?;

@@ -83,7 +83,7 @@ fn m6_6_whatever_runs_a_plan_passes_the_records_that_a_filter_does() {
     let conditional = tally.of("plan: conditional");
     assert!(conditional * 3 > tally.of("plan: always") + tally.of("plan: never"));
     for (runs, name, share) in [
-        (true, "SQLite", 50),
+        (true, "SQLite", 40),
         (databases.postgres.is_some(), "PostgreSQL", 90),
         (sqlalchemy.is_some(), "cerbos-sqlalchemy", 30),
         (prisma.is_some(), "@cerbos/orm-prisma", 5),
@@ -120,6 +120,10 @@ impl Run {
         for (object, questions) in asked.into_iter().filter(|(_, questions)| !questions.is_empty()) {
             let records = records(&mut rng, &world, &table, &object, &questions);
             let stored = Stored::of(&world.file, &object, &records);
+            // Names that differ by case alone are many in these worlds, and are no table of SQLite's.
+            if stored.has_twins() && rng.u8(..5) > 0 {
+                continue;
+            }
             self.databases.load(&stored);
             let in_sqlite = self.sqlalchemy.as_mut().is_some_and(|sqlalchemy| sqlalchemy.load(&stored));
             if let (Some(prisma), Some(postgres)) = (&mut self.prisma, &mut self.databases.postgres) {

@@ -34,8 +34,16 @@ impl Bits {
 
     /// A bit for each of `values`, set where `test` holds.
     pub fn of<T>(values: &[T], test: impl Fn(&T) -> bool) -> Self {
-        let word = |chunk: &[T]| chunk.iter().rev().fold(0, |word, value| word << 1 | u64::from(test(value)));
-        Self(values.chunks(WORD).map(word).collect())
+        let (whole, rest) = values.as_chunks::<WORD>();
+        let word = |values: &[T; WORD]| {
+            // Bytes first: no test waits for another, and the processor makes several at a time.
+            let mut held = [0; WORD];
+            held.iter_mut().zip(values).for_each(|(to, value)| *to = u8::from(test(value)));
+            packed(&held)
+        };
+        let last = rest.iter().rev().fold(0, |word, value| word << 1 | u64::from(test(value)));
+        let last = (!rest.is_empty()).then_some(last);
+        Self(whole.iter().map(word).chain(last).collect())
     }
 
     /// Those of `count` records whose bit is not set in `missing`, least significant bit of the first
@@ -49,6 +57,14 @@ impl Bits {
             *word &= !u64::from_le_bytes(eight);
         }
         bits
+    }
+
+    /// The first `count` of them, least significant bit of the first byte first: as [`Bits::but`] reads them.
+    #[must_use]
+    pub fn bytes(&self, count: usize) -> Vec<u8> {
+        let mut bytes: Vec<u8> = self.0.iter().flat_map(|word| word.to_le_bytes()).collect();
+        bytes.resize(count.div_ceil(8), 0);
+        bytes
     }
 
     /// Whether the bit at a place is set.
@@ -96,6 +112,13 @@ impl Bits {
     pub fn without(&mut self, other: &Self) {
         self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a &= !b);
     }
+}
+
+/// A bit for each byte, which is 0 or 1. The product has the lowest bits of eight of them, each moved to its
+/// place, in its highest byte.
+fn packed(held: &[u8; WORD]) -> u64 {
+    let eight = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    held.as_chunks().0.iter().rev().fold(0, |word, bytes| word << 8 | eight(bytes))
 }
 
 impl FromIterator<bool> for Bits {
@@ -409,16 +432,18 @@ fn contains(columns: &Columns<'_>, source: &Source, many: &Many, sought: &str) -
     }
 }
 
-/// The lists that have that text. Most have not: it is looked for where it stands, and then whose list
-/// that is.
+/// The lists that have that text: those at whose end more have been counted than at the end before.
 fn with_text(ends: &[u32], texts: &Texts<'_>, sought: &str) -> Bits {
-    let mut with = Bits::all(ends.len(), false);
-    let mut list = 0;
-    for place in texts.that(|text| text == sought).places() {
-        while ends.get(list).is_some_and(|end| *end as usize <= place) {
-            list += 1;
-        }
-        with.put(list, true);
-    }
-    with
+    let mut counts = texts.numbered(|text| u32::from(text == sought));
+    counts.iter_mut().fold(0, |sum, count| {
+        *count += sum;
+        *count
+    });
+    let mut before = 0;
+    let more = |end: &u32| {
+        // A list that ends where it begins is not longer than what came before.
+        let until = (*end as usize).checked_sub(1).and_then(|last| counts.get(last)).copied().unwrap_or(0);
+        std::mem::replace(&mut before, until) != until
+    };
+    ends.iter().map(more).collect()
 }
