@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use doorward::core::decision::{Question as Asked, Reason, decide};
-use doorward::core::filter::{filter, filter_columns};
+use doorward::core::filter::{Records, filter};
 use doorward::core::plan::{Filter, Plan, PlanError, plan};
 use doorward::core::table::Table;
 use doorward::service::{planned, proto as pb, to_timestamp, to_value};
@@ -235,9 +235,8 @@ fn records(rng: &mut Rng, world: &World, table: &Table, object: &str, questions:
     for q in questions {
         for one in &q.records {
             let attributes = Sent::of(&one.attributes);
-            let asked = without_record(q);
-            let sent = sent(&asked);
-            let sound = filter(table, &question(&asked, &sent), [record(one, &attributes)], q.now_ms).is_ok();
+            let alone = [record(one, &attributes)];
+            let sound = passing(table, q, Records::Rows(&alone), std::slice::from_ref(one)).is_some();
             if sound && records.len() < RECORDS / 2 && records.iter().all(|other| other.id != one.id) {
                 records.push(one.clone());
             }
@@ -268,10 +267,16 @@ fn ids<'r>(records: impl IntoIterator<Item = &'r RecordQ>) -> Ids {
 
 fn filtered(table: &Table, q: &FilterQuestion, records: &[RecordQ]) -> Ids {
     let attributes: Vec<Sent> = records.iter().map(|r| Sent::of(&r.attributes)).collect();
-    let rows = records.iter().zip(&attributes).map(|(r, attributes)| record(r, attributes));
+    let rows: Vec<_> = records.iter().zip(&attributes).map(|(r, attributes)| record(r, attributes)).collect();
+    passing(table, q, Records::Rows(&rows), records).unwrap()
+}
+
+/// None where something is wrong with a record.
+fn passing(table: &Table, q: &FilterQuestion, sent_as: Records<'_>, records: &[RecordQ]) -> Option<Ids> {
     let asked = without_record(q);
-    let passed = filter(table, &question(&asked, &sent(&asked)), rows, q.now_ms).unwrap();
-    ids(passed.positions.iter().map(|at| &records[*at as usize]))
+    let sent = sent(&asked);
+    let filtered = filter(table, &question(&asked, &sent), &[&asked.permission], sent_as, q.now_ms).ok()?;
+    Some(ids(filtered[0].positions().map(|at| &records[at as usize])))
 }
 
 fn authorized(table: &Table, q: &Question) -> bool {
@@ -292,9 +297,7 @@ fn admits(filter: &Filter, record: &RecordQ) -> bool {
 fn by_column(rng: &mut Rng, table: &Table, q: &FilterQuestion, context: &dyn Fn() -> String) {
     let mut records = q.records.clone();
     let sheet = Sheet::of(&mut records, rng);
-    let asked = without_record(q);
-    let passed = filter_columns(table, &question(&asked, &sent(&asked)), &sheet.columns(), q.now_ms).unwrap();
-    let got = ids(passed.positions.iter().map(|at| &records[*at as usize]));
+    let got = passing(table, q, Records::Columns(&sheet.columns()), &records).unwrap();
     assert_eq!(got, filtered(table, q, &records), "columns: {records:#?}\n{}", context());
 }
 

@@ -2,7 +2,7 @@
 //! and the records that pass.
 
 use doorward::core::decision::{Question, Reason, Record, Resource, decide};
-use doorward::core::filter::filter;
+use doorward::core::filter::{Records, filter};
 use doorward::core::plan::{Filter, plan};
 use doorward::core::table::Table;
 use serde_json::{Value as Json, json};
@@ -295,10 +295,10 @@ fn answers(databases: &mut Databases, table: &Table, records: &[RecordQ]) -> Vec
     let ids = |records: Vec<&RecordQ>| records.into_iter().map(|record| record.id.clone()).collect::<Ids>();
     let attributes: Vec<Sent> = records.iter().map(|r| Sent::of(&r.attributes)).collect();
     let rows: Vec<Record> = records.iter().zip(&attributes).map(|(r, attributes)| record(r, attributes)).collect();
-    let filtered = filter(table, &asked(None), rows.iter().copied(), NOW).unwrap();
+    let filtered = filter(table, &asked(None), &["records.see"], Records::Rows(&rows), NOW).unwrap();
     let allowed = |row: &Record| decide(table, &asked(Some(*row)), NOW) == Ok(Reason::Allowed);
     let mut answers = vec![
-        ("FilterRecords", ids(filtered.positions.iter().map(|at| &records[*at as usize]).collect())),
+        ("FilterRecords", ids(filtered[0].positions().map(|at| &records[at as usize]).collect())),
         ("Authorize", rows.iter().filter(|row| allowed(row)).map(|row| row.id.to_owned()).collect()),
     ];
     let planned = plan(table, &asked(None), NOW).unwrap();
