@@ -134,7 +134,9 @@ impl Prisma {
             if name != *column.name {
                 self.types[&*column.name] = json!(type_name(column.shape));
             }
-            (at.push(number), fields.push(column), names.push(format!("\"{name}\"")));
+            at.push(number);
+            fields.push(column);
+            names.push(format!("\"{name}\""));
         }
         postgres.client().batch_execute(&format!("TRUNCATE {TABLE}")).unwrap();
         let rows = stored.rows.iter().map(|row| at.iter().map(|number| &row[*number]).collect());
