@@ -8,13 +8,14 @@ use std::time::Instant;
 use doorward::cli::file::{Known, OrganizationFile};
 use doorward::core::change::{Change, apply};
 use doorward::core::decision::{Question, Reason, Record, Resource, decide};
-use doorward::core::filter::{filter, filter_columns};
+use doorward::core::filter::Records;
 use doorward::core::table::Table;
 use doorward::service;
 use doorward::service::proto;
 use fastrand::Rng;
 use serde_json::json;
 
+use crate::filtered;
 use crate::measure::Spread;
 
 const ACCOUNTS: [&str; 3] = ["main", "emea", "apac"];
@@ -115,14 +116,13 @@ pub fn measure(now: i64) {
             }
             single.add(start.elapsed().as_nanos() as f64 / ROWS as f64);
             let start = Instant::now();
-            passed += black_box(filter(&table, &question, records.iter().copied(), now).unwrap()).positions.len();
+            passed += black_box(filtered(&table, &question, Records::Rows(&records), now));
             rows.add(start.elapsed().as_nanos() as f64 / ROWS as f64);
         }
         assert_eq!(allowed, passed, "decisions and rows");
         for call in 0..CALLS / 50 {
             let start = Instant::now();
-            found +=
-                black_box(filter_columns(&table, &question(call * 50 + run), &columns, now).unwrap()).positions.len();
+            found += black_box(filtered(&table, &question(call * 50 + run), Records::Columns(&columns), now));
             all.add(start.elapsed().as_nanos() as f64 / INSTANCES as f64);
         }
         println!(

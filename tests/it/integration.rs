@@ -3,7 +3,6 @@
 use doorward::core::change::{Change, apply};
 use doorward::core::decision::{Question, Reason, Record, Resource, decide};
 use doorward::core::explain::explain;
-use doorward::core::filter::filter;
 use doorward::core::table::Table;
 use doorward::service::proto as pb;
 use doorward::service::proto::credential_service_client::CredentialServiceClient;
@@ -17,7 +16,7 @@ use serde_json::{Value, json};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 
-use crate::support::{rows, table};
+use crate::support::{filter, rows, table};
 use crate::wire::{Running, Wire, fields, reason, token, user};
 
 const NOW: i64 = 1_795_348_800_000;
