@@ -43,6 +43,7 @@ mod separation;
 mod setup_story;
 mod smallest;
 mod smallest_properties;
+mod statuses;
 mod stories;
 mod stream;
 mod support;
