@@ -39,6 +39,7 @@ mod provisioning;
 mod replay;
 mod reports;
 mod review;
+mod rules;
 mod separation;
 mod setup_story;
 mod smallest;
