@@ -34,10 +34,11 @@ const RECORDS: &str = r"
 - {id: r-3}
 ";
 
-struct Files(tempfile::TempDir);
+/// Files in a directory of their own, in which the program is run.
+pub struct Files(tempfile::TempDir);
 
 impl Files {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let files = Self(tempfile::tempdir().unwrap());
         files.write("acme.yaml", ORGANIZATION);
         files.write("records.yaml", RECORDS);
@@ -45,7 +46,7 @@ impl Files {
         files
     }
 
-    fn write(&self, name: &str, text: &str) -> String {
+    pub fn write(&self, name: &str, text: &str) -> String {
         std::fs::File::create(self.path(name)).unwrap().write_all(text.as_bytes()).unwrap();
         self.path(name).display().to_string()
     }
@@ -55,7 +56,7 @@ impl Files {
     }
 
     /// Runs the program in this directory: its exit status and what it printed.
-    fn run(&self, args: &[&str]) -> (i32, String, String) {
+    pub fn run(&self, args: &[&str]) -> (i32, String, String) {
         let output = doorward(self.0.path()).args(args).stdin(Stdio::null()).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))

@@ -26,6 +26,7 @@ mod explain_properties;
 mod generate;
 mod integration;
 mod large;
+mod managers;
 mod model;
 mod oracle;
 mod oracle_selftest;
