@@ -25,6 +25,7 @@ mod explain;
 mod explain_properties;
 mod generate;
 mod integration;
+mod invitations;
 mod large;
 mod managers;
 mod model;
