@@ -28,6 +28,7 @@ mod integration;
 mod invitations;
 mod large;
 mod managers;
+mod membership;
 mod model;
 mod oracle;
 mod oracle_selftest;
