@@ -18,6 +18,7 @@ mod by_column;
 mod callers;
 mod cli;
 mod credentials;
+mod deletions;
 mod element_lists;
 mod emergency;
 mod engine;
