@@ -17,6 +17,7 @@ mod authority;
 mod by_column;
 mod callers;
 mod cli;
+mod compare_roles;
 mod credentials;
 mod deletions;
 mod element_lists;
