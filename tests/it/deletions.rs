@@ -166,3 +166,52 @@ async fn m2_10_a_deleted_account_takes_what_is_held_there() {
         ]
     );
 }
+
+/// What a system group holds goes with the role, the permission and the place as what others hold: what is
+/// created again under an id inherits nothing, and the store is read again.
+#[tokio::test]
+async fn m2_10_what_a_system_group_holds_goes_too_and_the_store_opens_again() {
+    let mut file = acme();
+    let held = |holder: &str, row: Value| {
+        let mut row = row;
+        row["member"] = format!("group:{holder}").into();
+        row
+    };
+    let mut add = |section: &str, rows: Vec<Value>| file[section].as_array_mut().unwrap().extend(rows);
+    add("objects", vec![json!({"id": "gone", "kind": "app"})]);
+    for group in ["all-users", "internal-users", "external-users"] {
+        add(
+            "assignments",
+            vec![
+                held(group, json!({"role": "spare", "object": "app"})),
+                held(group, json!({"role": "other", "object": "gone"})),
+                held(group, json!({"role": "other", "object": "gone", "record": "r"})),
+                held(group, json!({"role": "local", "account": "apac"})),
+            ],
+        );
+        add(
+            "grants",
+            vec![
+                held(group, json!({"permissions": ["data.read"]})),
+                held(group, json!({"permissions": ["tasks.read"], "object": "gone"})),
+                held(group, json!({"permissions": ["tasks.read"], "account": "apac"})),
+            ],
+        );
+    }
+    let world = founded(&file).await;
+    let (removed, _) = deleted!(world, delete_role DeleteRoleRequest { role: "spare" });
+    assert_eq!(removed, pb::Removed { assignments: 3, constraint_roles: 1, ..Default::default() });
+    let (removed, _) = deleted!(world, delete_object DeleteObjectRequest { object: "gone" });
+    assert_eq!(removed, pb::Removed { assignments: 6, grants: 3, ..Default::default() });
+    let (removed, _) = deleted!(world, delete_account DeleteAccountRequest { account: "apac" });
+    assert_eq!(removed, pb::Removed { assignments: 3, grants: 3, ..Default::default() });
+    let (removed, _) = deleted!(world, delete_permission DeletePermissionRequest { permission: "data.read" });
+    assert_eq!(removed, pb::Removed { role_permissions: 2, grants: 3 + 3, ..Default::default() });
+    let object = pb::Object { id: "gone".into(), kind: pb::ObjectKind::App.into(), ..Default::default() };
+    let request = pb::CreateObjectRequest { organization: "acme".into(), object: Some(object), ..Default::default() };
+    ok(world.admin.create_object(by(&operator(), request)).await);
+    let before = rows(&world);
+    assert!(before.0.iter().all(|row| !row.contains("at object `gone`") && !row.contains("of object `gone`")));
+    world.engine.stop();
+    assert_eq!(rows(&World::over(std::sync::Arc::clone(&world.store))), before);
+}
