@@ -35,8 +35,8 @@ use player::Player;
 
 const NOW: Millis = 1_700_000_000_000;
 const CALLS: usize = 450;
-/// Calls until another operator makes them: of each one some refusals only are logged one by one. What is only
-/// counted is logged a minute later by the machine's clock, which is not part of a sequence.
+/// Calls until another operator makes them, and until refusals are counted anew: of each caller some only are logged
+/// one by one. What is only counted is logged a minute later by the machine's clock, which is no part of a sequence.
 const CALLS_OF_ONE: usize = 15;
 
 const USERS: [&str; 8] = ["u0", "u1", "u2", "u3", "u4", "u5", "u6", "u7"];
@@ -184,7 +184,7 @@ fn replayed(log: &[doorward::engine::Logged]) -> BTreeMap<Key, Row> {
 #[tokio::test]
 async fn the_same_calls_into_a_fresh_store_come_to_the_same_state_decisions_and_log_hash() {
     let one = std::env::var("DOORWARD_REPLAY_SEED").ok().map(|seed| seed.parse::<u64>().unwrap());
-    let seeds: Vec<u64> = one.map_or_else(|| (1..=3).collect(), |seed| vec![seed]);
+    let seeds: Vec<u64> = one.map_or_else(|| (1..=6).collect(), |seed| vec![seed]);
     let mut counts: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
     let mut refusals: BTreeMap<String, u32> = BTreeMap::new();

@@ -212,6 +212,9 @@ impl Player {
         self.found().await;
         for nth in 0..calls {
             self.clock.now.fetch_add(self.rng.i64(0..20_000), Ordering::Relaxed);
+            if nth.is_multiple_of(CALLS_OF_ONE) {
+                self.engine.settle_refusals();
+            }
             self.caller = self.caller(nth);
             if nth < 60 { self.build().await } else { self.any().await }
         }
