@@ -5,7 +5,8 @@
 //! Population: 10,000 users in 100 groups, one object with six declared fields. The conditions do
 //! not fold away: a text out of many, a range of doubles, an instant against now, a list that
 //! contains a text, and a restriction with a negation. A tenth of all values is null. Mix: users,
-//! records and their values uniform; the share of allows is printed.
+//! records and their values uniform; the share of allows is printed. A second population, the element
+//! instances of `instances`, is asked beside it.
 //!
 //! Over gRPC one request is in flight at a time, client and server in this process, the two kinds in
 //! turn, so that what else the machine does meets both. `cargo bench --bench records`
@@ -43,6 +44,7 @@ use fastrand::Rng;
 use serde_json::json;
 use tokio::sync::oneshot;
 
+mod instances;
 mod measure;
 
 use measure::Spread;
@@ -89,6 +91,7 @@ fn main() {
     let change = Change::Replace { rows: [rows.clone(), held].concat(), deactivate_missing: false };
     let table = apply(&blank, vec![change]).map(|a| a.table).unwrap_or_else(|e| panic!("{e:?}"));
     columns_in_process("something held at 10000 of 1000000", &table, &sent, now, WANTED_HELD_NS);
+    instances::measure(now);
     over_grpc(rows, &records, &sent);
 }
 

@@ -75,6 +75,29 @@ pub fn filter_question(rng: &mut Rng, world: &World) -> FilterQuestion {
     }
 }
 
+/// So many more records of an object, none with an id that is `taken`; some of the principal.
+pub fn records(
+    rng: &mut Rng,
+    world: &World,
+    object: &str,
+    principal: &str,
+    count: usize,
+    taken: &[RecordQ],
+) -> Vec<RecordQ> {
+    let file = &world.file;
+    let mut seen: BTreeSet<String> = taken.iter().map(|record| record.id.clone()).collect();
+    let mut one = |_| {
+        let (id, owner) = (record_id(rng), owner(rng, file, principal));
+        let id = if seen.contains(&id) { format!("{id}~{}", seen.len()) } else { id };
+        seen.insert(id.clone());
+        let account = rng.choice(account_ids(file)).filter(|_| rng.u8(..10) < 3);
+        let mut record = RecordQ { id, owner, account, ..RecordQ::default() };
+        describe(rng, file, object, &mut record);
+        record
+    };
+    (0..count).map(&mut one).collect()
+}
+
 /// One to four permissions, by name or alias, `own` among them; an empty one asks what is visible.
 pub fn several<'a>(rng: &mut Rng, catalogue: &'a [oracle::Permission], own: &'a str) -> Vec<&'a str> {
     let mut names = vec![own];

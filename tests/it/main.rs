@@ -27,6 +27,7 @@ mod explain;
 mod explain_properties;
 mod generate;
 mod integration;
+mod integration_roles;
 mod invitations;
 mod large;
 mod managers;

@@ -93,7 +93,7 @@ fn m6_6_what_is_known_of_the_principal_is_a_constant() {
         ("user.kind == 'internal' || record.open", "always"),
         ("user.kind == 'external' && record.open", "never ALLOWED"),
         ("record.region in user.groups", "in(region, ['all-users', 'internal-users', 'risk'])"),
-        ("record.owner in user.direct_reports", "in(owner, [])"),
+        ("record.owner in user.direct_reports", "never ALLOWED"),
         ("record.due < now - duration('1s')", "lt(due, 1795348799000ms)"),
         ("record.due + duration('1s') < now", "lt(add(due, 1000ms), 1795348800000ms)"),
         ("record.level + 1 + 2 > -(record.level)", "gt(add(add(level, 1), 2), sub(0, level))"),
@@ -120,6 +120,8 @@ fn m6_6_an_error_neither_allows_nor_stops_restricting() {
         "and(open, not(or(and(eq(level, 1), open), not(open))))"
     );
     assert_eq!(restricted("user.kind == 'external'"), "open");
+    // In nothing: false of whatever there is, and an error where there is nothing.
+    assert_eq!(restricted("record.owner in user.direct_reports"), "and(open, has(owner))");
 }
 
 #[test]

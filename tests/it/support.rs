@@ -101,7 +101,7 @@ impl Sent {
     }
 }
 
-fn to_value(attribute: &Attribute) -> Value {
+pub fn to_value(attribute: &Attribute) -> Value {
     match attribute {
         Attribute::Null => Value::Null,
         Attribute::Bool(value) => Value::Bool(*value),

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::answers::Bits;
+use super::Bits;
 
 /// Texts, of which each entry names one, or is the one at its own place.
 #[derive(Debug, Clone)]
