@@ -396,19 +396,18 @@ fn refers(doomed: &BTreeSet<Key>, table: &Table, edge: &Key) -> bool {
         _ => return false,
     };
     let member = match member {
-        Member::User(id) => Key::User(id.clone()),
-        Member::Service(id) => Key::Service(id.clone()),
-        Member::Group(id) if super::table::SYSTEM_GROUPS.contains(&id.as_str()) => return false,
-        Member::Group(id) => Key::Group(id.clone()),
+        Member::User(id) => Some(Key::User(id.clone())),
+        Member::Service(id) => Some(Key::Service(id.clone())),
+        // It is never deleted; what it holds goes with the role or the place all the same.
+        Member::Group(id) if super::table::SYSTEM_GROUPS.contains(&id.as_str()) => None,
+        Member::Group(id) => Some(Key::Group(id.clone())),
     };
     let target = match target {
         Target::Organization => None,
         Target::Account(id) => Some(Key::Account(id.clone())),
         Target::Object(id) | Target::Record(id, _) => Some(Key::Object(id.clone())),
     };
-    source.is_some_and(|k| doomed.contains(&k))
-        || doomed.contains(&member)
-        || target.is_some_and(|k| doomed.contains(&k))
+    [source, member, target].into_iter().flatten().any(|key| doomed.contains(&key))
 }
 
 impl Table {

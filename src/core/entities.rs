@@ -353,8 +353,10 @@ impl Draft {
             self.dirty.managers.push(row.id.clone());
         }
         let old = self.stored::<User>(false, row.id.as_str());
-        if let Some(old) = old.as_ref().filter(|old| !may_become(old, row.status)) {
-            let fault = Fault::StatusMove { from: old.status.name(), to: row.status.name() };
+        if let Some(old) =
+            old.as_ref().filter(|old| old.status != row.status && !old.may_become().contains(&row.status))
+        {
+            let fault = Fault::StatusMove { from: old.status, to: row.status, possible: old.may_become() };
             self.violation(key.clone(), "status", fault);
         }
         if old.as_ref().is_some_and(|u| u.account != row.account) {
@@ -517,17 +519,6 @@ impl Draft {
                 self.violation(key.clone(), "attributes", fault);
             }
         }
-    }
-}
-
-/// Rule 2.2.
-fn may_become(user: &User, status: Status) -> bool {
-    match (user.status, status) {
-        (Status::Invited | Status::Limited, Status::Active)
-        | (Status::Active, Status::Limited)
-        | (Status::Invited | Status::Active | Status::Limited, Status::Inactive) => true,
-        (Status::Inactive, Status::Active | Status::Limited) => user.status_before == Some(status),
-        (from, to) => from == to,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What can be wrong with content: every way in which a change is refused, each with a stable name.
 
 use super::condition::Mistake;
-use super::model::Key;
+use super::model::{Key, Status};
 
 /// One thing wrong with one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,12 +44,14 @@ pub enum Fault {
         user: String,
     },
     /// Rule 2.2.
-    #[error("a user cannot become `{to}` from `{from}`")]
+    #[error("a user cannot become `{}` from `{}`; possible: {}", to.name(), from.name(), names(possible))]
     StatusMove {
         /// The status that it has.
-        from: &'static str,
+        from: Status,
         /// The one that it was to have.
-        to: &'static str,
+        to: Status,
+        /// Those that it can become.
+        possible: &'static [Status],
     },
     /// Names and aliases share one name space (rule 3.1).
     #[error("the name `{name}` is taken by permission `{by}`")]
@@ -199,4 +201,9 @@ impl Fault {
             | Self::NeverRemoved(_) => false,
         }
     }
+}
+
+fn names(statuses: &[Status]) -> String {
+    let names: Vec<String> = statuses.iter().map(|status| format!("`{}`", status.name())).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

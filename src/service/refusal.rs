@@ -103,16 +103,16 @@ pub enum Refusal {
     #[error("the page token does not belong to this list")]
     PageToken,
     /// Rule 2.2.
-    #[error("user `{user}` is {}, from where it cannot become {}; possible: {}", from.name(), to.name(), names(possible))]
+    #[error("user `{user}` is {}: `{asked}` is not possible; possible: {}", status.name(), names(possible))]
     StatusMove {
         /// Whose.
         user: String,
         /// The current status.
-        from: Status,
-        /// The status asked for.
-        to: Status,
-        /// The statuses that it could become.
-        possible: &'static [Status],
+        status: Status,
+        /// The RPC.
+        asked: &'static str,
+        /// Those that would be possible.
+        possible: Vec<&'static str>,
     },
     /// The list, or what it belongs to, is not what the caller read.
     #[error("the {0} was changed since it was read")]
@@ -214,7 +214,7 @@ fn not_allowed(principal: &str, reason: Reason, permissions: &[&str]) -> String 
     }
 }
 
-fn names(statuses: &[Status]) -> String {
-    let names: Vec<&str> = statuses.iter().map(|status| status.name()).collect();
+fn names(rpcs: &[&str]) -> String {
+    let names: Vec<String> = rpcs.iter().map(|rpc| format!("`{rpc}`")).collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

@@ -243,32 +243,50 @@ pub(super) enum Move {
     Activate,
 }
 
-/// The statuses that a user of some status can become. An inactive one becomes what it was before.
-fn possible(user: &User) -> &'static [Status] {
-    match (user.status, user.status_before) {
-        (Status::Invited | Status::Limited, _) => &[Status::Active, Status::Inactive],
-        (Status::Active, _) => &[Status::Limited, Status::Inactive],
-        (Status::Inactive, Some(Status::Active)) => &[Status::Active],
-        (Status::Inactive, Some(Status::Limited)) => &[Status::Limited],
-        (Status::Inactive, _) => &[],
+impl Move {
+    const ALL: [Self; 6] = [
+        Self::CompleteRegistration,
+        Self::RevokeInvitation,
+        Self::Downgrade,
+        Self::Upgrade,
+        Self::Deactivate,
+        Self::Activate,
+    ];
+
+    /// The RPC that makes it.
+    fn rpc(self) -> &'static str {
+        match self {
+            Self::CompleteRegistration => "CompleteRegistration",
+            Self::RevokeInvitation => "RevokeInvitation",
+            Self::Downgrade => "DowngradeUser",
+            Self::Upgrade => "UpgradeUser",
+            Self::Deactivate => "DeactivateUser",
+            Self::Activate => "ActivateUser",
+        }
+    }
+
+    /// What it makes of a user; none where it is not possible.
+    fn leads(self, user: &User) -> Option<Status> {
+        match (self, user.status) {
+            (Self::CompleteRegistration, Status::Invited) | (Self::Upgrade, Status::Limited) => Some(Status::Active),
+            (Self::Downgrade, Status::Active) => Some(Status::Limited),
+            (Self::RevokeInvitation, Status::Invited) | (Self::Deactivate, Status::Active | Status::Limited) => {
+                Some(Status::Inactive)
+            }
+            (Self::Activate, Status::Inactive) => user.status_before,
+            _ => None,
+        }
     }
 }
 
 /// The user after a move, memberships that were pending included (rule 2.3).
 pub(super) fn step(user: User, step: Move) -> Result<User, Refusal> {
-    let to = match (step, user.status) {
-        (Move::CompleteRegistration, Status::Invited) | (Move::Upgrade, Status::Limited) => Ok(Status::Active),
-        (Move::Downgrade, Status::Active) => Ok(Status::Limited),
-        (Move::RevokeInvitation, Status::Invited) | (Move::Deactivate, Status::Active | Status::Limited) => {
-            Ok(Status::Inactive)
-        }
-        (Move::Activate, Status::Inactive) => user.status_before.ok_or(Status::Active),
-        (Move::CompleteRegistration | Move::Upgrade | Move::Activate, _) => Err(Status::Active),
-        (Move::Downgrade, _) => Err(Status::Limited),
-        (Move::RevokeInvitation | Move::Deactivate, _) => Err(Status::Inactive),
+    let from = user.status;
+    let Some(to) = step.leads(&user) else {
+        let possible = Move::ALL.into_iter().filter(|other| other.leads(&user).is_some()).map(Move::rpc).collect();
+        let user = user.id.to_string();
+        return Err(Refusal::StatusMove { user, status: from, asked: step.rpc(), possible });
     };
-    let (from, possible) = (user.status, possible(&user));
-    let to = to.map_err(|to| Refusal::StatusMove { user: user.id.to_string(), from, to, possible })?;
     let mut user = User { status: to, status_before: None, ..user };
     if step == Move::Deactivate {
         user.status_before = Some(from);

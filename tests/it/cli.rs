@@ -34,6 +34,7 @@ const RECORDS: &str = r"
 - {id: r-3}
 ";
 
+/// Files in a directory of their own, in which the program is run.
 pub struct Files(tempfile::TempDir);
 
 impl Files {

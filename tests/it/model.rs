@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use crate::support::{applied, blank, rows, table};
 
-const NOW: i64 = 1_795_348_800_000;
+pub const NOW: i64 = 1_795_348_800_000;
 
-fn base(more: Value) -> Value {
+pub fn base(more: Value) -> Value {
     let mut file = json!({
         "organization": "acme",
         "preset": "workspace",
@@ -39,24 +39,24 @@ fn base(more: Value) -> Value {
     file
 }
 
-fn ask(table: &Table, principal: &str, permission: &str, resource: Resource<'_>) -> Reason {
+pub fn ask(table: &Table, principal: &str, permission: &str, resource: Resource<'_>) -> Reason {
     let question = Question { principal, permission, resource, ..Question::default() };
     decide(table, &question, NOW).unwrap()
 }
 
-fn in_app<'a>() -> Resource<'a> {
+pub fn in_app<'a>() -> Resource<'a> {
     Resource { object: "app", ..Resource::default() }
 }
 
-fn in_account(account: &str) -> Resource<'_> {
+pub fn in_account(account: &str) -> Resource<'_> {
     Resource { account, ..Resource::default() }
 }
 
-fn id(text: &str) -> Id {
+pub fn id(text: &str) -> Id {
     text.parse().unwrap()
 }
 
-fn violations(table: &Table, change: Change) -> Vec<(&'static str, &'static str)> {
+pub fn violations(table: &Table, change: Change) -> Vec<(&'static str, &'static str)> {
     match apply(table, vec![change]) {
         Err(ChangeError::Violations(v)) => v.iter().map(|v| (v.field, v.fault.reason())).collect(),
         Err(other) => panic!("{other:?}"),
@@ -216,7 +216,7 @@ fn m2_7_membership_is_transitive_to_any_depth_and_a_cycle_is_refused() {
     assert_eq!(ask(&applied(&table, vec![cut]), "ana", "data.read", Resource::default()), Reason::NoPermission);
 }
 
-fn rows_of(grants: Value) -> Vec<Row> {
+pub fn rows_of(grants: Value) -> Vec<Row> {
     rows(&base(json!({"grants": grants}))).into_iter().filter(|r| matches!(r, Row::Grant(_))).collect()
 }
 

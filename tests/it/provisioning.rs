@@ -171,6 +171,45 @@ async fn m2_4_provisioning_creates_updates_replaces_membership_and_never_deletes
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn m2_4_provisioning_creates_and_updates_groups_and_deletes_none() {
+    let world = World::new().await;
+    world.furnish().await;
+    let bridge = world.caller("acme", "bridge", &["users.provision"]).await;
+    let other = world.caller("acme", "other", &["users.update", "groups.read", "groups.manage_members"]).await;
+    let mut groups = GroupServiceClient::new(world.server.channel().await);
+    let group = |id: &str, kind: pb::GroupKind, name: &str| pb::Group {
+        id: id.into(),
+        kind: kind.into(),
+        name: name.into(),
+        ..Default::default()
+    };
+    let create = |group| pb::CreateGroupRequest { organization: acme(), group: Some(group), ..Default::default() };
+    let update = |group| pb::UpdateGroupRequest { organization: acme(), group: Some(group), ..Default::default() };
+    let team = group("team", pb::GroupKind::Manual, "Team");
+    assert_eq!(outcome(groups.create_group(other.request(create(team.clone()))).await), "PERMISSION_DENIED");
+    let made = groups.create_group(bridge.request(create(team))).await.unwrap().into_inner().group.unwrap();
+    assert_eq!((made.id.as_str(), made.name.as_str(), made.kind()), ("team", "Team", pb::GroupKind::Manual));
+    let renamed = pb::Group { id: "team".into(), name: "The Team".into(), ..Default::default() };
+    assert_eq!(outcome(groups.update_group(other.request(update(renamed.clone()))).await), "PERMISSION_DENIED");
+    let changed = groups.update_group(bridge.request(update(renamed))).await.unwrap().into_inner().group.unwrap();
+    assert_eq!(changed.name, "The Team");
+    let get = pb::GetGroupRequest { organization: acme(), group: "team".into(), min_revision: None };
+    assert_eq!(groups.get_group(bridge.request(get)).await.unwrap().into_inner().group, Some(changed));
+    // It is trusted with what a directory has; what groups hold is not its to take away, nor to give to itself.
+    let delete = pb::DeleteGroupRequest { organization: acme(), group: "team".into(), ..Default::default() };
+    assert_eq!(outcome(groups.delete_group(bridge.request(delete)).await), "PERMISSION_DENIED");
+    let system = pb::Group { id: "all-users".into(), name: "Everyone".into(), ..Default::default() };
+    assert_eq!(outcome(groups.update_group(bridge.request(update(system))).await), "BUILT_IN");
+    // With a group's domains it could hand out what the group holds.
+    let late = pb::Group { domains: vec!["late.org".into()], ..group("late", pb::GroupKind::Dynamic, "") };
+    assert_eq!(outcome(groups.create_group(bridge.request(create(late))).await), "ok");
+    world.grant("acme", "group:late", &["records.delete"], None).await;
+    let wider = pb::Group { id: "late".into(), domains: vec!["acme.com".into()], ..Default::default() };
+    assert_eq!(outcome(groups.update_group(bridge.request(update(wider))).await), "HANDS_OUT_MORE");
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn m2_6_a_dry_run_says_what_a_domain_takes_with_it() {
     let world = World::new().await;
     world.furnish().await;

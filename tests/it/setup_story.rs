@@ -1,73 +1,20 @@
 //! A workspace organization as its administrator sets it up, over gRPC alone: domains, groups, roles,
-//! data access, invitations; then people join, move and leave. Decisions are asked after each step.
+//! data access, invitations; then people join, move and leave. Decisions and the activity log are looked at after each step.
 
 use doorward::service::proto as pb;
 use doorward::service::proto::data_access_service_client::DataAccessServiceClient;
-use doorward::service::proto::decision_service_client::DecisionServiceClient;
 use doorward::service::proto::group_service_client::GroupServiceClient;
 use doorward::service::proto::organization_service_client::OrganizationServiceClient;
 use doorward::service::proto::relation_service_client::RelationServiceClient;
 use doorward::service::proto::role_service_client::RoleServiceClient;
 use doorward::service::proto::user_service_client::UserServiceClient;
-use tonic::transport::Channel;
+
+mod console;
+
+use console::{Console, Log, TEXT, acme, ask, done, string, strings};
 
 use crate::callers::{Who, World, credential_of, outcome};
 use crate::wire::{create_user, user};
-
-fn acme() -> String {
-    "acme".to_owned()
-}
-
-fn strings(texts: &[&str]) -> Vec<String> {
-    texts.iter().map(ToString::to_string).collect()
-}
-
-/// The type of a text.
-const TEXT: pb::FieldType = pb::FieldType { scalar: pb::ScalarType::String as i32, list: false };
-
-/// The administrator's console: every call is made on Ana's behalf, whose permissions decide.
-struct Console {
-    ana: Who,
-    channel: Channel,
-}
-
-macro_rules! ask {
-    ($console:expr, $client:ident . $rpc:ident ( $message:ident { $($field:ident: $value:expr),* $(,)? } )) => {{
-        let request = pb::$message { organization: acme(), $($field: $value.into(),)* ..Default::default() };
-        $client::new($console.channel.clone()).$rpc($console.ana.request(request)).await
-    }};
-}
-
-macro_rules! done {
-    ($console:expr, $client:ident . $rpc:ident ( $message:ident { $($field:ident: $value:expr),* $(,)? } )) => {
-        ask!($console, $client.$rpc($message { $($field: $value),* })).unwrap().into_inner()
-    };
-}
-
-impl Console {
-    /// The decision in a word: `ALLOWED`, or why not.
-    async fn may(&self, principal: &str, permission: &str, record: Option<(&str, &str)>) -> String {
-        let record = record.map(|(id, region)| pb::Record {
-            id: id.into(),
-            attributes: [("region".to_owned(), string(region))].into(),
-            ..Default::default()
-        });
-        let resource = pb::Resource { object: "cases".into(), record, ..Default::default() };
-        let answer = done!(
-            self,
-            DecisionServiceClient.authorize(AuthorizeRequest {
-                principal: principal,
-                permission: permission,
-                resource: resource,
-            })
-        );
-        answer.reason().as_str_name().trim_start_matches("REASON_").to_owned()
-    }
-}
-
-fn string(text: &str) -> pb::Value {
-    pb::Value { kind: Some(pb::value::Kind::StringValue(text.into())) }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
@@ -84,8 +31,10 @@ async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
     let portal = Who::of(&world.credential(trusted).await.secret);
     let login = world.caller("acme", "login", &["users.provision"]).await;
     let ana = Who { on_behalf_of: Some("user:ana"), ..portal.clone() };
-    let console = Console { ana, channel: world.server.channel().await };
-    let eve_calls = Console { ana: Who { on_behalf_of: Some("user:eve"), ..portal }, channel: console.channel.clone() };
+    let console = Console { who: ana, channel: world.server.channel().await };
+    let eve_calls = Console { who: Who { on_behalf_of: Some("user:eve"), ..portal }, channel: console.channel.clone() };
+    let auditor = world.caller("acme", "auditor", &["activity.read"]).await;
+    let mut log = Log::begin(auditor, console.channel.clone()).await;
 
     // Domains, and what the records are.
     for (domain, audience) in [("acme.com", pb::UserKind::Internal), ("partner.io", pb::UserKind::External)] {
@@ -108,7 +57,7 @@ async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
     let organization = pb::Organization { id: acme(), settings: Some(settings), user_attributes, ..Default::default() };
     let request = pb::UpdateOrganizationRequest { organization: Some(organization), ..Default::default() };
     let mut organizations = OrganizationServiceClient::new(console.channel.clone());
-    organizations.update_organization(console.ana.request(request)).await.unwrap();
+    organizations.update_organization(console.who.request(request)).await.unwrap();
     let cases = pb::Object {
         id: "cases".into(),
         kind: pb::ObjectKind::App.into(),
@@ -122,6 +71,16 @@ async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
         "NOT_VISIBLE",
         "power alone shows nothing"
     );
+    log.says(
+        "user:ana",
+        &[
+            "OrganizationService/AddEmailDomain: update the organization",
+            "OrganizationService/AddEmailDomain: update the organization",
+            "OrganizationService/UpdateOrganization: update the organization",
+            "OrganizationService/CreateObject: create object `cases`",
+        ],
+    )
+    .await;
 
     // Groups.
     let visible = pb::Visibility { data_access: true, ..Default::default() };
@@ -139,6 +98,17 @@ async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
         console,
         GroupServiceClient.add_members(AddMembersRequest { group: "reviewers", members: strings(&["group:leads"]) })
     );
+    log.says(
+        "user:ana",
+        &[
+            "GroupService/CreateGroup: create group `staff`",
+            "GroupService/CreateGroup: create group `partners`",
+            "GroupService/CreateGroup: create group `reviewers`",
+            "GroupService/CreateGroup: create group `leads`",
+            "GroupService/AddMembers: add group `leads` to group `reviewers`",
+        ],
+    )
+    .await;
 
     // Roles: the shipped ones, and one of their own.
     let approver = pb::Role {
@@ -166,6 +136,7 @@ async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
         done!(console, RoleServiceClient.create_assignment(CreateAssignmentRequest { assignment: assignment }));
     }
     assert_eq!(console.may("user:ana", "records.read", Some(("c-1", "eu"))).await, "NOT_VISIBLE", "no policy yet");
+    log.says("user:ana", &["RoleService/CreateRole: create role `closer`", "RoleService/CreateRole: create role `guest`", "RoleService/CreateAssignment: create assignment of role `content-viewer` to `group:staff` at object `cases`", "RoleService/CreateAssignment: create assignment of role `content-editor` to `group:reviewers` at object `cases`", "RoleService/CreateAssignment: create assignment of role `closer` to `group:leads` at object `cases`"]).await;
 
     // Data access: one's own region, and nothing of the vault but for leads.
     for (id, effect, member, condition) in [
@@ -183,6 +154,15 @@ async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
         };
         done!(console, DataAccessServiceClient.create_policy(CreatePolicyRequest { policy: policy }));
     }
+    log.says(
+        "user:ana",
+        &[
+            "DataAccessService/CreatePolicy: create data-access policy `own-region`",
+            "DataAccessService/CreatePolicy: create data-access policy `partner-region`",
+            "DataAccessService/CreatePolicy: create data-access policy `vault`",
+        ],
+    )
+    .await;
 
     // Eve comes by single sign-on: nobody invited her, her domain is the organization's.
     let eve = pb::ProvisionUserRequest {
@@ -198,6 +178,7 @@ async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
     assert_eq!(console.may("user:eve", "records.read", Some(("c-1", "eu"))).await, "ALLOWED");
     assert_eq!(console.may("user:eve", "records.read", Some(("c-2", "us"))).await, "NOT_VISIBLE");
     assert_eq!(console.may("user:eve", "records.update", Some(("c-1", "eu"))).await, "NO_PERMISSION");
+    log.says("service:login", &["UserService/ProvisionUser: create user `eve`"]).await;
 
     // Ana invites whom she likes; Eve, who may invite, only whom the policy lets her, and not into more than she has.
     assert_eq!(
@@ -207,12 +188,22 @@ async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
         )),
         "PERMISSION_DENIED"
     );
+    log.says(
+        "user:eve",
+        &["UserService/InviteUser: PERMISSION_DENIED: `user:eve` lacks `organization_users.create` for this"],
+    )
+    .await;
     let grant = pb::Grant {
         permissions: strings(&["organization_users.create"]),
         member: "user:eve".into(),
         ..Default::default()
     };
     done!(console, RoleServiceClient.create_grants(CreateGrantsRequest { grant: grant }));
+    log.says(
+        "user:ana",
+        &["RoleService/CreateGrants: create grant of `organization_users.create` to `user:eve` at the organization"],
+    )
+    .await;
     assert_eq!(
         outcome(ask!(
             eve_calls,
@@ -226,6 +217,14 @@ async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
             .invite_user(InviteUserRequest { user: user("pat", "pat@partner.io"), groups: strings(&["leads"]) })
     );
     assert_eq!(outcome(into_leads), "HANDS_OUT_MORE");
+    log.says(
+        "user:eve",
+        &[
+            "UserService/InviteUser: INVITE_POLICY: the invite policy does not allow this address",
+            "UserService/InviteUser: HANDS_OUT_MORE: `user:eve` would hand out `…",
+        ],
+    )
+    .await;
     done!(
         console,
         UserServiceClient.invite_user(InviteUserRequest {
@@ -236,6 +235,7 @@ async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
     assert_eq!(console.may("user:pat", "records.read", Some(("c-3", "shared"))).await, "PRINCIPAL_INVITED");
     let pending = done!(console, GroupServiceClient.list_members(ListMembersRequest { group: "partners" })).members;
     assert!(pending.len() == 1 && pending[0].pending, "{pending:?}");
+    log.says("user:ana", &["UserService/InviteUser: create user `pat`"]).await;
 
     // Pat joins with a first verified sign-on.
     let pat = pb::ProvisionUserRequest {
@@ -249,6 +249,7 @@ async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
     assert_eq!(joined.user.unwrap().kind(), pb::UserKind::External);
     assert_eq!(console.may("user:pat", "records.update", Some(("c-3", "shared"))).await, "ALLOWED");
     assert_eq!(console.may("user:pat", "records.update", Some(("c-1", "eu"))).await, "NOT_VISIBLE");
+    log.says("service:login", &["UserService/ProvisionUser: update user `pat` and 2 more"]).await;
 
     // One record is shared with Pat, and forgotten when it goes.
     let relation = pb::RecordRelation {
@@ -262,6 +263,14 @@ async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
     assert_eq!(console.may("user:pat", "records.read", Some(("c-1", "eu"))).await, "ALLOWED");
     done!(console, RelationServiceClient.forget_record(ForgetRecordRequest { object: "cases", record: "c-1" }));
     assert_eq!(console.may("user:pat", "records.read", Some(("c-1", "eu"))).await, "NOT_VISIBLE");
+    log.says(
+        "user:ana",
+        &[
+            "RelationService/ReportRelation: create relation `shared` of `user:pat` to record `c-1` of object `cases`",
+            "RelationService/ForgetRecord: delete relation `shared` of `user:pat` to record `c-1` of object `cases`",
+        ],
+    )
+    .await;
 
     // External users prove from time to time who they are.
     let settings = pb::OrganizationSettings {
@@ -273,9 +282,10 @@ async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
     let organization = pb::Organization { id: acme(), settings: Some(settings), ..Default::default() };
     let update_mask = Some(prost_types::FieldMask { paths: strings(&["settings.external_reauthentication"]) });
     let request = pb::UpdateOrganizationRequest { organization: Some(organization), update_mask, ..Default::default() };
-    organizations.update_organization(console.ana.request(request)).await.unwrap();
+    organizations.update_organization(console.who.request(request)).await.unwrap();
     assert_eq!(console.may("user:pat", "records.update", Some(("c-3", "shared"))).await, "REAUTHENTICATION_REQUIRED");
     assert_eq!(console.may("user:eve", "records.read", Some(("c-1", "eu"))).await, "ALLOWED", "she is internal");
+    log.says("user:ana", &["OrganizationService/UpdateOrganization: update the organization"]).await;
 
     // Eve moves: to another region, and up.
     let moved = pb::User {
@@ -303,11 +313,21 @@ async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
         done!(console, RoleServiceClient.list_role_holders(ListRoleHoldersRequest { role: "content-editor" })).holders;
     assert_eq!(holders.iter().map(|h| h.principal.as_str()).collect::<Vec<_>>(), ["user:eve", "user:pat"]);
     assert_eq!(holders[0].paths[0].members, ["user:eve", "group:leads", "group:reviewers"]);
+    log.says(
+        "user:ana",
+        &["UserService/UpdateUser: update user `eve`", "GroupService/AddMembers: add user `eve` to group `leads`"],
+    )
+    .await;
 
     // For a while by e-mail only.
     done!(console, UserServiceClient.downgrade_user(DowngradeUserRequest { user: "eve" }));
     assert_eq!(console.may("user:eve", "records.read", Some(("c-2", "us"))).await, "PRINCIPAL_LIMITED");
     done!(console, UserServiceClient.upgrade_user(UpgradeUserRequest { user: "eve" }));
+    log.says(
+        "user:ana",
+        &["UserService/DowngradeUser: update user `eve`", "UserService/UpgradeUser: update user `eve`"],
+    )
+    .await;
 
     // The partnership ends: what depended on the domain is said beforehand, and goes in one revision.
     let remove = |validate_only| pb::RemoveEmailDomainRequest {
@@ -316,9 +336,10 @@ async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
         validate_only,
         ..Default::default()
     };
-    let before = organizations.remove_email_domain(console.ana.request(remove(true))).await.unwrap().into_inner();
+    let before = organizations.remove_email_domain(console.who.request(remove(true))).await.unwrap().into_inner();
     assert!(before.effect.unwrap().in_invite_policy);
-    organizations.remove_email_domain(console.ana.request(remove(false))).await.unwrap();
+    organizations.remove_email_domain(console.who.request(remove(false))).await.unwrap();
+    log.says("user:ana", &["OrganizationService/RemoveEmailDomain: update the organization"]).await;
     assert_eq!(
         outcome(ask!(
             eve_calls,
@@ -327,8 +348,11 @@ async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
         "INVITE_POLICY",
         "it counts no longer"
     );
+    log.says("user:eve", &["UserService/InviteUser: INVITE_POLICY: the invite policy does not allow this address"])
+        .await;
     done!(console, UserServiceClient.deactivate_user(DeactivateUserRequest { user: "pat" }));
     assert_eq!(console.may("user:pat", "records.update", Some(("c-3", "shared"))).await, "PRINCIPAL_INACTIVE");
+    log.says("user:ana", &["UserService/DeactivateUser: update user `pat`"]).await;
 
     // Ana leaves: not before somebody else administers.
     assert_eq!(
@@ -342,6 +366,7 @@ async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
         outcome(ask!(console, UserServiceClient.get_user(GetUserRequest { user: "eve" }))),
         "PRINCIPAL_INACTIVE"
     );
+    log.says("user:ana", &["UserService/DeactivateUser: LAST_ADMINISTRATOR: nobody could administer the organization any more: the last holder of `organization.admin` stays", "RoleService/CreateAssignment: create assignment of role `organization-admin` to `user:eve` at the organization", "UserService/DeactivateUser: update user `ana`", "UserService/GetUser: PRINCIPAL_INACTIVE: `user:ana` is inactive"]).await;
     let kept = done!(
         eve_calls,
         RoleServiceClient.get_assignment(GetAssignmentRequest { role: "organization-admin", member: "user:ana" })
@@ -349,5 +374,7 @@ async fn an_administrator_sets_up_a_workspace_and_people_join_move_and_leave() {
     assert!(kept.assignment.is_some(), "what she was given stays, for when she comes back");
     done!(eve_calls, UserServiceClient.activate_user(ActivateUserRequest { user: "ana" }));
     assert_eq!(console.may("user:ana", "tasks.read", None).await, "ALLOWED");
+    log.says("user:eve", &["UserService/ActivateUser: update user `ana`"]).await;
+    assert_eq!(log.verified().await.last_sequence, log.seen(), "nothing else was logged, and nothing is missing");
     world.server.stop().await;
 }

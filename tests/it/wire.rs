@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use doorward::clock::{Clock, SystemClock};
 use doorward::config::{Access, Config, Storage};
 use doorward::service::proto as pb;
 use doorward::service::proto::decision_service_client::DecisionServiceClient;
@@ -301,6 +302,50 @@ async fn m4_10_a_revision_that_is_not_reached_in_time_is_unavailable() {
     create_user(&wire, "acme", user("ana", "ana@acme.com")).await.unwrap();
     let reply = waiting.await.unwrap().unwrap().into_inner();
     assert_eq!(reply.revision.unwrap().number, 2);
+    server.stop().await;
+}
+
+/// Both clocks are this machine's: what is asked wholly before, within or after the time must come out so,
+/// to the millisecond, however slow the machine is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn m3_4_a_grant_begins_and_ends_on_a_running_server_without_any_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path()).await;
+    let wire = server.with(Some(&token(dir.path()))).await;
+    organization(&wire, "acme").await;
+    create_user(&wire, "acme", user("ana", "ana@acme.com")).await.unwrap();
+    let starts = SystemClock.now() + 1_000;
+    let expires = starts + 1_000;
+    let time = |at| Some(doorward::service::to_timestamp(at));
+    let grant = pb::CreateGrantsRequest {
+        organization: "acme".into(),
+        grant: Some(pb::Grant {
+            permissions: vec!["tasks.read".into()],
+            member: "user:ana".into(),
+            period: Some(pb::Period { starts_at: time(starts), expires_at: time(expires) }),
+            ..pb::Grant::default()
+        }),
+        ..Default::default()
+    };
+    let revision = RoleServiceClient::new(wire.clone()).create_grants(grant).await.unwrap().into_inner().revision;
+    let mut decisions = DecisionServiceClient::new(wire);
+    let (mut before, mut within, mut after) = (0, 0, 0);
+    while after < 20 {
+        let began = SystemClock.now();
+        let reply = decisions.authorize(question("acme", "user:ana", "tasks.read")).await.unwrap().into_inner();
+        let ended = SystemClock.now();
+        assert_eq!(reply.revision, revision, "nothing was written");
+        let (count, expected) = match (began, ended) {
+            (_, ended) if ended < starts => (&mut before, pb::Reason::NoPermission),
+            (began, _) if began >= expires => (&mut after, pb::Reason::NoPermission),
+            (began, ended) if began >= starts && ended < expires => (&mut within, pb::Reason::Allowed),
+            // It began or ended while it was asked.
+            _ => continue,
+        };
+        assert_eq!(reply.reason(), expected, "asked {} ms after its start", began - starts);
+        *count += 1;
+    }
+    assert!(before > 0 && within > 0, "{before} before it, {within} within");
     server.stop().await;
 }
 

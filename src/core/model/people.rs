@@ -95,6 +95,20 @@ pub struct User {
     pub sign_ons: Vec<SignOn>,
 }
 
+impl User {
+    /// The statuses that it can become (rule 2.2). An inactive one becomes what it was before.
+    #[must_use]
+    pub fn may_become(&self) -> &'static [Status] {
+        match (self.status, self.status_before) {
+            (Status::Invited | Status::Limited, _) => &[Status::Active, Status::Inactive],
+            (Status::Active, _) => &[Status::Limited, Status::Inactive],
+            (Status::Inactive, Some(Status::Active)) => &[Status::Active],
+            (Status::Inactive, Some(Status::Limited)) => &[Status::Limited],
+            (Status::Inactive, _) => &[],
+        }
+    }
+}
+
 /// An identity that a login service verified (rule 2.4); it is bound to one user at most.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct SignOn {

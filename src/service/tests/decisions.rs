@@ -83,6 +83,35 @@ async fn a_call_without_a_caller_is_refused() {
 }
 
 #[tokio::test]
+async fn m4_8_an_allow_comes_with_its_reason_and_the_revision_just_written() {
+    let world = reviewed().await;
+    let ask = async |principal: &str| {
+        let answer = ok(world.decisions.authorize(by(question(principal, "records.read"))).await);
+        (answer.decision(), answer.reason(), answer.revision)
+    };
+    for step in 0..6 {
+        let written = if step % 2 == 0 {
+            world.add("risk", &["user:bo"]).await.revision
+        } else {
+            let request = RemoveMembersRequest {
+                organization: "acme".into(),
+                group: "risk".into(),
+                members: vec!["user:bo".into()],
+                ..Default::default()
+            };
+            ok(world.admin.remove_members(by(request)).await).revision
+        };
+        assert!(written.is_some());
+        assert_eq!(ask("user:ana").await, (Decision::Allow, Reason::Allowed, written.clone()));
+        // A deny says so too, and so does one of somebody unknown.
+        let (decision, reason) =
+            if step % 2 == 0 { (Decision::Allow, Reason::Allowed) } else { (Decision::Deny, Reason::NoPermission) };
+        assert_eq!(ask("user:bo").await, (decision, reason, written.clone()));
+        assert_eq!(ask("user:nobody").await, (Decision::Deny, Reason::PrincipalUnknown, written));
+    }
+}
+
+#[tokio::test]
 async fn m4_9_the_invite_policy_is_part_of_the_decision() {
     let world = reviewed().await;
     world.assign("organization-admin", "user:bo", None).await;

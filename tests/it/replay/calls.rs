@@ -1,13 +1,9 @@
 //! The calls of a replay: which, with what, by whom.
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-use doorward::clock::Clock;
 use doorward::core::model::{Row, Target};
-use doorward::engine::Engine;
 use doorward::service::proto as pb;
 use doorward::service::proto::credential_service_server::CredentialService;
 use doorward::service::proto::data_access_service_server::DataAccessService;
@@ -17,90 +13,14 @@ use doorward::service::proto::organization_service_server::OrganizationService;
 use doorward::service::proto::relation_service_server::RelationService;
 use doorward::service::proto::role_service_server::RoleService;
 use doorward::service::proto::user_service_server::UserService;
-use doorward::service::{Admin, Caller, OnBehalfOf};
-use doorward::store::PolicyStore;
-use fastrand::Rng;
-use tonic::{Response, Status};
+use doorward::service::{Caller, OnBehalfOf};
+use tonic::Response;
 
+use super::player::{Player, play};
 use super::*;
 use crate::activity::by;
-use crate::wire::reason;
-
-/// Plays calls against an engine.
-pub struct Player {
-    admin: Admin,
-    pub(super) engine: Arc<Engine>,
-    pub(super) clock: Arc<SeededClock>,
-    rng: Rng,
-    caller: Caller,
-    /// Each call with what came of it.
-    pub(super) told: Vec<String>,
-    /// By RPC: how often it was carried out, and how often refused.
-    pub(super) counts: BTreeMap<&'static str, (u32, u32)>,
-    credentials: Vec<String>,
-    activations: Vec<String>,
-    tokens: Vec<[u8; 32]>,
-}
-
-macro_rules! play {
-    ($p:expr, $rpc:ident $message:ident { $($field:ident: $value:expr),* $(,)? }) => {
-        play!($p, $rpc pb::$message {
-            organization: "acme".into(),
-            $($field: $value.into(),)*
-            ..Default::default()
-        })
-    };
-    ($p:expr, $rpc:ident $request:expr) => {{
-        let mut request = $request;
-        request.validate_only = $p.rng.u8(0..25) == 0;
-        let again = $p.rng.u8(0..12) == 0;
-        if again {
-            request.request_id = format!("request-{}", $p.told.len());
-        }
-        let reply = $p.admin.$rpc(by(&$p.caller, request.clone())).await;
-        $p.note(stringify!($rpc), &reply);
-        if again {
-            let reply = $p.admin.$rpc(by(&$p.caller, request)).await;
-            $p.note(stringify!($rpc), &reply);
-        }
-        reply.ok().map(Response::into_inner)
-    }};
-}
 
 impl Player {
-    pub(super) fn over(store: Arc<dyn PolicyStore>, seed: u64, randomness: u64) -> Self {
-        let clock = Arc::new(SeededClock { now: AtomicI64::new(NOW), seed: randomness, drawn: AtomicU64::new(0) });
-        let engine = Engine::open(store, Arc::clone(&clock) as Arc<dyn Clock>, |error| panic!("{error}"));
-        let engine = Arc::new(engine.unwrap());
-        Self {
-            admin: Admin::new(Arc::clone(&engine)),
-            engine,
-            clock,
-            rng: Rng::with_seed(seed),
-            caller: operator(),
-            told: Vec::new(),
-            counts: BTreeMap::new(),
-            credentials: Vec::new(),
-            activations: Vec::new(),
-            tokens: Vec::new(),
-        }
-    }
-
-    fn note<R: Debug>(&mut self, rpc: &'static str, reply: &Result<Response<R>, Status>) {
-        let (done, refused) = self.counts.entry(rpc).or_default();
-        let told = match reply {
-            Ok(reply) => {
-                *done += 1;
-                format!("{:?}", reply.get_ref())
-            }
-            Err(status) => {
-                *refused += 1;
-                format!("{}: {}", reason(status), status.message())
-            }
-        };
-        self.told.push(format!("{rpc} by {}: {told}", self.caller.name));
-    }
-
     fn pick(&mut self, from: &[&str]) -> String {
         self.rng.choice(from).unwrap().to_string()
     }
@@ -292,6 +212,9 @@ impl Player {
         self.found().await;
         for nth in 0..calls {
             self.clock.now.fetch_add(self.rng.i64(0..20_000), Ordering::Relaxed);
+            if nth.is_multiple_of(CALLS_OF_ONE) {
+                self.engine.settle_refusals();
+            }
             self.caller = self.caller(nth);
             if nth < 60 { self.build().await } else { self.any().await }
         }
