@@ -24,6 +24,8 @@ mod engine;
 mod explain;
 mod explain_properties;
 mod generate;
+mod handing;
+mod handing_properties;
 mod integration;
 mod large;
 mod model;
