@@ -11,6 +11,7 @@
 mod activity;
 mod activity_chain;
 mod activity_reading;
+mod administrators;
 mod allowed;
 mod arrows;
 mod authority;
