@@ -67,11 +67,15 @@ async fn m2_6_a_domain_that_fifty_thousand_memberships_depend_on_goes_in_one_rev
             (asked, seen)
         })
     };
-    let settings = engine.with_table("acme", None, |table| table.row(&Key::Settings).unwrap()).unwrap();
-    let Row::Settings(mut settings) = settings else { panic!("settings") };
-    settings.email_domains.retain(|d| d.domain.as_str() != "partner.io");
+    let without = |domain: &str| {
+        let settings = engine.with_table("acme", None, |table| table.row(&Key::Settings).unwrap()).unwrap();
+        let Row::Settings(mut settings) = settings else { panic!("settings") };
+        settings.email_domains.retain(|d| d.domain.as_str() != domain);
+        vec![Change::Update { row: Row::Settings(settings), etag: None }]
+    };
+    let removal = without("partner.io");
     let began = Instant::now();
-    let (revision, effects) = write(&engine, vec![Change::Update { row: Row::Settings(settings), etag: None }]).await;
+    let (revision, effects) = write(&engine, removal).await;
     let took = began.elapsed();
     std::thread::sleep(std::time::Duration::from_millis(50));
     stop.store(true, Ordering::Relaxed);
@@ -81,4 +85,10 @@ async fn m2_6_a_domain_that_fifty_thousand_memberships_depend_on_goes_in_one_rev
     assert_eq!(seen, [true, true], "before and after were seen");
     let left = engine.with_table("acme", None, |t| t.members_of(&"everyone".parse().unwrap()).unwrap().count());
     assert_eq!(left.unwrap(), USERS / 2);
+    // A domain that made its users internal: each of them is external then (rule 2.1), in the same revision.
+    let removal = without("acme.com");
+    let began = Instant::now();
+    let (revision, effects) = write(&engine, removal).await;
+    println!("{} users became external in {:?}", USERS / 2, began.elapsed());
+    assert_eq!((revision, effects), (founded + 2, 1 + USERS / 2));
 }

@@ -28,6 +28,7 @@ mod generate;
 mod handing;
 mod handing_properties;
 mod integration;
+mod kinds;
 mod large;
 mod model;
 mod oracle;
