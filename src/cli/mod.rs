@@ -20,6 +20,7 @@ mod review;
 mod supers;
 mod transfer;
 mod tree;
+mod unused;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -22,7 +22,7 @@ use crate::service::{review_entry, source};
 
 use super::file::OrganizationFile;
 use super::remote::{ServerArgs, refused};
-use super::{CliError, Content, content};
+use super::{CliError, Content, content, unused};
 
 /// Lines of a comparison that are printed.
 const MAX_LINES: usize = 10_000;
@@ -56,19 +56,29 @@ pub struct ReviewArgs {
     /// Principals that may not act now too, as if they could.
     #[arg(long)]
     include_inactive: bool,
+    /// Instead the roles and permissions that nothing gives; of a server only.
+    #[arg(long, conflicts_with_all = ["file", "account", "object", "permissions", "principals", "include_inactive"])]
+    unused: bool,
+    /// Also those that were not allowed for so long, such as `90d`.
+    #[arg(long, value_name = "DURATION", requires = "unused")]
+    unused_for: Option<String>,
     /// How to print it: CSV with a head line, or one JSON object a line.
     #[arg(long, value_enum, default_value = "csv")]
     format: Format,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(super) enum Format {
     Csv,
     Json,
 }
 
 /// Prints who can do what.
 pub async fn review(args: ReviewArgs) -> Result<bool, CliError> {
+    if args.unused {
+        let (organization, unused_for) = (args.organization, args.unused_for.as_deref());
+        return unused::print(&args.server, organization, unused_for, args.format).await;
+    }
     let mut out = Printed { out: std::io::stdout().lock(), format: args.format };
     out.head()?;
     match &args.file {
@@ -113,12 +123,11 @@ fn offline(args: &ReviewArgs, table: &Table, out: &mut Printed<impl Write>) -> R
 }
 
 async fn online(args: &ReviewArgs, out: &mut Printed<impl Write>) -> Result<(), CliError> {
-    let missing = || CliError::Usage("say which organization of the server with `--organization`".to_owned());
     let given = |text: &Option<String>| text.clone().unwrap_or_default();
     let target =
         proto::Target { account: given(&args.account), object: given(&args.object), record: given(&args.record) };
     let request = ReviewAccessRequest {
-        organization: args.organization.clone().ok_or_else(missing)?,
+        organization: named(args.organization.clone())?,
         target: (target != proto::Target::default()).then_some(target),
         permissions: args.permissions.clone(),
         principals: args.principals.clone(),
@@ -131,6 +140,12 @@ async fn online(args: &ReviewArgs, out: &mut Printed<impl Write>) -> Result<(), 
         reply.entries.iter().try_for_each(|entry| out.entry(entry))?;
     }
     Ok(())
+}
+
+/// Which organization of the server.
+pub(super) fn named(organization: Option<String>) -> Result<String, CliError> {
+    let missing = || CliError::Usage("say which organization of the server with `--organization`".to_owned());
+    organization.ok_or_else(missing)
 }
 
 /// Prints entries as they come.
@@ -179,9 +194,13 @@ impl<W: Write> Printed<W> {
     }
 
     fn line(&mut self, line: &str) -> Result<(), CliError> {
-        let written = writeln!(self.out, "{line}");
-        written.map_err(|source| CliError::Io { path: "standard output".into(), source })
+        printed(&mut self.out, line)
     }
+}
+
+pub(super) fn printed(out: &mut impl Write, line: &str) -> Result<(), CliError> {
+    let written = writeln!(out, "{line}");
+    written.map_err(|source| CliError::Io { path: "standard output".into(), source })
 }
 
 /// What a decision makes of an entry: `held`, if nothing stands against it.
@@ -199,7 +218,7 @@ fn state(entry: &AccessReviewEntry) -> String {
     if said.is_empty() { "held".to_owned() } else { said.join("; ") }
 }
 
-fn to_millis(time: &prost_types::Timestamp) -> Millis {
+pub(super) fn to_millis(time: &prost_types::Timestamp) -> Millis {
     time.seconds.saturating_mul(1_000).saturating_add(Millis::from(time.nanos) / 1_000_000)
 }
 
@@ -209,7 +228,7 @@ fn path(path: &AccessPath) -> String {
 }
 
 /// A cell of CSV (RFC 4180); a sheet shall not take it for a formula.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     let text = if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text.to_owned() };
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }

@@ -1,19 +1,22 @@
 //! Rule 3.7: the last holder of `organization.admin` at the organization cannot be removed.
 //!
 //! A holder is whoever could administer now: an active user or service account that holds the
-//! permission at the organization, by itself, through a group or by rule. Time may leave an
-//! organization without one; a change may not, whoever makes it.
+//! permission at the organization, by itself, through a group or by rule, and from which no constraint takes it
+//! (rule 4.5). Time may leave an organization without one; a change may not, whoever makes it. What is activated in an
+//! emergency (rule 7.4) makes no holder: it ends by itself soon.
 //!
 //! The principals are passed over only where a change takes away something that led to the
-//! permission: an edge, a status, a membership, what a role contains, a domain.
+//! permission: an edge, a status, a membership, what a role contains, a domain; and where constraints deny, also where
+//! a change may lead somebody to one role too many.
 
 use super::change::Effect;
-use super::edge::{AT_ORGANIZATION, edges_at};
+use super::decision::{Context, Question, Reason, Walk};
+use super::edge::{AT_ORGANIZATION, Edge, edges, edges_at};
 use super::model::{GroupKind, Key, Member, Millis, Status, Target};
 use super::pages::Pages;
 use super::presets::ORGANIZATION_ADMIN;
 use super::principal::{Principal, PrincipalFound};
-use super::table::Table;
+use super::table::{Source, Table};
 
 /// Whether a change takes the permission from the last that hold it.
 #[must_use]
@@ -47,6 +50,16 @@ impl<'a> Administered<'a> {
             }
             // A role assigned by hand takes the place of one given by rule (3.6).
             Key::Assignment(_, Member::User(_), _) if self.by_rule_bundles().is_some() => true,
+            Key::Separation(_)
+            | Key::Settings
+            | Key::Account(_)
+            | Key::Role(_)
+            | Key::Group(_)
+            | Key::Assignment(..)
+                if after.table.denying.is_some() =>
+            {
+                true
+            }
             _ if effect == Effect::Created => false,
             Key::Assignment(role, _, Target::Organization) => self.contains(self.table.roles.find(role.as_str())),
             Key::Grant(pattern, _, Target::Organization) => self.contains(self.table.patterns.find(pattern.as_str())),
@@ -92,10 +105,31 @@ impl<'a> Administered<'a> {
             let given = table.by_rule(found);
             given.is_some_and(|(bundle, target)| target == AT_ORGANIZATION && self.in_bundle(bundle))
         };
-        let mut directly = edges_at(Table::edges_of(found), AT_ORGANIZATION);
-        table.holdings.holders(self.admin, &table.nobody).hold(table.groups_of(found), self.now)
+        let mut directly = edges_at(Table::edges_of(found), AT_ORGANIZATION).filter(|edge| self.lasts(edge));
+        let holds = table.holdings.holders(self.admin, &table.nobody).hold(table.groups_of(found), self.now)
             || directly.any(|edge| edge.in_effect(self.now) && self.in_bundle(edge.bundle))
-            || by_rule()
+            || by_rule();
+        holds && (table.denying.is_none() || self.decided(found))
+    }
+
+    fn lasts(&self, edge: &Edge) -> bool {
+        !matches!(self.table.bundle(edge.bundle).map(|b| &b.source), Some(Source::Activation(_)))
+    }
+
+    /// What a decision says, of what is held without an activation.
+    fn decided(&self, found: &PrincipalFound<'_>) -> bool {
+        let Some(permission) = self.table.permission(ORGANIZATION_ADMIN) else { return false };
+        let kind = if found.value.kind.is_some() { "user" } else { "service" };
+        let principal = format!("{kind}:{}", found.id);
+        // Rule 4.3: it can prove who it is.
+        let context = Context { authenticated_at: Some(self.now), ..Context::default() };
+        let question = Question { principal: &principal, context, ..Question::default() };
+        let groups = found.near.len() - Table::edges_of(found).len();
+        let mut near = found.near.get(..groups).unwrap_or(&[]).to_vec();
+        edges(Table::edges_of(found)).filter(|edge| self.lasts(edge)).for_each(|edge| edge.write(&mut near));
+        let Ok(mut walk) = Walk::begin(self.table, &question, self.now) else { return false };
+        walk.hold(&near, &[]);
+        walk.ask(permission) == Reason::Allowed
     }
 
     fn by_anyone(&self) -> bool {

@@ -19,7 +19,8 @@ use super::table::Table;
 pub enum Change {
     /// A row that must not exist yet.
     Create(Row),
-    /// A row that must exist, whole, in place of the one there is.
+    /// A row that must exist, whole, in place of the one there is. With the organization's e-mail domains go the
+    /// kinds of users that follow them (rule 2.1).
     Update {
         /// The new row.
         row: Row,
@@ -54,7 +55,7 @@ pub enum Change {
         /// The record.
         record: OpaqueId,
     },
-    /// The whole organization, as its file says.
+    /// The whole organization, as its file says, the kinds of all users included.
     Replace {
         /// All its rows.
         rows: Vec<Row>,
@@ -127,7 +128,11 @@ fn applied(table: &Table, changes: Vec<Change>, now: Millis) -> Result<Applied, 
             Change::Update { row, etag } => {
                 let key = row.key();
                 check_etag(table, &key, etag.as_deref())?;
+                let settings = if let Row::Settings(settings) = &row { Some(settings.clone()) } else { None };
                 draft.put(row);
+                if let Some(settings) = settings {
+                    draft.follow_domains(table, &settings);
+                }
             }
             Change::Delete { keys, etag } => {
                 for key in &keys {

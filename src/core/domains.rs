@@ -1,39 +1,121 @@
-//! What hangs on the organization's e-mail domains (rule 2.6), for those who change them.
+//! What hangs on the organization's e-mail domains (rules 2.1 and 2.6).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::id::{Domain, Id};
-use super::model::{Effect, GroupKind, Status};
+use super::draft::Draft;
+use super::handing::closed;
+use super::id::{Email, Id, OpaqueId};
+use super::model::{Effect, EmailDomain, Row, Settings, UserKind};
 use super::principal::PrincipalFound;
 use super::table::Table;
 
-impl Table {
-    /// How many active users have an address in each domain.
-    #[must_use]
-    pub fn active_users_by_domain(&self) -> BTreeMap<String, u64> {
-        let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
-        for found in self.users.iter().filter(active) {
-            *counts.entry(found.value.domain).or_default() += 1;
+/// Rule 2.1: the kind that an address makes, where none is given.
+#[must_use]
+pub fn implied_kind(domains: &[EmailDomain], email: &Email) -> UserKind {
+    kind_in(domains, &email.domain())
+}
+
+fn kind_in(domains: &[EmailDomain], domain: &str) -> UserKind {
+    let own = domains.iter().find(|d| d.domain.as_str() == domain);
+    own.map_or(UserKind::External, |d| d.audience)
+}
+
+impl Draft {
+    /// Rule 2.1: users whose kind is the one that their domain made are of the kind that it makes now. Passes over
+    /// all users if a domain makes another.
+    pub(super) fn follow_domains(&mut self, before: &Table, new: &Settings) {
+        let Some(old) = before.settings() else { return };
+        let domains = old.email_domains.iter().chain(&new.email_domains).map(|d| d.domain.as_str());
+        let moved = domains.filter_map(|domain| {
+            let (was, is) = (kind_in(&old.email_domains, domain), kind_in(&new.email_domains, domain));
+            (was != is).then_some((before.domains.find(domain)?.value, (was, is)))
+        });
+        let moved: HashMap<u32, (UserKind, UserKind)> = moved.collect();
+        if moved.is_empty() {
+            return;
         }
-        let counted = self.domains.iter().filter_map(|f| Some((f.id.to_owned(), *counts.get(&f.value)?)));
-        counted.collect()
+        for found in before.users.iter() {
+            if let Some((was, is)) = moved.get(&found.value.domain)
+                && found.value.kind == Some(*was)
+                && let Some(user) = before.user(&found)
+            {
+                self.put(Row::User(super::model::User { kind: *is, ..user }));
+            }
+        }
     }
+}
 
-    /// The ids of the active users with an address in a domain, in no order that means anything.
-    pub fn active_users_in<'a>(&'a self, domain: &str) -> impl Iterator<Item = &'a str> + use<'a> {
-        let number = self.domains.find(domain).map(|f| f.value);
-        self.users.iter().filter(move |f| active(f) && Some(f.value.domain) == number).map(|f| f.id)
-    }
+/// What a change of domains does to those who have an address in one of them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Followers {
+    /// By group: how many are in it who were not, and were who are not, nested groups included.
+    pub groups: BTreeMap<Id, (u64, u64)>,
+    /// Those who join or leave a group, or are of another kind; in no order that means anything.
+    pub users: Vec<OpaqueId>,
+}
 
-    /// The dynamic groups that name a domain, whosever it is, by id.
+impl Followers {
+    /// Of those with an address in `domain` in `of`, which is one of both.
     #[must_use]
-    pub fn dynamic_groups_over(&self, domain: &str) -> Vec<Id> {
-        let named = |domains: &[Domain]| domains.iter().any(|d| d.as_str() == domain);
-        let rows = self.group_slots.iter().flatten().map(|slot| &slot.row);
-        let over = rows.filter(|row| matches!(&row.kind, GroupKind::Dynamic(domains) if named(domains)));
-        let mut ids: Vec<Id> = over.map(|row| row.id.clone()).collect();
-        ids.sort();
-        ids
+    pub fn between(before: &Table, after: &Table, of: &Table, domain: &str) -> Self {
+        let mut moves = Self::default();
+        let Some(number) = of.domains.find(domain).map(|f| f.value) else { return moves };
+        let (mut had, mut has) = (Around::of(before), Around::of(after));
+        for id in of.users.iter().filter(|f| f.value.domain == number).map(|f| f.id) {
+            let (was, is) = (before.users.find(id), after.users.find(id));
+            let moved = was.zip(is).is_some_and(|(was, is)| was.value.kind != is.value.kind);
+            let (was, is) = (had.groups(was.as_ref()), has.groups(is.as_ref()));
+            // Numbers of groups stay the same from one version to the next.
+            for group in is.difference(was) {
+                moves.count(after, *group).0 += 1;
+            }
+            for group in was.difference(is) {
+                moves.count(before, *group).1 += 1;
+            }
+            if moved || was != is {
+                moves.users.extend(OpaqueId::parse(id));
+            }
+        }
+        moves
+    }
+
+    fn count(&mut self, table: &Table, group: u32) -> &mut (u64, u64) {
+        let id = table.group_slot(group).map(|slot| slot.row.id.clone());
+        // A number that was found leads to its group.
+        self.groups.entry(id.unwrap_or_else(|| table.id().clone())).or_default()
+    }
+}
+
+/// The groups around principals: most are directly in the same as many others.
+struct Around<'t> {
+    table: &'t Table,
+    known: HashMap<Vec<u32>, BTreeSet<u32>>,
+    none: BTreeSet<u32>,
+}
+
+impl<'t> Around<'t> {
+    fn of(table: &'t Table) -> Self {
+        Self { table, known: HashMap::new(), none: BTreeSet::new() }
+    }
+
+    fn groups(&mut self, found: Option<&PrincipalFound<'_>>) -> &BTreeSet<u32> {
+        let Some(found) = found else { return &self.none };
+        let direct: Vec<u32> = self.table.groups_of(found).iter().collect();
+        let table = self.table;
+        self.known.entry(direct).or_insert_with_key(|direct| closed(table, direct.iter().copied()))
+    }
+}
+
+impl Table {
+    /// The groups that have a member, nested groups included: one pass over all principals.
+    #[must_use]
+    pub fn groups_with_members(&self) -> BTreeSet<Id> {
+        let mut direct: BTreeSet<u32> = BTreeSet::new();
+        for found in self.users.iter().chain(self.services.iter()) {
+            direct.extend(self.groups_of(&found).iter());
+        }
+        let groups = closed(self, direct.into_iter()).into_iter();
+        groups.filter_map(|group| Some(self.group_slot(group)?.row.id.clone())).collect()
     }
 
     /// The `allow` policies by which members of one of these groups see records, by id.
@@ -46,8 +128,4 @@ impl Table {
         ids.sort();
         ids
     }
-}
-
-fn active(found: &PrincipalFound<'_>) -> bool {
-    found.value.status == Status::Active
 }

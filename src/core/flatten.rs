@@ -109,16 +109,19 @@ impl Draft {
         }
     }
 
-    /// Rule 3.6: holders of `org-admin` belong to the default account; they are not moved out of it,
-    /// nor it from under them.
+    /// Rule 3.6: holders of `org-admin`, and who may activate it, belong to the default account; they are not moved
+    /// out of it, nor it from under them.
     fn check_org_admins(&mut self) {
         let moved = std::mem::take(&mut self.dirty.moved);
         let preset = self.settings().map(|s| s.preset);
         let shipped = preset.is_some_and(|p| p.roles().iter().any(|r| r.id == ORG_ADMIN));
         let (true, Some(role)) = (shipped, self.next.roles.find(ORG_ADMIN).map(|f| f.value)) else { return };
         let default = self.next.default_account;
+        let rules = self.next.emergencies.values().filter(|rule| rule.role.as_str() == ORG_ADMIN);
+        let activate: HashSet<&str> = rules.flat_map(|rule| rule.users.iter().map(OpaqueId::as_str)).collect();
         let astray = |f: &PrincipalFound<'_>| {
-            f.value.account != default && edges_at(Table::edges_of(f), AT_ORGANIZATION).any(|e| e.bundle == role)
+            let mut held = edges_at(Table::edges_of(f), AT_ORGANIZATION);
+            f.value.account != default && (activate.contains(f.id) || held.any(|e| e.bundle == role))
         };
         let found: Vec<OpaqueId> = if self.dirty.accounts {
             self.next.users.iter().filter(astray).filter_map(|f| OpaqueId::parse(f.id).ok()).collect()

@@ -28,7 +28,6 @@
 //! ```
 
 mod delete;
-mod domains;
 mod draft;
 mod edge;
 mod entities;
@@ -51,6 +50,7 @@ pub mod change;
 pub mod columns;
 pub mod condition;
 pub mod decision;
+pub mod domains;
 pub mod emergency;
 pub mod explain;
 pub mod filter;

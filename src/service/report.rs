@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::change::{Effect, etag};
+use crate::core::domains::Followers;
 use crate::core::id::{Id, OpaqueId};
-use crate::core::model::{GroupKind, InvitePolicy, Key, Member, Row, Target};
+use crate::core::model::{InvitePolicy, Key, Member, Row, Target, UserKind};
 use crate::core::table::Table;
 use crate::engine::{self, Outcome};
 
@@ -241,51 +242,50 @@ impl<'a> Report<'a> {
         effects.iter().filter(|(key, _)| ended(key)).count() as u64
     }
 
-    /// What the change of e-mail domains does, one for each domain added or removed (rule 2.6).
+    /// What the change of e-mail domains does, one for each domain added, removed or made another audience's
+    /// (rule 2.6).
     pub fn email_domain_effects(self) -> Vec<proto::EmailDomainEffect> {
         let Outcome { before, after, effects, revision: _ } = self.0;
         if !effects.iter().any(|(key, _)| *key == Key::Settings) {
             return Vec::new();
         }
         let (old, new) = (domains(before), domains(after));
-        let changed: Vec<(&String, bool)> =
-            old.difference(&new).map(|d| (d, true)).chain(new.difference(&old).map(|d| (d, false))).collect();
+        let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        let changed: Vec<&String> = names.into_iter().filter(|domain| old.get(*domain) != new.get(*domain)).collect();
         if changed.is_empty() {
             return Vec::new();
         }
-        let (users_before, users_after) = (before.active_users_by_domain(), after.active_users_by_domain());
-        let effect = |(domain, removed): (&String, bool)| {
-            let (groups, counts) = if removed { (before, &users_before) } else { (after, &users_after) };
-            let moved = counts.get(domain).copied().unwrap_or(0);
-            let named = if moved > 0 { groups.dynamic_groups_over(domain) } else { Vec::new() };
-            let policies = groups.policies_showing_to(&named);
-            let user_count = if named.is_empty() { 0 } else { moved };
-            let mut users: Vec<String> = match user_count {
-                0 => Vec::new(),
-                _ => groups.active_users_in(domain).take(MAX_USERS).map(ToOwned::to_owned).collect(),
+        let peopled = after.groups_with_members();
+        let effect = |domain: &String| {
+            let (was, is) = (old.contains_key(domain), new.contains_key(domain));
+            let moved = Followers::between(before, after, if is { after } else { before }, domain);
+            let groups = |which: fn(&(u64, u64)) -> bool| -> Vec<Id> {
+                moved.groups.iter().filter(|(_, counts)| which(counts)).map(|(id, _)| id.clone()).collect()
             };
+            let mut policies = before.policies_showing_to(&groups(|(_, lost)| *lost > 0));
+            policies.extend(after.policies_showing_to(&groups(|(gained, _)| *gained > 0)));
+            policies.sort();
+            policies.dedup();
+            let (group_count, user_count) = (moved.groups.len() as u64, moved.users.len() as u64);
+            let mut users: Vec<String> = moved.users.iter().map(ToString::to_string).collect();
             users.sort();
-            let mut groups: Vec<proto::GroupEffect> = named
-                .iter()
-                .map(|group| {
-                    let left = members(after, group, &new, &users_after);
-                    proto::GroupEffect {
-                        group: group.to_string(),
-                        members_gained: if removed { 0 } else { moved },
-                        members_lost: if removed { moved } else { 0 },
-                        emptied: removed && left == 0,
-                    }
-                })
-                .collect();
+            users.truncate(MAX_USERS);
+            let group = |(group, (gained, lost)): (Id, (u64, u64))| proto::GroupEffect {
+                members_gained: gained,
+                members_lost: lost,
+                emptied: lost > 0 && !peopled.contains(&group),
+                group: group.to_string(),
+            };
+            let mut groups: Vec<proto::GroupEffect> = moved.groups.into_iter().map(group).collect();
             groups.sort_by(|a, b| (b.members_lost, &a.group).cmp(&(a.members_lost, &b.group)));
             groups.truncate(MAX_GROUPS);
-            let in_invite_policy = [before, after].iter().any(|t| invites(t, domain));
             proto::EmailDomainEffect {
                 domain: domain.clone(),
-                removed,
+                removed: !is,
+                audience_changed: was && is,
                 groups,
-                in_invite_policy,
-                group_count: named.len() as u64,
+                in_invite_policy: [before, after].iter().any(|t| invites(t, domain)),
+                group_count,
                 policy_count: policies.len() as u64,
                 policies: policies.iter().take(MAX_POLICIES).map(ToString::to_string).collect(),
                 users,
@@ -361,9 +361,9 @@ pub fn groups(row: &Row) -> &[Id] {
     }
 }
 
-fn domains(table: &Table) -> BTreeSet<String> {
+fn domains(table: &Table) -> BTreeMap<String, UserKind> {
     let domains = table.settings().into_iter().flat_map(|s| &s.email_domains);
-    domains.map(|d| d.domain.to_string()).collect()
+    domains.map(|d| (d.domain.to_string(), d.audience)).collect()
 }
 
 fn invites(table: &Table, domain: &str) -> bool {
@@ -371,9 +371,4 @@ fn invites(table: &Table, domain: &str) -> bool {
         InvitePolicy::AllowedDomains(domains) => domains.iter().any(|d| d.as_str() == domain),
         InvitePolicy::AdminsOnly | InvitePolicy::AnyDomain => false,
     })
-}
-
-fn members(table: &Table, group: &Id, own: &BTreeSet<String>, users: &BTreeMap<String, u64>) -> u64 {
-    let Some(GroupKind::Dynamic(domains)) = table.group_row(group).map(|g| g.kind) else { return 0 };
-    domains.iter().filter(|d| own.contains(d.as_str())).filter_map(|d| users.get(d.as_str())).sum()
 }

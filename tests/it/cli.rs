@@ -408,6 +408,59 @@ fn review_prints_who_can_do_what_as_csv_and_json() {
 }
 
 #[test]
+fn review_prints_what_is_unused_as_csv_and_json() {
+    let files = Files::new();
+    let (_serving, address) = Serving::start(&files);
+    let server = ["--server", &address];
+    let run = |args: &[&str]| files.run(&[args, &server].concat());
+    let more = ORGANIZATION
+        .replace("[{id: reader,", "[{id: idle, scope: object, permissions: [records.edit]}, {id: reader,")
+        .replace("  - {name: records.edit}", "  - {name: records.edit}\n  - {name: records.read_all}");
+    files.write("more.yaml", &more);
+    let (status, _, error) = run(&["apply", "more.yaml"]);
+    assert_eq!(status, 0, "{error}");
+    let unused = ["review", "--unused", "--organization", "acme"];
+    let (status, out, error) = run(&unused);
+    assert_eq!(status, 0, "{error}");
+    let own: Vec<&str> =
+        out.lines().filter(|line| !line.starts_with("permission,") || line.contains("records.")).collect();
+    let expected = [
+        "kind,name,holders,last_used_at",
+        "role,idle,0,",
+        "permission,records.edit,0,",
+        "permission,records.read_all,0,",
+    ];
+    assert_eq!(own, expected);
+    let (status, out, error) = run(&[&unused[..], &["--format", "json"]].concat());
+    assert_eq!(status, 0, "{error}");
+    let first: serde_json::Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
+    let idle = serde_json::json!({"kind": "role", "name": "idle", "holders": 0, "last_used_at": null});
+    assert_eq!(first, idle);
+
+    // What is held and was not allowed for a time is unused, once it was observed for so long.
+    std::thread::sleep(Duration::from_millis(20));
+    let (status, out, error) = run(&[&unused[..], &["--unused-for", "10ms"]].concat());
+    assert_eq!(status, 0, "{error}");
+    assert!(out.contains("role,reader,2,\n") && out.contains("permission,records.read,2,\n"), "{out}");
+    let asked =
+        ["check", "--organization", "acme", "--principal", "ana", "--permission", "records.edit", "--object", "app"];
+    assert_eq!(run(&asked).0, 1);
+    let (status, _, error) = run(&[&unused[..], &["--unused-for", "90d"]].concat());
+    assert!(status == 2 && error.contains("NOT_OBSERVED_LONG_ENOUGH"), "{error}");
+    for (wrong, said) in [
+        (&["review", "--unused", "--organization", "acme", "--unused-for", "soon"][..], "duration"),
+        (&["review", "--unused"], "--organization"),
+        (&["review", "--unused-for", "1d", "--organization", "acme"], "--unused"),
+        (&["review", "--unused", "--object", "app", "--organization", "acme"], "--object"),
+    ] {
+        let (status, _, error) = run(wrong);
+        assert!(status == 2 && error.contains(said), "{wrong:?}: {error}");
+    }
+    let (status, _, error) = files.run(&["review", "--unused", "--org", "acme.yaml"]);
+    assert!(status == 2 && error.contains("--org"), "{error}");
+}
+
+#[test]
 fn apply_says_who_would_gain_and_lose_what() {
     let files = Files::new();
     let (_serving, address) = Serving::start(&files);

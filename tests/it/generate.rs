@@ -15,6 +15,8 @@
 
 #![allow(missing_docs, dead_code, unused_imports)]
 
+#[path = "generate_changes.rs"]
+mod changes;
 #[path = "generate_conditions.rs"]
 mod conditions;
 #[path = "generate_handed.rs"]
@@ -32,6 +34,7 @@ use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
 use super::oracle;
+pub use changes::{CHANGES, change, place};
 use handed::*;
 pub use policies::{World, all_flags_on, world};
 pub use questions::question;

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use doorward::core::change::Change;
 use doorward::core::decision::{Question, Reason, Walk};
+use doorward::core::model::{Key, Row};
+use doorward::engine::Outcome;
 use doorward::service::proto as pb;
 use doorward::service::proto::organization_service_server::OrganizationService;
 use serde_json::json;
@@ -119,5 +121,15 @@ async fn m2_6_a_domain_that_fifty_thousand_memberships_depend_on_goes_in_one_rev
     assert_eq!(written, [1], "one row");
     let left = engine.with_table("acme", None, |t| t.members_of(&"everyone".parse().unwrap()).unwrap().count());
     assert_eq!(left.unwrap(), USERS / 2);
+    // A domain that made its users internal: each of them is external then (rule 2.1), in the same revision.
+    let settings = engine.with_table("acme", None, |table| table.row(&Key::Settings).unwrap()).unwrap();
+    let Row::Settings(mut settings) = settings else { panic!("settings") };
+    settings.email_domains.retain(|d| d.domain.as_str() != "acme.com");
+    let removal = vec![Change::Update { row: Row::Settings(settings), etag: None }];
+    let began = Instant::now();
+    let told = |o: &Outcome| format!("{} {}", o.revision.number, o.effects.len()).into_bytes();
+    let written = engine.write::<(), _, _>(call("acme"), |_| Ok(removal), told).await.unwrap();
+    println!("{} users became external in {:?}", USERS / 2, began.elapsed());
+    assert_eq!(written.reply, format!("{} {}", founded + 2, 1 + USERS / 2).into_bytes());
     engine.stop();
 }

@@ -18,6 +18,8 @@
 
 #[path = "oracle_conditions.rs"]
 pub mod conditions;
+#[path = "oracle_handing.rs"]
+mod handing;
 #[path = "oracle_presets.rs"]
 mod presets;
 #[path = "oracle_read.rs"]
@@ -30,6 +32,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use conditions::{Attribute, Condition};
+pub use handing::all_active;
 pub use presets::{built_in_permissions, preset_roles};
 pub use read::{catalogue, role_permissions};
 pub use records::PolicyOutcome;

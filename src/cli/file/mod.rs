@@ -39,6 +39,7 @@ mod tests;
 pub use cases::{Case, CaseContext, CaseFile, CaseRecord, Expected, Question};
 pub use error::{FileError, FileErrors, MAX_ERRORS, Place};
 pub use organization::{Known, OrganizationFile};
+pub(super) use scalar::parse_duration;
 pub use schema::{schema_cases, schema_organization};
 pub use super_organization::SuperOrganizationFile;
 pub use write::write;

@@ -117,7 +117,7 @@ pub(super) fn timestamp_text(ms: Millis) -> String {
 }
 
 /// `12h`, `30m`, `7d`, `1h 30m`: longer than nothing, in whole milliseconds. A day is 24 hours.
-pub(super) fn parse_duration(text: &str) -> Result<Millis, &'static str> {
+pub(in crate::cli) fn parse_duration(text: &str) -> Result<Millis, &'static str> {
     const WRONG: &str = "is no duration such as `12h`, `30m` or `7d`";
     let span: Span = text.parse().map_err(|_| WRONG)?;
     let duration: SignedDuration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| WRONG)?;

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::core::decision::split_principal;
-use crate::core::edge::{Edge, GROUP_MEMBER, TargetNo, Unpacked, edges, relation_of, unpack};
+use crate::core::edge::{
+    AT_ORGANIZATION, Edge, GROUP_MEMBER, TargetNo, Unpacked, at_account, at_object, edges, relation_of, unpack,
+};
 use crate::core::explain::ways::Above;
 use crate::core::explain::{Path, Source};
 use crate::core::id::{Id, OpaqueId};
@@ -121,7 +123,7 @@ pub(super) enum Place {
 pub(super) struct Holding {
     /// The role's number: of whatever stands for it.
     pub(super) role: u32,
-    bundle: u32,
+    pub(super) bundle: u32,
     pub(super) place: Place,
     pub(super) edge: Edge,
     /// The group that holds it; none: the principal does.
@@ -382,6 +384,17 @@ impl<'t> Roles<'t> {
         let (period, by_hand) = (held.edge.period(), held.edge.by_hand);
         let assignment = Assignment { role, member, target, period, by_hand };
         Some(if held.by_rule { Source::ByRule(assignment) } else { Source::Assignment(assignment) })
+    }
+}
+
+/// A target as a place; none if there is no such thing.
+pub(super) fn place_of(table: &Table, target: &Target) -> Option<Place> {
+    let object = |id: &Id| table.objects.find(id.as_str()).map(|f| f.value);
+    match target {
+        Target::Organization => Some(Place::At(AT_ORGANIZATION)),
+        Target::Account(id) => table.accounts.find(id.as_str()).map(|f| Place::At(at_account(f.value))),
+        Target::Object(id) => object(id).map(|n| Place::At(at_object(n))),
+        Target::Record(id, record) => object(id).map(|n| Place::Record(n, record.as_str().into())),
     }
 }
 

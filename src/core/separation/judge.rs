@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::breach::{Breach, Broken, Fresh, Paths, Place, Records, Roles, together};
+use super::breach::{Breach, Broken, Fresh, Paths, Records, Roles, place_of, together};
 use crate::core::change::Effect;
-use crate::core::edge::{AT_ORGANIZATION, AT_RECORDS, GROUP_MEMBER, at_account, at_object};
+use crate::core::edge::{AT_RECORDS, GROUP_MEMBER};
 use crate::core::explain::{Path, Source};
 use crate::core::fault::{Fault, Violation};
 use crate::core::id::Id;
@@ -139,14 +139,7 @@ impl Edges {
             Member::Group(id) => after.groups.find(id.as_str()).map(|f| f.value | GROUP_MEMBER),
             member => after.find_member(member).map(|f| f.value.number),
         };
-        let object = |id: &Id| after.objects.find(id.as_str()).map(|f| f.value);
-        let place = match target {
-            Target::Organization => Some(Place::At(AT_ORGANIZATION)),
-            Target::Account(id) => after.accounts.find(id.as_str()).map(|f| Place::At(at_account(f.value))),
-            Target::Object(id) => object(id).map(|n| Place::At(at_object(n))),
-            Target::Record(id, record) => object(id).map(|n| Place::Record(n, record.as_str().into())),
-        };
-        if let (Some(number), Some(place)) = (number, place) {
+        if let (Some(number), Some(place)) = (number, place_of(after, target)) {
             self.fresh.assignments.insert((bundle, number, place));
             if !matches!(member, Member::Group(_)) {
                 self.joins.entry(member.clone()).or_default();

@@ -6,6 +6,7 @@
 //! walk    rule 4.5: where too many of its roles are held, a constraint that denies voids them all
 //! breach  who breaks a constraint, and by which paths
 //! judge   whether a change would break one
+//! voided  what those that deny take from a caller, who cannot hand it out
 //! ```
 //!
 //! **Overlapping.** Two targets overlap if one question can be about both:
@@ -38,6 +39,7 @@
 
 mod breach;
 mod judge;
+mod voided;
 mod walk;
 
 use std::collections::BTreeSet;
@@ -53,6 +55,7 @@ use super::table::{Bundles, Denying, SeparationSlot};
 
 pub use breach::{Breach, Broken};
 pub use judge::judge;
+pub(super) use voided::Voided;
 
 impl SeparationSlot {
     /// How many of its roles one may hold.

@@ -1,19 +1,23 @@
 //! Which calls were allowed by an emergency activation alone (rule 7.4), for the activity log.
 //!
 //! What was asked is asked again, at the same places, of the version and at the time that the call was
-//! admitted at: an activation is told if, at one of the places, nothing that is held otherwise would have done.
+//! admitted at: an activation is told if, at one of the places, nothing that is held otherwise would have done. So it is if
+//! a change hands out (rule 3.7) what is held by an activation alone, or need not hold it by being trusted so.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::core::change::Effect;
 use crate::core::decision::{Question, Reason};
 use crate::core::emergency;
+use crate::core::handing::{Counting, activation_of, lacks};
 use crate::core::id::Id;
 use crate::core::model::{Key, Millis};
 use crate::core::table::Table;
 use crate::engine::Outcome;
 
 use super::super::emergency::CONFIGURE;
+use super::table::PROVISION;
 use super::{Asked, Authority, Needs, Place};
 
 impl Authority {
@@ -44,6 +48,26 @@ impl Authority {
             .chain(self.asks(outcome))
             .chain(self.asked_to_end(outcome))
             .find_map(|asked| self.alone(table, now, &asked))
+            .or_else(|| self.handed_out_by(outcome, now))
+    }
+
+    /// The activation without which the change would hand out more than the caller holds.
+    fn handed_out_by(&self, outcome: &Outcome, now: Millis) -> Option<Id> {
+        let (before, after) = (&*outcome.before, &*outcome.after);
+        let subject = self.subject.as_ref().filter(|_| before.has_activations(now))?;
+        let trusted_by = if self.provisions(subject, before, now) {
+            let (permissions, place) = (&[PROVISION][..], Place::default());
+            self.alone(before, now, &Asked { permissions, place, email: String::new() })
+        } else {
+            None
+        };
+        let judged = match trusted_by {
+            Some(_) => Cow::Borrowed(outcome.effects.as_slice()),
+            None => self.judged(subject, before, &outcome.effects, now),
+        };
+        let held = lacks(before, after, &judged, &subject.principal, Counting::Lasting, now)?;
+        let gives = activation_of(before, &subject.principal, &held, now).map(|activation| activation.id.clone());
+        gives.or(trusted_by)
     }
 
     /// What it takes to end an activation of somebody else: what the call asks of everybody is to be a member.

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use crate::core::change::Effect;
 use crate::core::decision::{Context, Problems, Question, Reason, Resource, Walk, decide};
-use crate::core::handing::lacks;
+use crate::core::handing::{Counting, lacks};
 use crate::core::id::{Id, OpaqueId};
 use crate::core::model::{Key, Millis, PrincipalId, Row};
 use crate::core::presets::INVITING;
@@ -244,7 +244,7 @@ impl Authority {
             subject.ask(before, now, permissions, &place, &email)?;
         }
         let judged = self.judged(subject, before, &outcome.effects, now);
-        match lacks(before, after, &judged, &subject.principal, now) {
+        match lacks(before, after, &judged, &subject.principal, Counting::All, now) {
             None => Ok(()),
             Some(held) => Err(Refusal::HandsOut { principal: subject.principal.clone(), held: Box::new(held) }),
         }
@@ -280,6 +280,12 @@ impl Authority {
 }
 
 impl Authority {
+    /// Whether the call is one of provisioning, by a caller trusted with it.
+    fn provisions(&self, subject: &Subject, before: &Table, now: Millis) -> bool {
+        matches!(self.needs, Needs::Any(permissions) if permissions.contains(&PROVISION))
+            && subject.ask(before, now, &[PROVISION], &Place::default(), "").is_ok()
+    }
+
     /// What rule 3.7 is asked of: not of what a caller trusted with provisioning does to users other
     /// than itself.
     fn judged<'e>(
@@ -289,9 +295,7 @@ impl Authority {
         effects: &'e [(Key, Effect)],
         now: Millis,
     ) -> Cow<'e, [(Key, Effect)]> {
-        let trusted = matches!(self.needs, Needs::Any(permissions) if permissions.contains(&PROVISION))
-            && subject.ask(before, now, &[PROVISION], &Place::default(), "").is_ok();
-        if !trusted {
+        if !self.provisions(subject, before, now) {
             return Cow::Borrowed(effects);
         }
         let exempt = |key: &Key| matches!(key, Key::User(id) if subject.principal != format!("user:{id}"));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use prost_types::FieldMask;
 
 use crate::core::change::etag;
+use crate::core::domains::implied_kind;
 use crate::core::id::{Email, Id, OpaqueId};
 use crate::core::model::{DEFAULT_ACCOUNT, EmailDomain, Row, ServiceAccount, SignOn, Status, User, UserKind, Value};
 use crate::core::table::Table;
@@ -35,9 +36,7 @@ impl Defaults {
 
     /// Rule 2.1: internal if the address is in an internal domain of the organization.
     pub fn kind(&self, email: &Email) -> UserKind {
-        let domain = email.domain();
-        let own = self.email_domains.iter().find(|d| d.domain.as_str() == domain);
-        own.map_or(UserKind::External, |d| d.audience)
+        implied_kind(&self.email_domains, email)
     }
 
     fn account(&self, given: Option<Id>) -> Option<Id> {
@@ -190,7 +189,7 @@ pub fn user_patch(
         if names_sign_ons {
             m.set("sign_ons", true, || f.list("sign_ons", sign_ons, sign_on), |u: &mut User, v, _| u.sign_ons = v);
         }
-        m.set("email", !email.is_empty(), || f.parse("email", &email), |u: &mut User, v, _| u.email = v);
+        m.set("email", !email.is_empty(), || f.parse("email", &email), to_email);
         m.set("first_name", !first_name.is_empty(), || Some(first_name), |u, v, _| u.first_name = v);
         m.set("last_name", !last_name.is_empty(), || Some(last_name), |u, v, _| u.last_name = v);
         m.set(
@@ -215,6 +214,15 @@ pub fn user_patch(
         f.parse("id", &id)
     });
     id.zip(m.finish(f))
+}
+
+/// Gives a user another address, and the kind that follows from it unless another was given (rule 2.1).
+fn to_email(user: &mut User, email: Email, table: &Table) {
+    let defaults = Defaults::of(table);
+    if user.kind == defaults.kind(&user.email) {
+        user.kind = defaults.kind(&email);
+    }
+    user.email = email;
 }
 
 /// A user as a message.

@@ -232,3 +232,61 @@ async fn m7_4_a_change_is_marked_if_nothing_else_allowed_it() {
     let applied = told(&world, &activation).await;
     assert_eq!(applied.last(), Some(&of("ApplyOrganization", "create account `west`")), "{applied:?}");
 }
+
+fn granting(member: &str, permission: &str) -> Request<CreateGrantsRequest> {
+    let grant = Some(Grant { permissions: vec![permission.into()], member: member.into(), ..Grant::default() });
+    as_user("ana", CreateGrantsRequest { organization: "acme".into(), grant, ..Default::default() })
+}
+
+#[tokio::test]
+async fn m7_4_a_change_that_hands_out_what_an_activation_alone_gives_is_marked() {
+    let world = world().await;
+    grant(&world, "user:ana", &["roles.assign"]).await;
+    ok(world.admin.create_emergency_rule(by(create(rule(&["ana"])))).await);
+    assert_eq!(refused(world.admin.create_grants(granting("user:bo", "tasks.read")).await).1, "HANDS_OUT_MORE");
+    let activation = ok(world.admin.activate_emergency_access(as_user("ana", activate())).await).activation.unwrap();
+    let until = activation.expires_at;
+    // As long as she holds it.
+    assert_eq!(refused(world.admin.create_grants(granting("user:bo", "tasks.read")).await).1, "HANDS_OUT_MORE");
+    let timed = |member: &str| {
+        let mut request = granting(member, "tasks.read");
+        let period = Some(Period { starts_at: None, expires_at: until });
+        request.get_mut().grant.as_mut().unwrap().period = period;
+        request
+    };
+    ok(world.admin.create_grants(timed("user:bo")).await);
+    // What she may hand out anyway is not marked, nor that once she holds it herself.
+    ok(world.admin.create_grants(granting("user:bo", "roles.assign")).await);
+    grant(&world, "user:ana", &["tasks.read"]).await;
+    ok(world.admin.create_grants(timed("user:cy")).await);
+    let summary = "create grant of `tasks.read` to `user:bo` at the organization";
+    assert_eq!(told(&world, &activation.id).await, [of("CreateGrants", summary)]);
+}
+
+#[tokio::test]
+async fn m7_4_a_change_that_is_exempt_because_of_an_activation_is_marked() {
+    let world = world().await;
+    let bridge = Role {
+        id: "bridge".into(),
+        scope: RoleScope::Organization.into(),
+        permissions: vec!["users.provision".into()],
+        ..Role::default()
+    };
+    let request = CreateRoleRequest { organization: "acme".into(), role: Some(bridge), ..Default::default() };
+    ok(world.admin.create_role(by(request)).await);
+    ok(world.admin.create_emergency_rule(by(create(EmergencyRule { role: "bridge".into(), ..rule(&["ana"]) }))).await);
+    grant(&world, "user:ana", &["users.update"]).await;
+    grant(&world, "user:bo", &["tasks.read"]).await;
+    let readdress = |email: &str| {
+        let user = Some(User { id: "bo".into(), email: email.into(), ..User::default() });
+        as_user("ana", UpdateUserRequest { organization: "acme".into(), user, ..Default::default() })
+    };
+    assert_eq!(refused(world.admin.update_user(readdress("bo2@acme.com")).await).1, "HANDS_OUT_MORE");
+    let there = ActivateEmergencyAccessRequest { role: "bridge".into(), ..activate() };
+    let activation = ok(world.admin.activate_emergency_access(as_user("ana", there)).await).activation.unwrap().id;
+    ok(world.admin.update_user(readdress("bo2@acme.com")).await);
+    // Once she holds what Bo does, nothing need be exempt.
+    grant(&world, "user:ana", &["tasks.read"]).await;
+    ok(world.admin.update_user(readdress("bo3@acme.com")).await);
+    assert_eq!(told(&world, &activation).await, [of("UpdateUser", "update user `bo`")]);
+}

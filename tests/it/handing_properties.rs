@@ -1,0 +1,130 @@
+//! Rule 3.7 held against the oracle over random organizations: whoever would gain what the caller lacks, is seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use doorward::core::change::{Change, apply};
+use doorward::core::handing::{Counting, lacks};
+use fastrand::Rng;
+use serde_json::Value;
+
+use crate::generate::{self, CHANGES, NOW_MS};
+use crate::oracle::{Oracle, Question, all_active};
+use crate::properties::organizations;
+use crate::support::{parsed, table};
+
+const PLACES: usize = 16;
+const CALLERS: usize = 5;
+
+/// An organization of the oracle, and who is in what.
+struct Side {
+    oracle: Oracle,
+    everybody: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Side {
+    fn of(file: &Value) -> Self {
+        let oracle = Oracle::new(&all_active(file));
+        let everybody = oracle.everybody();
+        Self { oracle, everybody }
+    }
+
+    fn given(&self, who: &str, place: &Question, voided: bool) -> BTreeSet<String> {
+        self.everybody.get(who).map(|members| self.oracle.given(members, place, voided)).unwrap_or_default()
+    }
+
+    /// Whether what is given is enough for a permission on what nobody owns.
+    fn suffices(&self, given: &BTreeSet<String>, permission: &str, place: &Question) -> bool {
+        let twin = self.oracle.twin(permission).filter(|_| place.record.is_some());
+        given.contains(twin.unwrap_or(permission))
+    }
+
+    /// What somebody at a place holds or may do that they did not before; constraints take nothing from them.
+    fn gained(&self, before: &Side, who: &str, place: &Question) -> BTreeSet<String> {
+        let (was, is) = (before.given(who, place, false), self.given(who, place, false));
+        let less = self.oracle.marks_less_than(&before.oracle);
+        let mut gained: BTreeSet<String> = is.difference(&was).cloned().collect();
+        gained.extend(is.intersection(&less).cloned());
+        let names = self.oracle.names().filter(|name| before.oracle.knows(name));
+        let may = names.filter(|name| self.suffices(&is, name, place) && !before.suffices(&was, name, place));
+        gained.extend(may.map(str::to_owned));
+        gained
+    }
+}
+
+/// Who may act.
+fn callers(file: &Value) -> Vec<String> {
+    let named = |key: &str, prefix: &'static str| {
+        let rows = file[key].as_array().cloned().unwrap_or_default().into_iter();
+        let active = rows.filter(|row| row["status"].as_str().is_none_or(|status| status == "active"));
+        active.map(move |row| format!("{prefix}:{}", row["id"].as_str().unwrap())).collect::<Vec<_>>()
+    };
+    [named("users", "user"), named("service_accounts", "service")].concat()
+}
+
+#[test]
+fn m3_7_whoever_would_hand_out_what_they_lack_is_seen() {
+    let (mut refused, mut needless, mut passed): (BTreeMap<&str, usize>, usize, BTreeMap<&str, usize>) =
+        Default::default();
+    let mut voided = 0;
+    for seed in 0..organizations() {
+        let mut rng = Rng::with_seed(seed ^ 0x3737);
+        let mut file = generate::world(&mut rng).file;
+        let rows = file.as_object_mut().unwrap();
+        rows.remove("data_access");
+        if rng.bool() {
+            rows.remove("separation_of_duties");
+        }
+        let (before, side) = (table(&file), Side::of(&file));
+        for kind in CHANGES {
+            let mut next = file.clone();
+            if generate::change(&mut rng, &mut next, kind).is_none() {
+                continue;
+            }
+            let Ok(read) = parsed(&next) else { continue };
+            let change = Change::Replace { rows: read.rows, deactivate_missing: false };
+            let Ok(made) = apply(&before, vec![change]) else { continue };
+            let after = Side::of(&next);
+            let places: Vec<Question> = (0..PLACES).map(|_| generate::place(&mut rng, &next)).collect();
+            let mut gained = Vec::new();
+            for place in &places {
+                for who in after.everybody.keys() {
+                    gained.extend(after.gained(&side, who, place).into_iter().map(|name| (who, name, place)));
+                }
+            }
+            let mut asked = callers(&file);
+            rng.shuffle(&mut asked);
+            for caller in asked.iter().take(CALLERS) {
+                let lacks_it = |(_, name, place): &&(&String, String, &Question)| {
+                    let has = side.given(caller, place, true);
+                    !has.contains(name) && !side.suffices(&has, name, place)
+                };
+                let lacking = gained.iter().find(lacks_it);
+                let said = lacks(&before, &made.table, &made.effects, caller, Counting::All, NOW_MS);
+                if let (None, Some((who, name, place))) = (&said, lacking) {
+                    panic!(
+                        "seed {seed}, {kind} by {caller}: {who} gains {name} at {place:#?}\n{:?}\n{file:#}",
+                        made.effects
+                    );
+                }
+                match (said, lacking) {
+                    (Some(_), Some((_, name, place))) => {
+                        *refused.entry(kind).or_default() += 1;
+                        voided += usize::from(side.given(caller, place, false).contains(name));
+                    }
+                    (Some(_), None) => needless += 1,
+                    (None, _) if !gained.is_empty() => *passed.entry(kind).or_default() += 1,
+                    (None, _) => {}
+                }
+            }
+        }
+    }
+    println!(
+        "refused {refused:?}\n{needless} refused without a gain that was seen\nhanded out {passed:?}\n{voided} voided"
+    );
+    for kind in CHANGES {
+        let worlds = usize::try_from(organizations()).unwrap();
+        assert!(refused.get(kind).is_some_and(|n| *n * 15 >= worlds), "{kind}: {refused:?}");
+    }
+    let (all, handed): (usize, usize) = (refused.values().sum(), passed.values().sum());
+    assert!(handed * 20 > all && voided > 0, "{handed} handed out, {all} refused, {voided} voided");
+}

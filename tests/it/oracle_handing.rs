@@ -1,0 +1,83 @@
+//! Rule 3.7 of the oracle: what everybody holds, in sets, so that two organizations can be compared.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::{Membership, Oracle, Question};
+
+/// The file with all its users active, and in the groups that they wait for: a move of a status hands out nothing.
+pub fn all_active(file: &Value) -> Value {
+    let mut file = file.clone();
+    let mut waiting: Vec<(Value, Value)> = Vec::new();
+    for user in file["users"].as_array_mut().into_iter().flatten() {
+        let member = json!(format!("user:{}", user["id"].as_str().unwrap()));
+        let user = user.as_object_mut().unwrap();
+        for group in user.remove("pending_groups").iter().flat_map(|groups| groups.as_array().unwrap()) {
+            waiting.push((group.clone(), member.clone()));
+        }
+        user.remove("status");
+        user.remove("status_before");
+    }
+    for (group, member) in waiting {
+        let groups = file["groups"].as_array_mut().unwrap();
+        let members = groups.iter_mut().find(|row| row["id"] == group).unwrap()["members"].as_array_mut().unwrap();
+        if !members.contains(&member) {
+            members.push(member);
+        }
+    }
+    file
+}
+
+impl Oracle {
+    /// Every principal, and what it counts as.
+    pub fn everybody(&self) -> BTreeMap<String, BTreeSet<String>> {
+        self.principals.keys().map(|name| (name.clone(), self.members(name, Membership::Ordinary))).collect()
+    }
+
+    /// 4.5: every permission that these members are given at the place of a question, then; less what is `voided`.
+    pub fn given(&self, members: &BTreeSet<String>, place: &Question, voided: bool) -> BTreeSet<String> {
+        let Some(resource) = self.m4_1_resource(place) else { return BTreeSet::new() };
+        let void = if voided { self.m4_5_void(members, &resource, place.now_ms) } else { BTreeSet::new() };
+        let mut given = BTreeSet::new();
+        let sources = self.sources.iter().filter(|source| {
+            members.contains(&source.member)
+                && source.role.as_ref().is_none_or(|role| !void.contains(role))
+                && source.m3_4_in_effect(place.now_ms)
+                && source.target.m3_3_reaches(&resource)
+        });
+        for source in sources {
+            let at_level = self.catalogue.values().filter(|permission| source.target.level() <= permission.level);
+            let covered =
+                at_level.filter(|one| source.patterns.iter().any(|pattern| self.m3_2_covers(pattern, &one.name)));
+            given.extend(covered.map(|permission| permission.name.clone()));
+        }
+        given
+    }
+
+    /// The catalogue's names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.catalogue.keys().map(String::as_str)
+    }
+
+    /// Whether a permission is in the catalogue.
+    pub fn knows(&self, permission: &str) -> bool {
+        self.catalogue.contains_key(permission)
+    }
+
+    /// 4.6: what is asked in place of a permission on what nobody owns, if it is another.
+    pub fn twin(&self, permission: &str) -> Option<&str> {
+        let twin = self.catalogue.get(permission)?.when_not_owner.as_deref()?;
+        self.named(twin).map(|twin| twin.name.as_str())
+    }
+
+    /// 4.7: the permissions that ask for less here than they did there.
+    pub fn marks_less_than(&self, other: &Oracle) -> BTreeSet<String> {
+        let less = self.catalogue.values().filter(|new| {
+            other.catalogue.get(&new.name).is_some_and(|old| {
+                old.requires_visibility && !new.requires_visibility || old.requires_approver && !new.requires_approver
+            })
+        });
+        less.map(|permission| permission.name.clone()).collect()
+    }
+}
