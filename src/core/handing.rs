@@ -280,7 +280,7 @@ fn loosened(old: &Permission, new: &Permission) -> bool {
 
 /// Whether a name or alias of a permission was another's: what names it names this one now.
 fn renames(before: &Table, new: &Permission) -> bool {
-    let names = std::iter::once(new.name.as_str()).chain(new.aliases.iter().map(|alias| alias.as_str()));
+    let names = std::iter::once(new.name.as_str()).chain(new.aliases.iter().map(super::id::PermissionName::as_str));
     names.filter_map(|name| before.canonical(name)).any(|was| *was != new.name)
 }
 

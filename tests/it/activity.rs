@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use doorward::clock::Clock;
+use doorward::core::change::Change;
 use doorward::engine::Engine;
 use doorward::engine::activity::MAX_REFUSALS;
 use doorward::service::proto as pb;
@@ -20,10 +21,12 @@ use doorward::service::{Admin, Caller, OnBehalfOf, Peer};
 use doorward::store::{
     ArchiveVisitor, Commit, LogVisitor, MemoryStore, Options, PolicyStore, RowVisitor, RowWrite, SledStore, StoreError,
 };
+use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use tonic::{Code, Request, Response, Status};
 
 use crate::engine::TestClock;
+use crate::support::{call, rows};
 use crate::wire::reason;
 
 pub const NOW: i64 = 1_700_000_000_000;
@@ -33,6 +36,14 @@ pub struct World {
     pub admin: Admin,
     pub clock: Arc<TestClock>,
     pub store: Arc<dyn PolicyStore>,
+}
+
+/// The services over an engine in memory, with the organization `acme` that a file describes.
+pub async fn founded(file: &Json) -> World {
+    let world = World::over(Arc::new(doorward::store::MemoryStore::new()));
+    let changes = vec![Change::Replace { rows: rows(file), deactivate_missing: false }];
+    world.engine.write::<(), _, _>(call("acme"), move |_| Ok(changes), |_| Vec::new()).await.unwrap();
+    world
 }
 
 pub fn operator() -> Caller {

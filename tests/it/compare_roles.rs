@@ -8,8 +8,8 @@ use doorward::service::proto::role_service_server::RoleService;
 use serde_json::json;
 use tonic::Code;
 
+use crate::activity::founded;
 use crate::activity::{World, by, ok, operator};
-use crate::support::founded;
 use crate::wire::{fields, reason};
 
 async fn acme() -> World {

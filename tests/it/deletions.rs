@@ -6,8 +6,8 @@ use doorward::service::proto::role_service_server::RoleService;
 use doorward::service::proto::user_service_server::UserService;
 use serde_json::{Value, json};
 
+use crate::activity::founded;
 use crate::activity::{World, by, ok, operator, why};
-use crate::support::founded;
 
 fn acme() -> Value {
     json!({

@@ -7,8 +7,8 @@ use doorward::service::proto::user_service_server::UserService;
 use serde_json::json;
 use tonic::Code;
 
+use crate::activity::founded;
 use crate::activity::{NOW, World, by, ok, operator, why};
-use crate::support::founded;
 
 /// The group `risk` holds `tasks.read`, `all-users` holds `apps.read`, `internal-users` `agents.read`.
 async fn acme() -> World {

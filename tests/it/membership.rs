@@ -9,8 +9,8 @@ use doorward::service::proto::user_service_server::UserService;
 use serde_json::{Value, json};
 use tokio_stream::StreamExt;
 
+use crate::activity::founded;
 use crate::activity::{NOW, World, by, ok, operator, why};
-use crate::support::founded;
 
 const GROUPS: [&str; 5] = ["all-users", "internal-users", "external-users", "staff", "partners"];
 /// What each of these groups holds.
@@ -165,6 +165,7 @@ async fn m2_6_a_domain_to_be_added_says_beforehand_what_it_brings() {
         pb::EmailDomainEffect {
             domain: "late.org".into(),
             removed: false,
+            audience_changed: false,
             groups: vec![pb::GroupEffect { group: "late".into(), members_gained: 2, members_lost: 0, emptied: false }],
             in_invite_policy: true,
             group_count: 1,

@@ -195,11 +195,3 @@ pub fn call(organization: &str) -> doorward::engine::Call {
         create: doorward::engine::Create::IfMissing,
     }
 }
-
-/// The services over an engine in memory, with the organization `acme` that a file describes.
-pub async fn founded(file: &Json) -> crate::activity::World {
-    let world = crate::activity::World::over(Arc::new(doorward::store::MemoryStore::new()));
-    let changes = vec![Change::Replace { rows: rows(file), deactivate_missing: false }];
-    world.engine.write::<(), _, _>(call("acme"), move |_| Ok(changes), |_| Vec::new()).await.unwrap();
-    world
-}
