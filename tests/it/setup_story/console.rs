@@ -85,7 +85,7 @@ impl Log {
     pub fn says(&mut self, whose: &str, expected: &[&str]) -> impl Future<Output = ()> {
         let at = std::panic::Location::caller();
         async move {
-            let calls = self.fresh().await;
+            let calls = self.since().await;
             let whose = match whose.strip_prefix("user:") {
                 Some(_) => ("service:portal", whose),
                 None => (whose, ""),
@@ -119,7 +119,7 @@ impl Log {
     }
 
     /// The entries since the last look, of which none is missing.
-    async fn fresh(&mut self) -> Vec<pb::ActivityEntry> {
+    async fn since(&mut self) -> Vec<pb::ActivityEntry> {
         let request = pb::ListActivityRequest { organization: acme(), page_size: 1_000, ..Default::default() };
         let reply = ActivityServiceClient::new(self.channel.clone()).list_activity(self.reader.request(request)).await;
         let mut entries = reply.unwrap().into_inner().entries;
