@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::core::condition::parse_timestamp;
 use crate::core::model::Millis;
-use crate::service::proto::PlanRecordsRequest;
+use crate::service::proto::{PlanRecordsRequest, SqlDialect};
 
 use super::file::{CaseContext, CaseRecord, Expected, Question};
 use super::judge::{Given, Judge, sent};
@@ -106,6 +106,18 @@ pub struct PlanArgs {
     /// An operator that can be run, such as `eq`; repeatable. Without any: all can.
     #[arg(long = "operator", value_name = "NAME")]
     operators: Vec<String>,
+    /// Print it for a database as well: the text of a condition, and what is bound to its parameters.
+    #[arg(long, value_name = "DATABASE")]
+    sql: Option<Database>,
+}
+
+/// A database that a filter can be written for.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Database {
+    /// PostgreSQL from 14.
+    Postgresql,
+    /// SQLite from 3.38.
+    Sqlite,
 }
 
 /// Whether it is allowed.
@@ -157,7 +169,11 @@ pub async fn explain(args: CheckArgs) -> Result<bool, CliError> {
 
 /// Prints the filter for the caller's database.
 pub async fn plan(args: PlanArgs) -> Result<bool, CliError> {
-    let PlanArgs { sight: SightArgs { at, who, permission, object }, operators } = args;
+    let PlanArgs { sight: SightArgs { at, who, permission, object }, operators, sql } = args;
+    let dialect = sql.map_or(SqlDialect::Unspecified, |database| match database {
+        Database::Postgresql => SqlDialect::Postgresql,
+        Database::Sqlite => SqlDialect::Sqlite,
+    });
     let (mut judge, organization) = at.judge().await?;
     let request = PlanRecordsRequest {
         organization,
@@ -168,6 +184,7 @@ pub async fn plan(args: PlanArgs) -> Result<bool, CliError> {
         context: Some(sent(&who.context())),
         min_revision: None,
         operators,
+        sql_dialect: dialect.into(),
     };
     match judge.plan(at.now, request).await? {
         Ok(planned) => {

@@ -9,7 +9,7 @@ use crate::core::Violation;
 use crate::core::decision::{self, Context, Reason, Record, Resource, Walk};
 use crate::core::explain::explain;
 use crate::core::explain::smallest::smallest;
-use crate::core::filter::{Wrong, filter};
+use crate::core::filter::{Records, Wrong, filter};
 use crate::core::id::Id;
 use crate::core::lists::SuperOrganization;
 use crate::core::model::Millis;
@@ -230,21 +230,28 @@ fn offline(table: &Table, question: &Question, now: Millis) -> Given {
         }
         Question::Filter { principal, permission, account, object, records, context, .. } => {
             let question = borrowed(principal, account.as_ref(), object.as_ref(), None, context);
-            let question = decision::Question { permission: permission.as_deref().unwrap_or(""), ..question };
-            filtered(table, &question, records, now)
+            filtered(table, &question, permission.as_deref().unwrap_or(""), records, now)
         }
     }
 }
 
-fn filtered(table: &Table, question: &decision::Question<'_>, records: &[CaseRecord], now: Millis) -> Given {
-    match filter(table, question, records.iter().map(CaseRecord::borrowed), now) {
-        Ok(passed) => {
-            let ids = passed.positions.iter().filter_map(|at| Some(records.get(*at as usize)?.id.clone()));
-            Given::Records(ids.collect())
+fn filtered(
+    table: &Table,
+    question: &decision::Question<'_>,
+    permission: &str,
+    records: &[CaseRecord],
+    now: Millis,
+) -> Given {
+    let rows: Vec<_> = records.iter().map(CaseRecord::borrowed).collect();
+    match filter(table, question, &[permission], Records::Rows(&rows), now) {
+        Ok(filtered) => {
+            let passed = filtered.iter().flat_map(|one| one.passed.places());
+            Given::Records(passed.filter_map(|at| Some(records.get(at)?.id.clone())).collect())
         }
         Err(wrong) => {
             let problems = wrong.into_iter().flat_map(|wrong| match wrong {
                 Wrong::Question(problems) | Wrong::Record(_, problems) => problems,
+                Wrong::Permission(_, kind) => vec![decision::Problem { field: "permission", kind }],
             });
             error(ReadError::Problems(problems.collect()))
         }
@@ -329,6 +336,8 @@ async fn remote(
                 positions_only: false,
                 records: records.iter().map(message).collect(),
                 columns: None,
+                permissions: Vec::new(),
+                bitmap: false,
             };
             client.filter_records(request).await.map(|reply| Given::Records(reply.into_inner().record_ids))
         }

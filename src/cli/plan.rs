@@ -6,6 +6,8 @@
 //! granted r-1, r-2
 //! valid until 2026-11-22T12:00:00Z
 //! ```
+//!
+//! With a filter for a database, the text of that and a line for each parameter come after these.
 
 use prost_types::Timestamp;
 
@@ -13,7 +15,7 @@ use crate::core::condition::timestamp_text;
 use crate::core::model::Millis;
 use crate::service::proto::plan_operand::Operand;
 use crate::service::proto::value::Kind;
-use crate::service::proto::{PlanExpression, PlanKind, PlanOperand, PlanRecordsResponse, Value};
+use crate::service::proto::{PlanExpression, PlanKind, PlanOperand, PlanRecordsResponse, SqlFilter, Value};
 
 /// The plan, without a newline at its end.
 pub fn written(plan: &PlanRecordsResponse) -> String {
@@ -32,6 +34,10 @@ pub fn written(plan: &PlanRecordsResponse) -> String {
     lines.extend(plan.valid_until.as_ref().map(|at| format!("valid until {}", instant(at))));
     if !plan.complete {
         lines.push("incomplete: something is held at more records than are named".to_owned());
+    }
+    if let Some(SqlFilter { text, parameters }) = &plan.sql {
+        lines.push(text.clone());
+        lines.extend(parameters.iter().enumerate().map(|(at, bound)| format!("{} {}", at + 1, value(bound))));
     }
     lines.join("\n")
 }

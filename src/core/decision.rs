@@ -485,13 +485,7 @@ fn problems(table: &Table, question: &Question<'_>, permission: bool) -> Problem
         add("principal", error.into());
     }
     if permission && table.permission(question.permission).is_none() {
-        add(
-            "permission",
-            match super::id::PermissionName::parse(question.permission) {
-                Err(error) => error.into(),
-                Ok(name) => ProblemKind::UnknownPermission(name.to_string()),
-            },
-        );
+        add("permission", unknown_permission(question.permission));
     }
     let Resource { account, object, record } = question.resource;
     if !account.is_empty() && table.accounts.find(account).is_none() {
@@ -504,6 +498,15 @@ fn problems(table: &Table, question: &Question<'_>, permission: bool) -> Problem
         record_problems(table, object.is_empty(), record, add);
     }
     found
+}
+
+/// What is wrong with a permission's name that no permission has.
+#[cold]
+pub(super) fn unknown_permission(name: &str) -> ProblemKind {
+    match super::id::PermissionName::parse(name) {
+        Err(error) => error.into(),
+        Ok(name) => ProblemKind::UnknownPermission(name.to_string()),
+    }
 }
 
 fn unknown(text: &str, kind: fn(String) -> ProblemKind) -> ProblemKind {

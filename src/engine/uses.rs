@@ -1,10 +1,10 @@
 //! Uses of emergency access (rule 7.4): every allow that came by an activation alone.
 //!
 //! All that allows comes by here while an organization has an activation that runs: `Authorize`, the items of
-//! `BatchAuthorize`, of `FilterRecords` the first record that passed by it, of `ListPermissions` a page, and admin
-//! reads. A use is told in the activity log; the same principal's further uses of the same activation for the
-//! same permission, or by the same method, only a minute later again, because a client may ask thousands of
-//! times a second. Of admin calls that change something the entry of the change itself says by which
+//! `BatchAuthorize`, of `FilterRecords` for each permission the first record that passed by it, of `ListPermissions`
+//! a page, and admin reads. A use is told in the activity log; the same principal's further uses of the same
+//! activation for the same permission, or by the same method, only a minute later again, because a client may ask
+//! thousands of times a second. Of admin calls that change something the entry of the change itself says by which
 //! activation it was allowed.
 
 use dashmap::DashMap;

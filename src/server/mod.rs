@@ -244,12 +244,14 @@ fn open(storage: &Storage) -> Result<Arc<Engine>, ServeError> {
             Arc::new(SledStore::open(data.join("store"), options)?)
         }
     };
-    let on_fatal = |error: StoreError| {
-        let error: &dyn std::error::Error = &error;
-        tracing::error!(error, "a write failed: what is on disk is unknown, so this process ends");
-        std::process::exit(EXIT_STORE_FAILED)
-    };
-    Ok(Arc::new(Engine::open(store, Arc::new(SystemClock), on_fatal)?))
+    Ok(Arc::new(Engine::open(store, Arc::new(SystemClock), end_the_process)?))
+}
+
+/// What becomes of a process whose store failed. Whoever waits for a write hears nothing.
+fn end_the_process(error: StoreError) {
+    let error: &dyn std::error::Error = &error;
+    tracing::error!(error, "a write failed: what is on disk is unknown, so this process ends");
+    std::process::exit(EXIT_STORE_FAILED)
 }
 
 fn bind(config: &Config) -> Result<(Vec<Listener>, Bound), ServeError> {
@@ -327,5 +329,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     }
 }
 
+#[cfg(test)]
+mod failure_tests;
 #[cfg(test)]
 mod tests;

@@ -31,6 +31,7 @@ mod element_list;
 mod emergency;
 mod fields;
 mod group;
+mod held;
 mod logged;
 mod mask;
 mod organization;

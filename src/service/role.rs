@@ -2,18 +2,18 @@
 //! `emergency`.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use tonic::{Request, Response};
 
 use crate::core::change::Change;
 use crate::core::id::{Coverage, Id, Pattern};
-use crate::core::model::{Assignment, Grant, Key, Member, Millis, Period, Role, RoleKind, Row, Scope, Target};
+use crate::core::model::{Assignment, Grant, Key, Role, RoleKind, Row, Scope};
 use crate::core::table::Table;
 
 use super::admin::{Admin, Planned, Reply, delete, found, update};
-use super::convert::{place, role as convert};
+use super::convert::role as convert;
 use super::fields::Fields;
+use super::held::{Given, Held, edges};
 use super::paging::Page;
 use super::proto::role_service_server::RoleService;
 use super::proto::{self, *};
@@ -170,17 +170,18 @@ impl RoleService for Admin {
         })?;
         let table = self.table(&read).await?;
         let now = self.engine.now();
+        let by_rule = held.by_rule(&table, role.as_ref());
         let all = edges(&table, move |row| match row {
             Row::Assignment(a) => {
                 let asked = role.as_ref().is_none_or(|role| a.role == *role);
-                (asked && held.admits(&a.member, &a.target, a.period, now)).then_some(a)
+                (asked && held.admits(&a.member, &a.target, a.period, now)).then_some(Given::Assigned(a))
             }
             _ => None,
         })
         .await?;
-        let name = |a: &Assignment| format!("{}\0{}\0{}", a.role, a.member, a.target);
-        let (page, next_page_token) = page.of_sorted(table.history(), all, name)?;
-        let assignments = page.iter().map(convert::to_assignment).collect();
+        let all = all.into_iter().chain(by_rule).collect();
+        let (page, next_page_token) = page.of_sorted(table.history(), all, Given::name)?;
+        let assignments = page.iter().map(Given::message).collect();
         Ok(Response::new(ListAssignmentsResponse { assignments, revision: Some(revision_of(&table)), next_page_token }))
     }
 
@@ -450,42 +451,6 @@ fn keys(grants: &[Grant]) -> Vec<Key> {
 
 fn listed(table: &Table, keys: &[Key]) -> Vec<proto::Grant> {
     keys.iter().filter_map(|key| convert::find_grant(table, key)).collect()
-}
-
-/// What a list of assignments or grants asks for.
-struct Held {
-    member: Option<Member>,
-    target: Option<Target>,
-    in_effect_only: bool,
-}
-
-impl Held {
-    fn new(f: &mut Fields, member: &str, target: Option<proto::Target>, in_effect_only: bool) -> Option<Self> {
-        let member = f.parse_optional("member", member);
-        let target = match target {
-            None => Some(None),
-            target => place::target(f, target).map(Some),
-        };
-        Some(Self { member: member?, target: target?, in_effect_only })
-    }
-
-    fn admits(&self, member: &Member, target: &Target, period: Period, now: Millis) -> bool {
-        let in_effect =
-            period.starts_at.is_none_or(|from| from <= now) && period.expires_at.is_none_or(|until| now < until);
-        self.member.as_ref().is_none_or(|m| m == member)
-            && self.target.as_ref().is_none_or(|t| t == target)
-            && (in_effect || !self.in_effect_only)
-    }
-}
-
-/// The assignments and grants that `pick` takes. Looks at all of them, so it runs beside the runtime.
-async fn edges<T: Send + 'static>(
-    table: &Arc<Table>,
-    pick: impl Fn(Row) -> Option<T> + Send + 'static,
-) -> Result<Vec<T>, Refusal> {
-    let table = Arc::clone(table);
-    let picked = tokio::task::spawn_blocking(move || table.edge_rows().filter_map(pick).collect()).await;
-    picked.map_err(|_| Refusal::Internal("listing what is held failed"))
 }
 
 fn compared(table: &Table, first: &Role, second: &Role) -> CompareRolesResponse {

@@ -235,9 +235,16 @@ impl Failure {
 }
 
 impl From<Vec<Problem>> for Failure {
-    /// Malformed wins over unknown; then all that is wrong is told at once.
     fn from(problems: Vec<Problem>) -> Self {
-        let missing = |p: &Problem| match &p.kind {
+        Self::problems(problems.into_iter().map(|Problem { field, kind }| (field.to_owned(), kind)).collect())
+    }
+}
+
+impl Failure {
+    /// Problems, each with the path of its field. Malformed wins over unknown; then all that is wrong is
+    /// told at once.
+    pub fn problems(problems: Vec<(String, ProblemKind)>) -> Self {
+        let missing = |kind: &ProblemKind| match kind {
             ProblemKind::UnknownObject(id) => Some(("UNKNOWN_OBJECT", "object", id.clone())),
             ProblemKind::UnknownAccount(id) => Some(("UNKNOWN_ACCOUNT", "account", id.clone())),
             ProblemKind::UnknownPrincipal(id) => Some(("UNKNOWN_PRINCIPAL", "principal", id.clone())),
@@ -246,21 +253,18 @@ impl From<Vec<Problem>> for Failure {
             | ProblemKind::RecordWithoutObject
             | ProblemKind::RecordTwice(_) => None,
         };
-        if let Some(first) = problems.first()
-            && problems.iter().all(|p| missing(p).is_some())
+        if let Some((_, first)) = problems.first()
+            && problems.iter().all(|(_, kind)| missing(kind).is_some())
             && let Some((reason, kind, id)) = missing(first)
         {
-            return Self::new(Code::NotFound, reason, &first.kind).about(kind, id);
+            return Self::new(Code::NotFound, reason, first).about(kind, id);
         }
-        let unknown = |p: &Problem| matches!(p.kind, ProblemKind::UnknownPermission(_)) || missing(p).is_some();
-        let reason = if problems.iter().all(unknown) { "UNKNOWN_PERMISSION" } else { "INVALID_REQUEST" };
-        Self::fields(reason, problems.into_iter().map(field_of).collect())
+        let unknown = |kind: &ProblemKind| matches!(kind, ProblemKind::UnknownPermission(_)) || missing(kind).is_some();
+        let reason =
+            if problems.iter().all(|(_, kind)| unknown(kind)) { "UNKNOWN_PERMISSION" } else { "INVALID_REQUEST" };
+        let violation = |(field, kind): (String, ProblemKind)| FieldViolation { field, description: kind.to_string() };
+        Self::fields(reason, problems.into_iter().map(violation).collect())
     }
-}
-
-/// A problem of a question as the violation of a field.
-pub fn field_of(problem: Problem) -> FieldViolation {
-    FieldViolation { field: problem.field.to_owned(), description: problem.kind.to_string() }
 }
 
 impl From<WriteError<Refusal>> for Status {

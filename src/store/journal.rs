@@ -49,7 +49,7 @@ pub(super) trait Tree {
     fn sync(&self) -> Result<(), StoreError>;
 }
 
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Head {
     revision: u64,
     /// Redo parts that may not be applied yet; 0 is nothing pending.
@@ -319,3 +319,7 @@ fn remove<T: Tree>(batch: &mut Batch<'_, T>, prefix: &[u8], from: &[u8]) -> Resu
         batch.apply()?;
     }
 }
+
+#[cfg(test)]
+#[path = "journal_tests.rs"]
+mod tests;

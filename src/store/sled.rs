@@ -34,7 +34,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::disk::{self, FreeSpace};
-use super::journal::{self, Ops, Tree, TreeVisitor};
+use super::journal::{self, MAX_BATCH_OPS, Ops, Tree, TreeVisitor};
 use super::keys::{self, ScopeKeys};
 use super::parts::Joiner;
 use super::{ArchiveVisitor, Commit, LogVisitor, PolicyStore, RowVisitor, StoreError, check};
@@ -95,9 +95,13 @@ impl SledStore {
     /// `Format`, `Io`, `Sync`, `Database` and `Damaged`.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, StoreError> {
         let path = path.as_ref();
+        Self::open_with(path, FreeSpace::of(path), options)
+    }
+
+    /// As [`SledStore::open`], with whoever knows how much of the disk is free.
+    fn open_with(path: &Path, free: FreeSpace, options: Options) -> Result<Self, StoreError> {
         disk::create_dir(path)?;
         let lock = disk::lock(path)?;
-        let free = FreeSpace::of(path);
         free.at_least(OPEN_NEEDS_BYTES)?;
         disk::remove_unfinished_snapshots(path)?;
         let db = open_database(path, options.cache_bytes)?;
@@ -190,8 +194,9 @@ impl Tree for SledTree {
     }
 
     fn apply(&self, ops: Ops) -> Result<(), StoreError> {
+        debug_assert!(ops.len() <= MAX_BATCH_OPS, "a batch of {} operations", ops.len());
         #[cfg(test)]
-        self.crash_after.step()?;
+        self.crash_after.step().map_err(|died| StoreError::Database(died.to_string()))?;
         // Others fill disks too: a write that was admitted stops before sled meets a full one.
         self.free.at_least(OPEN_NEEDS_BYTES)?;
         let mut batch = ::sled::Batch::default();
@@ -206,6 +211,8 @@ impl Tree for SledTree {
 
     // INVARIANT 1: what is acknowledged survives the loss of power; only this makes it so.
     fn sync(&self) -> Result<(), StoreError> {
+        #[cfg(test)]
+        self.crash_after.step().map_err(StoreError::Sync)?;
         self.db.flush().map_err(failed)?;
         self.file.sync_data().map_err(StoreError::Sync)
     }
@@ -331,9 +338,26 @@ const BAD_KEY: StoreError = StoreError::Damaged("a key that this program does no
 
 #[cfg(test)]
 impl SledStore {
-    /// The next `batches` batches are applied, the one after fails as if the process had died.
-    pub(super) fn crash_after(&self, batches: u64) {
-        self.disk.crash_after.set(batches);
+    /// The next `steps` batches and syncs are done, the one after fails as if the process had died.
+    pub(super) fn crash_after(&self, steps: u64) {
+        self.disk.crash_after.set(steps);
+    }
+
+    /// Opens it as if its disk were full: `/proc` never has a free byte.
+    pub(super) fn open_on_a_full_disk(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, FreeSpace::of(Path::new("/proc")), Options::default())
+    }
+
+    /// Its disk is full from now on, as if others had filled it after a write was admitted.
+    pub(super) fn filled(mut self) -> Self {
+        self.disk.free = FreeSpace::of(Path::new("/proc"));
+        self
+    }
+
+    /// Nothing is confirmed from now on: the kernel refuses to sync what `/dev/null` took.
+    pub(crate) fn never_synced(mut self) -> Self {
+        self.disk.file = File::open("/dev/null").unwrap();
+        self
     }
 
     pub(super) fn tree(&self) -> &impl Tree {

@@ -9,8 +9,8 @@ use super::journal::{Ops, Tree};
 use super::keys::ScopeKeys;
 use super::*;
 
-/// Lets a number of batches through and fails from then on: what is on disk is then what a process
-/// that died between two batches leaves.
+/// Lets a number of batches and syncs through and fails from then on: what is on disk is then what a process
+/// that died between two of them leaves.
 pub(super) struct CrashAfter(AtomicU64);
 
 impl Default for CrashAfter {
@@ -20,15 +20,15 @@ impl Default for CrashAfter {
 }
 
 impl CrashAfter {
-    pub(super) fn set(&self, batches: u64) {
-        self.0.store(batches, Ordering::SeqCst);
+    pub(super) fn set(&self, steps: u64) {
+        self.0.store(steps, Ordering::SeqCst);
     }
 
-    pub(super) fn step(&self) -> Result<(), StoreError> {
+    pub(super) fn step(&self) -> io::Result<()> {
         let less = |left: u64| left.checked_sub(1);
         match self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less) {
             Ok(_) => Ok(()),
-            Err(_) => Err(StoreError::Database("the process died".to_owned())),
+            Err(_) => Err(io::Error::other("the process died")),
         }
     }
 }
@@ -110,6 +110,20 @@ fn below_the_watermark_nothing_is_taken_and_reads_go_on() {
 }
 
 #[test]
+fn a_full_disk_is_not_opened_and_not_written_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = SledStore::open_on_a_full_disk(dir.path()).err().unwrap();
+    assert!(matches!(refused, StoreError::DiskLow { free: 0, needed } if needed == 16 << 20), "{refused}");
+    assert!(!dir.path().join("db").exists(), "nothing was begun");
+    let store = open(dir.path());
+    store.write(&[commit("o", 1, vec![row("a", "1")])]).unwrap();
+    let store = store.filled();
+    assert!(matches!(store.write(&[commit("o", 2, vec![])]), Err(StoreError::DiskLow { free: 0, .. })));
+    assert!(matches!(store.write(&[commit("o", 2, vec![])]), Err(StoreError::Stopped)));
+    assert_eq!(rows_of(&store, "o").1.len(), 1, "reads go on");
+}
+
+#[test]
 fn a_large_commit_is_whole_or_absent_wherever_it_is_cut() {
     let dir = tempfile::tempdir().unwrap();
     let sure = |store: &SledStore, head: u64, expected: &MemoryStore| {
@@ -141,13 +155,16 @@ fn a_large_commit_is_whole_or_absent_wherever_it_is_cut() {
     drop(store);
     let copy = tempfile::tempdir().unwrap();
     let (mut absent, mut entire) = (0, 0);
-    for batches in 0.. {
-        let path = copy.path().join(batches.to_string());
+    let mut unsynced = 0;
+    for steps in 0.. {
+        let path = copy.path().join(steps.to_string());
         copy_dir(dir.path(), &path);
         let store = open(&path);
-        store.crash_after(batches);
+        store.crash_after(steps);
         let written = store.write(&[large(2)]);
-        if written.is_err() {
+        if let Err(error) = &written {
+            // Whether a batch or a sync failed, nobody knows what is on disk.
+            unsynced += u32::from(matches!(error, StoreError::Sync(_)));
             assert!(matches!(store.writable(), Err(StoreError::Stopped)));
             assert!(matches!(store.write(&[large(2)]), Err(StoreError::Stopped)));
         }
@@ -167,7 +184,8 @@ fn a_large_commit_is_whole_or_absent_wherever_it_is_cut() {
             break;
         }
     }
-    assert!(absent > 3 && entire > 6, "cut {absent} times before and {entire} after the commit point");
+    assert!(absent > 4 && entire > 7, "cut {absent} times before and {entire} after the commit point");
+    assert!(unsynced >= 3, "cut at {unsynced} syncs: before the head, after it, at the end");
 }
 
 #[test]
@@ -176,7 +194,7 @@ fn healing_may_be_cut_as_well() {
     let store = open(dir.path());
     store.write(&[large(1)]).unwrap();
     // Far enough to be past the commit point, and not at the end.
-    store.crash_after(6);
+    store.crash_after(8);
     store.write(&[large(2)]).unwrap_err();
     store.crash_after(2);
     journal::heal(store.tree()).unwrap_err();
@@ -185,6 +203,32 @@ fn healing_may_be_cut_as_well() {
     let memory = MemoryStore::new();
     memory.write(&[large(1), large(2)]).unwrap();
     assert!(rows_of(&store, "o") == rows_of(&memory, "o"));
+}
+
+#[test]
+fn what_a_write_returned_of_is_in_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let copies = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for revision in 1..=5 {
+        store.write(&[commit("o", revision, vec![row("a", revision.to_string())])]).unwrap();
+        // At once: a flusher of sled's own follows later.
+        let copy = copies.path().join(revision.to_string());
+        copy_dir(dir.path(), &copy);
+        assert_eq!(rows_of(&open(&copy), "o"), (revision, vec![(b"a".to_vec(), revision.to_string().into_bytes())]));
+    }
+}
+
+#[test]
+fn a_write_that_the_disk_does_not_confirm_fails_and_is_the_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.write(&[commit("o", 1, vec![row("a", "1")])]).unwrap();
+    let store = store.never_synced();
+    assert!(matches!(store.write(&[commit("o", 2, vec![row("a", "2")])]), Err(StoreError::Sync(_))));
+    assert!(matches!(store.write(&[commit("o", 2, vec![])]), Err(StoreError::Stopped)));
+    assert!(matches!(store.writable(), Err(StoreError::Stopped)));
+    assert_eq!(store.scopes().unwrap(), [("o".to_owned(), 1)], "what was not confirmed is not told");
 }
 
 #[test]

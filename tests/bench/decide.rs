@@ -8,7 +8,8 @@
 //! are made beforehand and asked once each, in blocks of 32 between two readings of the clock: p50
 //! and p99 are of blocks, divided by 32.
 //!
-//! `cargo bench --bench decide` · `-- --large` adds a million users in ten groups each.
+//! `cargo bench --bench decide` · `-- --large` adds a million users in ten groups each, with four to six attributes and
+//! a manager, and decisions that read these.
 #![allow(
     clippy::pedantic,
     clippy::unwrap_used,
@@ -18,6 +19,7 @@
     reason = "a test or a bench may fail loudly"
 )]
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -31,7 +33,7 @@ use doorward::core::decision::{Context, Question, Reason, Record, Resource, deci
 use doorward::core::id::Id;
 use doorward::core::model::{
     Assignment, Group, GroupKind, Level, Member, Period, Permission, Role, RoleKind, Row, Scope, Status, Target, User,
-    UserKind,
+    UserKind, Value,
 };
 use doorward::core::table::Table;
 use doorward::engine::{Call, Create, Engine};
@@ -327,8 +329,28 @@ fn groups_of(user: usize) -> [usize; 10] {
     std::array::from_fn(|_| rng.usize(..LARGE_GROUPS))
 }
 
-/// A million users in ten of ten thousand groups each; a fiftieth of the groups hold a role, at the
-/// organization or the object.
+const LARGE_REGIONS: [&str; 8] = ["eu-west", "eu-north", "us-east", "us-west", "apac-1", "apac-2", "latam", "mea"];
+/// What decisions that read attributes ask: a list, a number and an instant of the user, and the users above a record's owner.
+const LARGE_CONDITION: &str = "record.region in user.attributes.regions && record.amount < user.attributes.limit \
+    && user.attributes.since < now || record.owner in user.all_reports";
+
+/// Four to six, drawn from the user's number.
+fn attributes_of(user: usize) -> BTreeMap<String, Value> {
+    let text = |text: &str| Value::String(text.to_owned());
+    let region = |n: usize| text(LARGE_REGIONS[n % LARGE_REGIONS.len()]);
+    let all = [
+        ("regions", Value::List(vec![region(user), region(user / 8)])),
+        ("limit", Value::Double((user % 1_000) as f64)),
+        ("since", Value::Timestamp(1_500_000_000_000 + user as i64 * 250_000)),
+        ("title", text(["Analyst", "Engineer", "Manager", "Director"][user / 3 % 4])),
+        ("level", Value::Int((user % 12) as i64)),
+        ("remote", Value::Bool(user.is_multiple_of(3))),
+    ];
+    all.into_iter().take(4 + user % 3).map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// A million users in ten of ten thousand groups each, with attributes and a manager; a fiftieth of the groups hold a
+/// role, at the organization or the object.
 fn large_one() {
     let id = |text: String| Id::parse(&text).unwrap();
     let permissions: Vec<String> = (0..LARGE_PERMISSIONS).map(|n| format!("data.p{n}")).collect();
@@ -336,11 +358,18 @@ fn large_one() {
     let roles_of = |group: usize| (group.is_multiple_of(50)).then_some(group / 50 % LARGE_ROLES);
     let file = serde_json::json!({
         "organization": "large",
-        "objects": [{"id": OBJECT, "kind": "app"}],
+        "permissions": [{"name": "records.see", "requires_visibility": true}],
+        "objects": [{"id": OBJECT, "kind": "app", "fields": {"region": "string", "amount": "double"}}],
+        "user_attributes": {"regions": "list<string>", "limit": "double", "since": "timestamp", "title": "string", "level": "int",
+            "remote": "bool"},
         "settings": {"external_reauthentication": {"max_age": "12h"}},
+        "groups": [{"id": "all-users", "kind": "system", "visibility": ["data_access"]}],
+        "grants": [{"permissions": ["records.see"], "member": "group:all-users"}],
+        "data_access": [{"id": "own", "object": OBJECT, "effect": "allow", "members": ["group:all-users"],
+            "condition": LARGE_CONDITION}],
     });
     let mut rows =
-        OrganizationFile::parse(&file.to_string(), "large.json", Shipped::of).map(|f| f.rows).unwrap_or_default();
+        OrganizationFile::parse(&file.to_string(), "large.json", Shipped::of).unwrap_or_else(|e| panic!("{e}")).rows;
     rows.extend(permissions.iter().map(|name| {
         let (aliases, requires_visibility, requires_approver, when_not_owner) = Default::default();
         let (name, level) = (name.parse().unwrap(), Level::Object);
@@ -379,7 +408,9 @@ fn large_one() {
         }));
     }
     rows.extend((0..LARGE_USERS).map(|user| {
-        let (first_name, last_name, manager, status_before, pending_groups, attributes) = Default::default();
+        let (first_name, last_name, status_before, pending_groups) = Default::default();
+        // A tree of eight levels: everyone but the first has up to eight reports.
+        let manager = user.checked_sub(1).map(|before| format!("u{}", before / 8).parse().unwrap());
         let mut groups: Vec<Id> = groups_of(user).into_iter().map(|g| id(format!("g{g}"))).collect();
         groups.sort();
         groups.dedup();
@@ -394,13 +425,13 @@ fn large_one() {
             status: Status::Active,
             status_before,
             pending_groups,
-            attributes,
+            attributes: attributes_of(user),
             groups,
             sign_ons: Vec::new(),
         })
     }));
     println!(
-        "population: `large`, {LARGE_USERS} users × 10 of {LARGE_GROUPS} groups, {LARGE_ROLES} roles over {LARGE_PERMISSIONS} permissions"
+        "population: `large`, {LARGE_USERS} users × 10 of {LARGE_GROUPS} groups, four to six attributes and a manager each, {LARGE_ROLES} roles over {LARGE_PERMISSIONS} permissions"
     );
     let population = Population {
         id: "large".to_owned(),
@@ -424,4 +455,36 @@ fn large_one() {
         let questions = Questions::draw(&population, zipf, false);
         questions.run(&format!("decide            {draw}, object"), |q| decide(&table, q, now).unwrap());
     }
+    reading_attributes(&table, now);
+}
+
+/// Decisions about records that read the asking user's attributes and reports.
+fn reading_attributes(table: &Table, now: i64) {
+    let mut rng = Rng::with_seed(33);
+    let text = |n: usize| Value::String(LARGE_REGIONS[n].to_owned());
+    let record = |rng: &mut Rng| {
+        let attributes =
+            [("region", text(rng.usize(..LARGE_REGIONS.len()))), ("amount", Value::Double(rng.f64() * 1_000.0))];
+        attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<BTreeMap<_, _>>()
+    };
+    let asked: Vec<_> = (0..QUESTIONS / 5)
+        .map(|_| (format!("u{}", rng.usize(..LARGE_USERS)), format!("u{}", rng.usize(..LARGE_USERS)), record(&mut rng)))
+        .collect();
+    let (mut spread, mut allowed) = (Spread::default(), 0);
+    for block in asked.chunks_exact(BLOCK) {
+        let start = Instant::now();
+        for (principal, owner, attributes) in block {
+            let record = Some(Record { id: "r", owner, attributes, ..Record::default() });
+            let resource = Resource { object: OBJECT, record, ..Resource::default() };
+            let question = Question { principal, permission: "records.see", resource, ..Question::default() };
+            allowed += usize::from(black_box(decide(table, &question, now).unwrap()) == Reason::Allowed);
+        }
+        spread.add(start.elapsed().as_nanos() as f64 / BLOCK as f64);
+    }
+    println!(
+        "decide            uniform, a record, `{LARGE_CONDITION}`: {} ns a decision, {} asked, {:.1}% allowed",
+        spread.line(),
+        asked.len(),
+        100.0 * allowed as f64 / asked.len() as f64
+    );
 }

@@ -38,7 +38,7 @@ pub use changes::{CHANGES, change, place};
 use handed::*;
 pub use policies::{World, all_flags_on, world};
 pub use questions::question;
-pub use records::{filter_question, world_question};
+pub use records::{filter_question, records, several, world_question};
 
 /// 2026-11-22T12:00:00Z, around which every period is drawn.
 pub const NOW_MS: i64 = 1_795_348_800_000;

@@ -75,6 +75,46 @@ pub fn filter_question(rng: &mut Rng, world: &World) -> FilterQuestion {
     }
 }
 
+/// So many more records of an object, none with an id that is `taken`; some of the principal.
+pub fn records(
+    rng: &mut Rng,
+    world: &World,
+    object: &str,
+    principal: &str,
+    count: usize,
+    taken: &[RecordQ],
+) -> Vec<RecordQ> {
+    let file = &world.file;
+    let mut seen: BTreeSet<String> = taken.iter().map(|record| record.id.clone()).collect();
+    let mut one = |_| {
+        let (id, owner) = (record_id(rng), owner(rng, file, principal));
+        let id = if seen.contains(&id) { format!("{id}~{}", seen.len()) } else { id };
+        seen.insert(id.clone());
+        let account = rng.choice(account_ids(file)).filter(|_| rng.u8(..10) < 3);
+        let mut record = RecordQ { id, owner, account, ..RecordQ::default() };
+        describe(rng, file, object, &mut record);
+        record
+    };
+    (0..count).map(&mut one).collect()
+}
+
+/// One to four permissions, by name or alias, `own` among them; an empty one asks what is visible.
+pub fn several<'a>(rng: &mut Rng, catalogue: &'a [oracle::Permission], own: &'a str) -> Vec<&'a str> {
+    let mut names = vec![own];
+    for _ in 0..rng.usize(..4) {
+        // What looks at the record is asked more often.
+        let looking = catalogue.iter().filter(|p| p.requires_visibility || p.when_not_owner.is_some());
+        let some = if rng.bool() { looking.collect() } else { catalogue.iter().collect::<Vec<_>>() };
+        let name = match rng.choice(some) {
+            Some(permission) if rng.u8(..8) > 0 => rng.choice(&permission.aliases).unwrap_or(&permission.name),
+            _ => "",
+        };
+        names.push(name);
+    }
+    rng.shuffle(&mut names);
+    names
+}
+
 /// Whose status or sign-in is in the way is denied whatever there is to see: few such questions do.
 fn someone_concerned(rng: &mut Rng, file: &Value) -> Option<Question> {
     let mut question = concerned(rng, file)?;

@@ -3,7 +3,6 @@
 use doorward::core::change::{Change, apply};
 use doorward::core::decision::{Question, Reason, Record, Resource, decide};
 use doorward::core::explain::explain;
-use doorward::core::filter::filter;
 use doorward::core::table::Table;
 use doorward::service::proto as pb;
 use doorward::service::proto::credential_service_client::CredentialServiceClient;
@@ -16,14 +15,14 @@ use serde_json::{Value, json};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 
-use crate::support::{rows, table};
+use crate::support::{filter, rows, table};
 use crate::wire::{Running, Wire, fields, reason, token, user};
 
 const NOW: i64 = 1_795_348_800_000;
 
 /// Accounts `main` and `emea`; Pia is a power user, Ada administers `emea`, Ina builds integrations there,
 /// `api` is a program, Olga administers the organization.
-fn platform(roles: Value) -> Value {
+pub fn platform(roles: Value) -> Value {
     let mut all = vec![
         json!({"id": "power", "scope": "account",
                "permissions": ["elements.*", "element_instances.view_account", "element_instances.use_account"]}),
@@ -147,23 +146,23 @@ fn m3_6_bad_files_are_refused_and_nothing_changes() {
 }
 
 /// A backend that is trusted to act for users, and the operator.
-struct Platform {
-    channel: Channel,
-    operator: Wire,
+pub struct Platform {
+    pub channel: Channel,
+    pub operator: Wire,
     backend: String,
 }
 
-fn outcome<T>(result: Result<Response<T>, Status>) -> String {
+pub fn outcome<T>(result: Result<Response<T>, Status>) -> String {
     match result {
         Ok(_) => "ok".to_owned(),
         Err(status) => reason(&status),
     }
 }
 
-const NO: &str = "PERMISSION_DENIED";
+pub const NO: &str = "PERMISSION_DENIED";
 
 impl Platform {
-    async fn new(server: &Running, operator: Wire) -> Self {
+    pub async fn new(server: &Running, operator: Wire) -> Self {
         let messages = rows(&platform(json!([]))).into_iter();
         let organization = "acme".parse().unwrap();
         let rows: Vec<pb::Row> = messages.flat_map(|row| doorward::service::messages(&organization, &row)).collect();
@@ -189,48 +188,48 @@ impl Platform {
         Self { channel: server.channel().await, operator, backend }
     }
 
-    fn by<M>(&self, who: &str, message: M) -> Request<M> {
+    pub fn by<M>(&self, who: &str, message: M) -> Request<M> {
         let mut request = Request::new(message);
         request.metadata_mut().insert("authorization", format!("Bearer {}", self.backend).parse().unwrap());
         request.metadata_mut().insert("x-doorward-on-behalf-of", format!("user:{who}").parse().unwrap());
         request
     }
 
-    fn users(&self) -> UserServiceClient<Channel> {
+    pub fn users(&self) -> UserServiceClient<Channel> {
         UserServiceClient::new(self.channel.clone())
     }
 
-    fn roles(&self) -> RoleServiceClient<Channel> {
+    pub fn roles(&self) -> RoleServiceClient<Channel> {
         RoleServiceClient::new(self.channel.clone())
     }
 
-    fn lists(&self) -> ElementListServiceClient<Channel> {
+    pub fn lists(&self) -> ElementListServiceClient<Channel> {
         ElementListServiceClient::new(self.channel.clone())
     }
 }
 
-fn renamed(id: &str) -> pb::UpdateUserRequest {
+pub fn renamed(id: &str) -> pb::UpdateUserRequest {
     let user = Some(pb::User { id: id.into(), first_name: "New".into(), ..Default::default() });
     pb::UpdateUserRequest { organization: "acme".into(), user, ..Default::default() }
 }
 
-fn moved(id: &str, account: &str) -> pb::UpdateUserRequest {
+pub fn moved(id: &str, account: &str) -> pb::UpdateUserRequest {
     let user = Some(pb::User { id: id.into(), account: account.into(), ..Default::default() });
     let update_mask = Some(prost_types::FieldMask { paths: vec!["account".into()] });
     pb::UpdateUserRequest { organization: "acme".into(), user, update_mask, ..Default::default() }
 }
 
-fn at(account: &str) -> Option<pb::Target> {
+pub fn at(account: &str) -> Option<pb::Target> {
     (!account.is_empty()).then(|| pb::Target { account: account.into(), ..Default::default() })
 }
 
-fn assign(role: &str, member: &str, account: &str) -> pb::CreateAssignmentRequest {
+pub fn assign(role: &str, member: &str, account: &str) -> pb::CreateAssignmentRequest {
     let assignment =
         Some(pb::Assignment { role: role.into(), member: member.into(), target: at(account), ..Default::default() });
     pb::CreateAssignmentRequest { organization: "acme".into(), assignment, ..Default::default() }
 }
 
-fn edit_role(id: &str, permissions: &[&str]) -> pb::UpdateRoleRequest {
+pub fn edit_role(id: &str, permissions: &[&str]) -> pb::UpdateRoleRequest {
     let permissions = permissions.iter().map(ToString::to_string).collect();
     let role = Some(pb::Role { id: id.into(), permissions, ..Default::default() });
     pb::UpdateRoleRequest { organization: "acme".into(), role, ..Default::default() }
@@ -241,7 +240,7 @@ fn safelist(elements: &[&str]) -> pb::UpdateSafelistRequest {
     pb::UpdateSafelistRequest { organization: "acme".into(), elements, ..Default::default() }
 }
 
-fn summaries(changes: &[pb::Change]) -> Vec<&str> {
+pub fn summaries(changes: &[pb::Change]) -> Vec<&str> {
     changes.iter().map(|change| change.summary.as_str()).collect()
 }
 

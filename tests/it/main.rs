@@ -28,6 +28,7 @@ mod generate;
 mod handing;
 mod handing_properties;
 mod integration;
+mod integration_roles;
 mod kinds;
 mod large;
 mod model;

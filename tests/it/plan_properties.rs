@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use doorward::core::filter::filter;
 use doorward::core::plan::{Filter, PlanError, plan};
 use fastrand::Rng;
 
 use crate::generate;
 use crate::oracle::Oracle;
 use crate::plan_run::{passes, row};
-use crate::support::{Sent, activated, question, record, sent, table};
+use crate::support::{Sent, activated, filter, question, record, sent, table};
 
 /// Organizations and questions each; more with `DOORWARD_PROPERTY_ORGANIZATIONS`, as `.ci/run` has it.
 fn worlds() -> u64 {

@@ -2,7 +2,8 @@
 
 use doorward::core::condition::Constant;
 use doorward::core::decision::{Question, Reason, Resource};
-use doorward::core::plan::{Filter, Operand, Plan, PlanError, plan};
+use doorward::core::model::Value as Stored;
+use doorward::core::plan::{Dialect, Filter, Operand, Plan, PlanError, Sql, plan, sql};
 use doorward::core::table::Table;
 use serde_json::{Value, json};
 
@@ -92,7 +93,7 @@ fn m6_6_what_is_known_of_the_principal_is_a_constant() {
         ("user.kind == 'internal' || record.open", "always"),
         ("user.kind == 'external' && record.open", "never ALLOWED"),
         ("record.region in user.groups", "in(region, ['all-users', 'internal-users', 'risk'])"),
-        ("record.owner in user.direct_reports", "in(owner, [])"),
+        ("record.owner in user.direct_reports", "never ALLOWED"),
         ("record.due < now - duration('1s')", "lt(due, 1795348799000ms)"),
         ("record.due + duration('1s') < now", "lt(add(due, 1000ms), 1795348800000ms)"),
         ("record.level + 1 + 2 > -(record.level)", "gt(add(add(level, 1), 2), sub(0, level))"),
@@ -119,6 +120,8 @@ fn m6_6_an_error_neither_allows_nor_stops_restricting() {
         "and(open, not(or(and(eq(level, 1), open), not(open))))"
     );
     assert_eq!(restricted("user.kind == 'external'"), "open");
+    // In nothing: false of whatever there is, and an error where there is nothing.
+    assert_eq!(restricted("record.owner in user.direct_reports"), "and(open, has(owner))");
 }
 
 #[test]
@@ -195,4 +198,69 @@ fn m6_6_a_plan_says_until_when_it_holds() {
     // What is compared with the clock may come out otherwise a millisecond later.
     let table = seeing("record.due < now", None);
     assert_eq!(planned(&table, "ana", "records.see", "").unwrap().valid_until, Some(NOW + 1));
+}
+
+fn written_for(condition: &str, dialect: Dialect) -> Result<Sql, PlanError> {
+    sql(&planned(&seeing(condition, None), "ana", "records.see", "").unwrap().filter, dialect)
+}
+
+#[test]
+fn m6_6_a_plan_is_sql_without_a_value_in_its_text() {
+    let both = |condition: &str| Dialect::ALL.map(|dialect| written_for(condition, dialect).unwrap());
+    let hostile = "eu'; DROP TABLE records; --\"";
+    let [postgres, sqlite] = both(&format!("record.region == {hostile:?}"));
+    assert_eq!(postgres.text, r#"(record."region" = $1::text)"#);
+    assert_eq!(sqlite.text, r#"(record."region" COLLATE BINARY = ?1)"#);
+    assert_eq!(postgres.parameters, [Stored::String(hostile.to_owned())]);
+    assert_eq!(sqlite.parameters, postgres.parameters);
+
+    let [postgres, sqlite] = both("record.due < timestamp('2026-01-01T00:00:00Z') && !record.open");
+    assert_eq!(postgres.text, r#"((record."due" < $1::timestamptz) AND (NOT record."open"))"#);
+    assert_eq!(postgres.parameters, [Stored::Timestamp(1_767_225_600_000)]);
+    assert_eq!(sqlite.parameters, [Stored::Int(1_767_225_600_000)]);
+
+    let [postgres, sqlite] = both("record.region in ['a', 'b'] || record.amount in [1.5, 2.5]");
+    assert_eq!(postgres.text, r#"((record."region" = ANY ($1::text[])) OR (record."amount" = ANY ($2::float8[])))"#);
+    assert_eq!(sqlite.parameters[0], Stored::String(r#"["a","b"]"#.to_owned()));
+    assert_eq!(sqlite.parameters[1..], [Stored::Double(1.5), Stored::Double(2.5)]);
+
+    let [postgres, sqlite] = both("true");
+    assert_eq!((postgres.text.as_str(), sqlite.text.as_str()), ("TRUE", "TRUE"));
+    let never = planned(&base(json!({})), "ana", "records.edit", "").unwrap().filter;
+    assert_eq!(sql(&never, Dialect::Sqlite).unwrap().text, "FALSE");
+}
+
+/// Mentioned twice at each level it would be of a million letters.
+#[test]
+fn m6_6_the_text_grows_with_the_condition_and_no_faster() {
+    let sum = vec!["record.level"; 20].join(" + ");
+    for dialect in Dialect::ALL {
+        let text = written_for(&format!("{sum} > 3"), dialect).unwrap().text;
+        assert_eq!(text.matches("record.\"level\"").count(), 20, "{text}");
+    }
+    // A chain of tests is a tree that is as high as it must be.
+    let any = (0..200).map(|n| format!("record.level == {n}")).collect::<Vec<_>>().join(" || ");
+    let text = written_for(&any, Dialect::Sqlite).unwrap().text;
+    let depth = text.chars().scan(0i32, |depth, c| {
+        *depth += i32::from(c == '(') - i32::from(c == ')');
+        Some(*depth)
+    });
+    assert!(depth.max().unwrap() <= 10, "{text}");
+}
+
+#[test]
+fn m6_6_what_a_database_would_cut_short_or_misread_is_an_error() {
+    let long = "f".repeat(64);
+    let quoted = r#"we"ird"#;
+    let fields = json!({quoted: "string", "value": "string", long.as_str(): "string"});
+    let with = |condition: &str| {
+        let mut file = json!({"data_access": [{"id": "a", "object": "app", "effect": "allow", "members": ["group:risk"], "condition": condition}]});
+        file["objects"] = json!([{"id": "app", "kind": "app", "fields": fields}]);
+        planned(&base(file), "ana", "records.see", "").unwrap().filter
+    };
+    let named = with(&format!("record['{quoted}'] == record.value"));
+    assert_eq!(sql(&named, Dialect::PostgreSql).unwrap().text, r#"(record."we""ird" = record."value")"#);
+    let cut = with(&format!("record.{long} == 'x'"));
+    assert!(matches!(sql(&cut, Dialect::PostgreSql), Err(PlanError::Inexpressible(_))));
+    sql(&cut, Dialect::Sqlite).unwrap();
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use doorward::core::change::Change;
 use doorward::core::decision::{Reason, Walk};
 use doorward::core::emergency::used;
-use doorward::core::filter::{filter, filter_columns};
+use doorward::core::filter::{self, Filtered, Records, Wrong};
 use doorward::core::id::OpaqueId;
 use doorward::core::model::{Key, Row, Write};
 use doorward::core::table::Table;
@@ -17,8 +17,10 @@ use fastrand::Rng;
 
 use crate::by_column::Sheet;
 use crate::generate;
-use crate::oracle::{Answer, Closed, Oracle};
-use crate::support::{Sent, activated, answer, applied, blank, over, parsed, question, record, rows, sent, table};
+use crate::oracle::{Answer, Closed, Oracle, catalogue};
+use crate::support::{
+    Sent, activated, answer, applied, blank, filter, over, parsed, question, record, rows, sent, table,
+};
 
 /// Organizations and questions each; more with `DOORWARD_PROPERTY_ORGANIZATIONS`, as `.ci/run` has it.
 pub fn organizations() -> u64 {
@@ -384,10 +386,11 @@ fn m6_what_is_visible_is_what_the_oracle_sees() {
 
 #[test]
 fn m6_5_a_filter_gives_exactly_the_records_that_are_allowed() {
-    let (mut passed, mut asked) = (0, 0);
+    let (mut passed, mut asked, mut lists, mut mixed) = (0, 0, 0, 0);
     for seed in 0..worlds() {
         let mut rng = Rng::with_seed(seed ^ 0x6565);
         let world = generate::world(&mut rng);
+        let catalogue = catalogue(&world.file);
         let oracle = Oracle::with_conditions(&world.file, &world.conditions).activated(&world.file, &world.activations);
         let table = activated(&table(&world.file), &world);
         for _ in 0..WORLD_QUESTIONS / 20 {
@@ -416,11 +419,32 @@ fn m6_5_a_filter_gives_exactly_the_records_that_are_allowed() {
             records.retain(|record| ids.insert(record.id.clone()));
             let sheet = Sheet::of(&mut records, &mut rng);
             let attributes: Vec<Sent> = records.iter().map(|r| Sent::of(&r.attributes)).collect();
-            let rows = records.iter().zip(&attributes).map(|(r, sent)| record(r, sent));
-            let by_row = filter(&table, &question(&one, &sent), rows, q.now_ms);
-            let by_column = filter_columns(&table, &question(&one, &sent), &sheet.columns(), q.now_ms);
-            assert_eq!(by_column, by_row, "seed {seed}: {records:#?}\n{:#}", world.file);
+            let rows: Vec<_> = records.iter().zip(&attributes).map(|(r, sent)| record(r, sent)).collect();
+            let columns = sheet.columns();
+            let ask = |permissions: &[&str], records| {
+                filter::filter(&table, &question(&one, &sent), permissions, records, q.now_ms)
+            };
+            // Up to four permissions in one call, as each by itself.
+            let permissions = generate::several(&mut rng, &catalogue, &one.permission);
+            let by_row = ask(&permissions, Records::Rows(&rows));
+            let by_column = ask(&permissions, Records::Columns(&columns));
+            let wrong = || format!("seed {seed}: {permissions:?} {records:#?}\n{:#}", world.file);
+            assert_eq!(by_column, by_row, "{}", wrong());
+            let alone = permissions.iter().map(|permission| Ok(ask(&[permission], Records::Rows(&rows))?.remove(0)));
+            let alone: Result<Vec<Filtered>, Vec<Wrong>> = alone.collect();
+            assert_eq!(alone.as_ref().ok(), by_row.as_ref().ok(), "{}", wrong());
+            for one in alone.iter().flatten() {
+                let bytes = one.passed.bytes(rows.len());
+                let is_set = |at: &u32| bytes[*at as usize / 8] >> (at % 8) & 1 == 1;
+                let set: Vec<u32> = (0..).take(rows.len()).filter(is_set).collect();
+                assert_eq!(set, one.positions().collect::<Vec<_>>(), "{}", wrong());
+            }
+            lists += 1;
+            let differs = |all: Vec<Filtered>| all.iter().any(|one| one.passed != all[0].passed);
+            mixed += usize::from(alone.is_ok_and(differs));
         }
     }
+    println!("{passed} of {asked} records pass; {mixed} of {lists} lists of permissions differ among themselves");
     assert!(passed * 20 > asked, "{passed} of {asked} records pass");
+    assert!(mixed * 10 > lists, "{mixed} of {lists} lists of permissions differ among themselves");
 }

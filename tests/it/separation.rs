@@ -3,13 +3,12 @@
 use doorward::core::change::{Applied, Change, ChangeError, apply, apply_at};
 use doorward::core::decision::{Context, Question, Reason, Record, Resource, Walk, decide};
 use doorward::core::explain::{Explanation, explain};
-use doorward::core::filter::filter;
 use doorward::core::id::Id;
 use doorward::core::model::{Assignment, Enforcement, Key, Member, Period, Relation, Row, Separation, Status, Target};
 use doorward::core::table::Table;
 use serde_json::{Value, json};
 
-use crate::support::{blank, rows, table};
+use crate::support::{blank, filter, rows, table};
 
 const NOW: i64 = 1_795_348_800_000;
 const HOUR: i64 = 3_600_000;

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use doorward::core::decision::{Question, Reason, Record, Resource, decide};
-use doorward::core::filter::filter;
 use doorward::core::model::Value as Attribute;
 use doorward::core::table::Table;
 use serde_json::json;
 
-use crate::support::table;
+use crate::support::{filter, table};
 
 const NOW: i64 = 1_795_348_800_000;
 

@@ -149,6 +149,8 @@ async fn a_stream_answers_each_chunk_as_filter_records_would() {
                 reason: one.reason,
                 revision: one.revision,
                 staleness: None,
+                bitmap: vec![],
+                by_permission: vec![],
             };
             assert_eq!(reply, expected, "chunk {at}");
             passed += reply.positions.len();
@@ -169,6 +171,49 @@ async fn a_stream_answers_each_chunk_as_filter_records_would() {
         assert_eq!((&replies[0].positions, replies[0].reason()), (&positions, reason));
         assert_eq!(replies[0].record_ids.len(), ids);
     }
+    acme.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_tells_of_several_permissions_as_filter_records_does_of_each() {
+    let acme = Acme::new().await;
+    let mut rng = Rng::with_seed(8);
+    let chunks = [records(&mut rng, 13), records(&mut rng, 300)];
+    let permissions = ["records.update", "records.read", ""].map(str::to_owned);
+    for bitmap in [false, true] {
+        let several =
+            pb::FilterQuery { permission: String::new(), permissions: permissions.to_vec(), bitmap, ..query() };
+        let mut messages: Vec<Message> = chunks.iter().cloned().map(chunk).collect();
+        messages[0].query = Some(several);
+        let (replies, error) = acme.all(messages).await;
+        assert!(error.is_none() && replies.len() == 2, "{error:?}");
+        for (at, (reply, records)) in (0..).zip(replies.into_iter().zip(&chunks)) {
+            let one = acme.filter(records.clone()).await;
+            assert!(!one.positions.is_empty() && one.positions.len() < records.len());
+            let told = |permission: &str, positions: Vec<u32>, record_ids: Vec<String>| {
+                let mut bits = vec![0; if bitmap { records.len().div_ceil(8) } else { 0 }];
+                if bitmap {
+                    positions.iter().for_each(|at| bits[*at as usize / 8] |= 1 << (at % 8));
+                }
+                let (permission, reason) = (permission.to_owned(), one.reason);
+                let (positions, record_ids) = if bitmap { (vec![], vec![]) } else { (positions, record_ids) };
+                pb::PermissionRecords { permission, positions, record_ids, bitmap: bits, reason }
+            };
+            let seen = |permission| told(permission, one.positions.clone(), one.record_ids.clone());
+            let expected = pb::StreamFilterRecordsResponse {
+                chunk: at,
+                revision: one.revision.clone(),
+                by_permission: vec![told("records.update", vec![], vec![]), seen("records.read"), seen("")],
+                ..pb::StreamFilterRecordsResponse::default()
+            };
+            assert_eq!(reply, expected, "chunk {at}, bitmap {bitmap}");
+        }
+    }
+    // What is wrong with the query is told before a chunk comes.
+    let both = pb::FilterQuery { permissions: permissions.to_vec(), ..query() };
+    let (replies, error) = acme.all(vec![Message { query: Some(both), ..Default::default() }]).await;
+    assert!(replies.is_empty());
+    assert_eq!(fields(&error.unwrap()), ["permissions"]);
     acme.server.stop().await;
 }
 

@@ -3,6 +3,7 @@
 use doorward::cli::file::{FileErrors, Known, OrganizationFile};
 use doorward::core::change::{Change, apply};
 use doorward::core::decision::{self, Context, Reason, Record, Resource};
+use doorward::core::filter::{self, Records, Wrong};
 use doorward::core::lists::SuperOrganization;
 use doorward::core::model::{Activation, Row, Target, Value};
 use doorward::core::table::Table;
@@ -100,7 +101,7 @@ impl Sent {
     }
 }
 
-fn to_value(attribute: &Attribute) -> Value {
+pub fn to_value(attribute: &Attribute) -> Value {
     match attribute {
         Attribute::Null => Value::Null,
         Attribute::Bool(value) => Value::Bool(*value),
@@ -158,6 +159,26 @@ pub fn answer(table: &Table, q: &Question) -> Answer {
         Ok(Reason::Allowed) => Answer::Allow,
         Ok(reason) => Answer::Deny(reason.name()),
     }
+}
+
+/// What passes for one permission.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Passed {
+    pub positions: Vec<u32>,
+    pub reason: Reason,
+}
+
+/// Filters rows by the question's own permission.
+pub fn filter<'a>(
+    table: &Table,
+    question: &decision::Question<'_>,
+    records: impl IntoIterator<Item = Record<'a>>,
+    now: i64,
+) -> Result<Passed, Vec<Wrong>> {
+    let rows: Vec<_> = records.into_iter().collect();
+    let all = filter::filter(table, question, &[question.permission], Records::Rows(&rows), now)?;
+    let [one] = all.as_slice() else { panic!("one permission is asked, {} are answered", all.len()) };
+    Ok(Passed { positions: one.positions().collect(), reason: one.reason })
 }
 
 /// A call of a test: to be carried out, of an organization that is created where there is none.

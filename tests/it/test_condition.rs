@@ -4,7 +4,6 @@
 use doorward::core::condition::MAX_COST;
 use doorward::core::condition::Outcome;
 use doorward::core::decision::{Question, Reason, Resource};
-use doorward::core::filter::filter;
 use doorward::core::sample::{Tried, try_condition};
 use doorward::service::proto as pb;
 use doorward::service::proto::data_access_service_client::DataAccessServiceClient;
@@ -16,7 +15,7 @@ use tonic::{Code, Status};
 
 use crate::generate;
 use crate::properties::organizations;
-use crate::support::{Sent, question, record, sent, table};
+use crate::support::{Sent, filter, question, record, sent, table};
 use crate::wire::{Running, Wire, fields, reason, token};
 use crate::wire_records::apply;
 

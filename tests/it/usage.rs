@@ -229,10 +229,10 @@ async fn batches_filters_and_plans_mark_what_they_allow() {
     let object = Some(pb::Object { id: "app".into(), kind: pb::ObjectKind::App.into(), ..Default::default() });
     let request = pb::CreateObjectRequest { organization: "acme".into(), object, ..Default::default() };
     ok(world.admin.create_object(by(&operator(), request)).await);
-    for name in ["own.batch", "own.filter", "own.plan", "own.denied", "own.malformed"] {
+    for name in ["own.batch", "own.filter", "own.several", "own.plan", "own.denied", "own.malformed"] {
         declare(&world, named(name)).await;
     }
-    grant(&world, "user:ana", &["own.batch", "own.filter", "own.plan", "own.malformed"]).await;
+    grant(&world, "user:ana", &["own.batch", "own.filter", "own.several", "own.plan", "own.malformed"]).await;
     let decisions = Decisions::new(Arc::clone(&world.engine));
     let item = |permission: &str, record: &str| pb::AuthorizeRequest {
         principal: "user:ana".into(),
@@ -262,6 +262,15 @@ async fn batches_filters_and_plans_mark_what_they_allow() {
         };
         ok(decisions.filter_records(by(&operator(), request)).await);
     }
+    let request = pb::FilterRecordsRequest {
+        organization: "acme".into(),
+        principal: "user:ana".into(),
+        permissions: ["own.denied", "", "own.several"].map(str::to_owned).to_vec(),
+        object: "app".into(),
+        records: vec![record],
+        ..Default::default()
+    };
+    ok(decisions.filter_records(by(&operator(), request)).await);
     for permission in ["own.plan", "own.denied"] {
         let request = pb::PlanRecordsRequest {
             organization: "acme".into(),
@@ -272,7 +281,7 @@ async fn batches_filters_and_plans_mark_what_they_allow() {
         };
         ok(decisions.plan_records(by(&operator(), request)).await);
     }
-    for name in ["own.batch", "own.filter", "own.plan"] {
+    for name in ["own.batch", "own.filter", "own.several", "own.plan"] {
         assert!(marked(&world, name).is_some(), "{name}");
     }
     for name in ["own.denied", "own.malformed"] {

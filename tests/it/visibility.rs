@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use doorward::core::change::{Change, ChangeError, Effect, apply};
+use doorward::core::columns::{Bits, Column, Columns, Texts, Values};
 use doorward::core::decision::{Context, ProblemKind, Question, Reason, Record, Resource, decide};
-use doorward::core::filter::{Wrong, filter};
+use doorward::core::filter::{self, Records, Wrong};
 use doorward::core::model::{Key, Member, Related, Relation, Row, Value as Attribute};
 use doorward::core::table::Table;
 use serde_json::{Value, json};
 
-use crate::support::{applied, rows, table};
+use crate::support::{applied, filter, rows, table};
 
 const NOW: i64 = 1_795_348_800_000;
 
@@ -496,6 +497,76 @@ fn m6_5_a_filter_keeps_the_order_and_a_wrong_record_is_an_error() {
     );
     let nobody = Question { principal: "nobody", ..question };
     assert_eq!(filter(&table, &nobody, records, NOW).unwrap().reason, Reason::PrincipalUnknown);
+}
+
+/// Each permission has the records that it has by itself: seen or not, related or not, held at or not.
+#[test]
+fn m6_5_several_permissions_are_asked_at_once_and_answered_each_by_itself() {
+    let mut file = base(json!({"data_access": [policy("allow", json!(["user:ana"]), "record.region == 'eu'")]}));
+    let held = json!({"permissions": ["records.read", "records.create"], "member": "user:ana", "object": "app", "record": "held"});
+    file["grants"].as_array_mut().unwrap().push(held);
+    let table = table(&file);
+    let (eu, us) = (attributes(&[("region", text("eu"))]), attributes(&[("region", text("us"))]));
+    let records = [("a", &us), ("b", &eu), ("held", &us), ("c", &eu)];
+    let rows = records.map(|(id, attributes)| Record { id, attributes, ..Record::default() });
+    let texts = |texts: &'static [&str]| texts.iter().copied().collect::<Texts<'_>>();
+    let columns = Columns {
+        ids: texts(&["a", "b", "held", "c"]),
+        owners: None,
+        accounts: None,
+        attributes: vec![Column {
+            name: "region",
+            present: Bits::all(4, true),
+            lists: None,
+            values: Values::Texts(texts(&["us", "eu", "us", "eu"])),
+        }],
+    };
+    let resource = Resource { object: "app", ..Resource::default() };
+    let question = Question { principal: "ana", permission: "no.such", resource, ..Question::default() };
+    let permissions = ["records.create", "", "records.approve", "records.read"];
+    let expected: [&[u32]; 4] = [&[0, 1, 2, 3], &[1, 2, 3], &[], &[1, 2, 3]];
+    for records in [Records::Rows(&rows), Records::Columns(&columns)] {
+        let all = filter::filter(&table, &question, &permissions, records, NOW).unwrap();
+        let positions: Vec<Vec<u32>> = all.iter().map(|one| one.positions().collect()).collect();
+        assert_eq!(positions, expected);
+        assert!(all.iter().all(|one| one.reason == Reason::Allowed));
+        let allowed: Vec<usize> = all.iter().map(|one| one.allowed.len()).collect();
+        assert_eq!(allowed, [1, 0, 0, 1], "what is allowed has a number, and to see is no permission");
+        assert_eq!(filter::filter(&table, &question, &[], records, NOW), Ok(vec![]));
+        let nobody = Question { principal: "nobody", ..question };
+        let all = filter::filter(&table, &nobody, &permissions, records, NOW).unwrap();
+        assert!(all.len() == 4 && all.iter().all(|one| one.passed.none() && one.reason == Reason::PrincipalUnknown));
+        // All that is wrong, the permissions by their positions.
+        let wrong = Question { resource: Resource { object: "nope", ..resource }, ..question };
+        let wrong =
+            filter::filter(&table, &wrong, &["records.read", "no.such", "", "no such"], records, NOW).unwrap_err();
+        let [Wrong::Question(of_question), Wrong::Permission(1, unknown), Wrong::Permission(3, malformed)] = &wrong[..]
+        else {
+            panic!("{wrong:?}")
+        };
+        assert_eq!(of_question[0].kind, ProblemKind::UnknownObject("nope".into()));
+        assert_eq!(*unknown, ProblemKind::UnknownPermission("no.such".into()));
+        assert!(matches!(malformed, ProblemKind::Malformed(_)));
+    }
+}
+
+#[test]
+fn m6_5_a_bitmap_has_the_first_record_in_the_lowest_bit_and_ends_with_the_last_record() {
+    for (count, passing, expected) in [
+        (0, vec![], vec![]),
+        (1, vec![0], vec![0b1]),
+        (7, vec![6], vec![0b100_0000]),
+        (8, vec![0, 7], vec![0b1000_0001]),
+        (9, vec![1, 8], vec![0b10, 0b1]),
+        (16, vec![], vec![0, 0]),
+        (64, vec![63], vec![0, 0, 0, 0, 0, 0, 0, 0x80]),
+        (65, vec![9, 64], vec![0, 0b10, 0, 0, 0, 0, 0, 0, 0b1]),
+    ] {
+        let bits: Bits = (0..count).map(|at| passing.contains(&at)).collect();
+        assert_eq!(bits.bytes(count), expected, "{count}");
+        // As it says what is missing.
+        assert_eq!(Bits::but(count, &expected).places().count(), count - passing.len(), "{count}");
+    }
 }
 
 #[test]

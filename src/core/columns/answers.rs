@@ -13,110 +13,7 @@ use super::super::condition::{
     Attribute, Collection, Comparison, Constant, Expr, Kind, Many, RecordPart, Shape, Source, Type,
 };
 use super::super::decision::owner_id;
-use super::{Column, Columns, Texts, Values};
-
-const WORD: usize = 64;
-
-/// A bit for each record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bits(Vec<u64>);
-
-impl Bits {
-    /// The same bit for so many.
-    #[must_use]
-    pub fn all(count: usize, set: bool) -> Self {
-        let mut words = vec![if set { u64::MAX } else { 0 }; count.div_ceil(WORD)];
-        if let (Some(last), true) = (words.last_mut(), !count.is_multiple_of(WORD)) {
-            *last &= (1 << (count % WORD)) - 1;
-        }
-        Self(words)
-    }
-
-    /// A bit for each of `values`, set where `test` holds.
-    pub fn of<T>(values: &[T], test: impl Fn(&T) -> bool) -> Self {
-        let word = |chunk: &[T]| chunk.iter().rev().fold(0, |word, value| word << 1 | u64::from(test(value)));
-        Self(values.chunks(WORD).map(word).collect())
-    }
-
-    /// Those of `count` records whose bit is not set in `missing`, least significant bit of the first
-    /// byte first; what is beyond its end is not set.
-    #[must_use]
-    pub fn but(count: usize, missing: &[u8]) -> Self {
-        let mut bits = Self::all(count, true);
-        for (word, bytes) in bits.0.iter_mut().zip(missing.chunks(8)) {
-            let mut eight = [0; 8];
-            eight.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-            *word &= !u64::from_le_bytes(eight);
-        }
-        bits
-    }
-
-    /// Whether the bit at a place is set.
-    #[must_use]
-    pub fn has(&self, at: usize) -> bool {
-        self.0.get(at / WORD).is_some_and(|word| word >> (at % WORD) & 1 == 1)
-    }
-
-    /// Sets the bit at a place within.
-    pub fn put(&mut self, at: usize, set: bool) {
-        if let Some(word) = self.0.get_mut(at / WORD) {
-            *word = *word & !(1 << (at % WORD)) | u64::from(set) << (at % WORD);
-        }
-    }
-
-    /// Whether none is set.
-    #[must_use]
-    pub fn none(&self) -> bool {
-        self.0.iter().all(|word| *word == 0)
-    }
-
-    /// The places of those that are set, ascending.
-    pub fn places(&self) -> impl Iterator<Item = usize> + '_ {
-        self.0.iter().enumerate().flat_map(|(at, word)| {
-            let mut left = *word;
-            std::iter::from_fn(move || {
-                let bit = (left != 0).then(|| left.trailing_zeros() as usize)?;
-                left &= left - 1;
-                Some(at * WORD + bit)
-            })
-        })
-    }
-
-    /// Keeps those that are also in `other`.
-    pub fn and(&mut self, other: &Self) {
-        self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a &= b);
-    }
-
-    /// Adds those of `other`.
-    pub fn or(&mut self, other: &Self) {
-        self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a |= b);
-    }
-
-    /// Keeps those that are not in `other`.
-    pub fn without(&mut self, other: &Self) {
-        self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a &= !b);
-    }
-}
-
-impl FromIterator<bool> for Bits {
-    fn from_iter<I: IntoIterator<Item = bool>>(values: I) -> Self {
-        let values = values.into_iter();
-        let mut words = Vec::with_capacity(values.size_hint().0.div_ceil(WORD));
-        let (mut word, mut bit) = (0, 0);
-        for value in values {
-            word |= u64::from(value) << bit;
-            bit += 1;
-            if bit == WORD {
-                words.push(word);
-                (word, bit) = (0, 0);
-            }
-        }
-        if bit > 0 {
-            words.push(word);
-        }
-        Self(words)
-    }
-}
+use super::{Bits, Column, Columns, Texts, Values};
 
 /// What a condition says of each record: yes, no, or neither where it ends in an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -409,16 +306,18 @@ fn contains(columns: &Columns<'_>, source: &Source, many: &Many, sought: &str) -
     }
 }
 
-/// The lists that have that text. Most have not: it is looked for where it stands, and then whose list
-/// that is.
+/// The lists that have that text: those at whose end more have been counted than at the end before.
 fn with_text(ends: &[u32], texts: &Texts<'_>, sought: &str) -> Bits {
-    let mut with = Bits::all(ends.len(), false);
-    let mut list = 0;
-    for place in texts.that(|text| text == sought).places() {
-        while ends.get(list).is_some_and(|end| *end as usize <= place) {
-            list += 1;
-        }
-        with.put(list, true);
-    }
-    with
+    let mut counts = texts.numbered(|text| u32::from(text == sought));
+    counts.iter_mut().fold(0, |sum, count| {
+        *count += sum;
+        *count
+    });
+    let mut before = 0;
+    let more = |end: &u32| {
+        // A list that ends where it begins is not longer than what came before.
+        let until = (*end as usize).checked_sub(1).and_then(|last| counts.get(last)).copied().unwrap_or(0);
+        std::mem::replace(&mut before, until) != until
+    };
+    ends.iter().map(more).collect()
 }

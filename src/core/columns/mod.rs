@@ -13,11 +13,13 @@
 //! of them for whatever has no short way.
 
 mod answers;
+mod bits;
 mod gather;
 mod row;
 mod texts;
 
-pub use answers::{Answers, Beyond, Bits, answers};
+pub use answers::{Answers, Beyond, answers};
+pub use bits::Bits;
 pub use gather::columns_of;
 pub use row::{RowOf, record_of};
 pub use texts::{Texts, TextsError};

@@ -1,6 +1,8 @@
 //! Texts, as they were sent.
 
-use super::answers::Bits;
+use std::ops::RangeInclusive;
+
+use super::Bits;
 
 /// Texts, of which each entry names one, or is the one at its own place.
 #[derive(Debug, Clone)]
@@ -103,15 +105,19 @@ impl<'a> Texts<'a> {
         }
     }
 
-    /// How long the texts are, in bytes.
-    pub fn lengths(&self) -> impl Iterator<Item = usize> {
-        let (ends, apart) = match &self.lie {
-            Lie::Joined(_, ends) => (ends.as_slice(), &[][..]),
-            Lie::Apart(texts) => (&[][..], texts.as_slice()),
-        };
-        let mut start = 0;
-        let joined = ends.iter().map(move |end| (end - std::mem::replace(&mut start, *end)) as usize);
-        joined.chain(apart.iter().map(|text| text.len()))
+    /// Whether all texts are this long, in bytes.
+    pub(in crate::core) fn are_long(&self, bytes: &RangeInclusive<usize>) -> bool {
+        let is_long = |length: u32| bytes.contains(&(length as usize));
+        match &self.lie {
+            // All of them, without a branch for each.
+            Lie::Joined(_, ends) => {
+                let first = ends.first().is_none_or(|end| is_long(*end));
+                let lengths =
+                    ends.iter().zip(ends.get(1..).unwrap_or_default()).map(|(start, end)| end.wrapping_sub(*start));
+                lengths.fold(first, |all, length| all & is_long(length))
+            }
+            Lie::Apart(texts) => texts.iter().all(|text| bytes.contains(&text.len())),
+        }
     }
 
     /// The texts, each as often as it was sent, whichever entries name them.

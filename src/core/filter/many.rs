@@ -4,7 +4,8 @@
 //! Of a record at which nothing is held, only its owner, its account and what conditions read matter.
 //! Whether the permission is held is therefore asked once for each account and for "own" and "not
 //! own" ([`Walk::ask_of`], of a record that shows itself), the policies of all of them together
-//! ([`answers`]). A record with a row in the table is asked whole, like a single decision.
+//! ([`answers`]). A record with a row in the table is asked whole, like a single decision. Several
+//! permissions share all of that but what is held.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -24,7 +25,8 @@ use super::{Filtered, asks_sight};
 /// A question about many records.
 pub(super) struct Many<'w, 'a> {
     pub(super) walk: &'w Walk<'a>,
-    pub(super) asked: Option<PermissionRef>,
+    /// The permissions that are asked of each, one after the other; without one, visibility.
+    pub(super) asked: &'w [Option<PermissionRef>],
 }
 
 /// What a policy says of a record.
@@ -49,29 +51,24 @@ fn read<'r>(rules: &'r [Vec<Rule<'_>>; 2]) -> BTreeMap<&'r str, Shape> {
 }
 
 impl<'a> Many<'_, 'a> {
-    /// Those that pass; `None` if something is wrong with one. Where the columns were made of rows, these
-    /// have the attributes.
-    pub(super) fn pass(&self, columns: &Columns<'_>, rows: Option<&[Record<'_>]>) -> Option<Filtered> {
+    /// Those that pass, for each permission; `None` if something is wrong with one. Where the columns were
+    /// made of rows, these have the attributes.
+    pub(super) fn pass(&self, columns: &Columns<'_>, rows: Option<&[Record<'_>]>) -> Option<Vec<Filtered>> {
         let places = self.places(columns)?;
         let Some(found) = self.walk.found() else {
             let reason = self.walk.refused().unwrap_or(Reason::PrincipalUnknown);
-            return Some(Filtered { positions: Vec::new(), reason, allowed: Vec::new() });
+            let none = || Filtered { passed: Bits::all(columns.len(), false), reason, allowed: Vec::new() };
+            return Some(self.asked.iter().map(|_| none()).collect());
         };
-        let mut pass = self.allowed(&places, columns.len());
-        if asks_sight(self.asked) && !pass.none() {
-            let rules = self.rules(found);
-            match rows {
-                None => self.see(found, &rules, &Sent { columns, rows }, &mut pass),
-                Some(all) => {
-                    let columns = &columns_of(all, &read(&rules));
-                    self.see(found, &rules, &Sent { columns, rows }, &mut pass);
-                }
-            }
-        }
-        self.ask_where_held(&Sent { columns, rows }, &mut pass);
-        let positions = pass.places().filter_map(|at| u32::try_from(at).ok()).collect();
-        let allowed = if pass.none() { Vec::new() } else { self.allowed_numbers(&places, &pass) };
-        Some(Filtered { positions, reason: Reason::Allowed, allowed })
+        let mut all: Vec<Bits> = self.asked.iter().map(|asked| self.allowed(*asked, &places, columns.len())).collect();
+        let sent = &Sent { columns, rows };
+        self.leave_seen(found, sent, &mut all);
+        self.ask_where_held(sent, &mut all);
+        let filtered = |(passed, asked): (Bits, &Option<PermissionRef>)| {
+            let allowed = asked.map(|permission| self.allowed_numbers(permission, &places, &passed));
+            Filtered { passed, reason: Reason::Allowed, allowed: allowed.unwrap_or_default() }
+        };
+        Some(all.into_iter().zip(self.asked).map(filtered).collect())
     }
 
     /// What the policies that are about the principal say: those that allow, those that restrict.
@@ -86,9 +83,11 @@ impl<'a> Many<'_, 'a> {
         self.walk.policies(&found).each_ref().map(|policies| policies.iter().map(rule).collect())
     }
 
-    /// What was allowed where these, of which there are some, passed.
-    fn allowed_numbers(&self, places: &Places, pass: &Bits) -> Vec<u32> {
-        let Some(permission) = self.asked else { return Vec::new() };
+    /// What was allowed where these passed.
+    fn allowed_numbers(&self, permission: PermissionRef, places: &Places, pass: &Bits) -> Vec<u32> {
+        if pass.none() {
+            return Vec::new();
+        }
         let mut numbers = vec![permission.number];
         let mut others = pass.clone();
         others.without(&places.owned);
@@ -105,7 +104,7 @@ impl<'a> Many<'_, 'a> {
     fn places(&self, columns: &Columns<'_>) -> Option<Places> {
         let walk = self.walk;
         let ids = &columns.ids;
-        let sound = !ids.have(has_control) && ids.lengths().all(|length| (1..=MAX_ID_BYTES).contains(&length));
+        let sound = !ids.have(has_control) && ids.are_long(&(1..=MAX_ID_BYTES));
         // Of texts that repeat, one may be wrong that no record names.
         if !sound && !(0..ids.len()).all(|at| ids.get(at).is_some_and(|id| OpaqueId::check(id).is_ok())) {
             return None;
@@ -138,10 +137,11 @@ impl<'a> Many<'_, 'a> {
     }
 
     /// Everything but visibility, as if nothing was held at any of the records.
-    fn allowed(&self, places: &Places, count: usize) -> Bits {
+    fn allowed(&self, asked: Option<PermissionRef>, places: &Places, count: usize) -> Bits {
         let mut allowed = HashMap::new();
         let mut at = |account| -> [bool; 2] {
-            *allowed.entry(account).or_insert_with(|| [false, true].map(|owned| self.allowed_at(account, owned)))
+            let ask = || [false, true].map(|owned| self.allowed_at(asked, account, owned));
+            *allowed.entry(account).or_insert_with(ask)
         };
         match &places.accounts {
             None => {
@@ -168,9 +168,32 @@ impl<'a> Many<'_, 'a> {
         }
     }
 
-    fn allowed_at(&self, account: Option<u32>, owned: bool) -> bool {
+    fn allowed_at(&self, asked: Option<PermissionRef>, account: Option<u32>, owned: bool) -> bool {
         let shown = FoundRecord::shown(account, owned);
-        self.asked.is_none_or(|permission| self.walk.ask_of(permission, Some(&shown)) == Reason::Allowed)
+        asked.is_none_or(|permission| self.walk.ask_of(permission, Some(&shown)) == Reason::Allowed)
+    }
+
+    /// Leaves those that the principal sees, where a permission asks for that. What it sees does not depend
+    /// on the permission: policies are asked once, of the records that pass for any.
+    fn leave_seen(&self, found: PrincipalFound<'a>, sent: &Sent<'_>, all: &mut [Bits]) {
+        let mut seen = Bits::all(sent.columns.len(), false);
+        for (pass, _) in all.iter().zip(self.asked).filter(|(_, asked)| asks_sight(**asked)) {
+            seen.or(pass);
+        }
+        if seen.none() {
+            return;
+        }
+        let rules = self.rules(found);
+        match sent.rows {
+            None => self.see(found, &rules, sent, &mut seen),
+            Some(rows) => {
+                let columns = &columns_of(rows, &read(&rules));
+                self.see(found, &rules, &Sent { columns, rows: sent.rows }, &mut seen);
+            }
+        }
+        for (pass, _) in all.iter_mut().zip(self.asked).filter(|(_, asked)| asks_sight(**asked)) {
+            pass.and(&seen);
+        }
     }
 
     /// Rule 6.4, where nothing is held at the record itself.
@@ -204,7 +227,7 @@ impl<'a> Many<'_, 'a> {
     }
 
     /// The records at which something is held, each as a decision asks it.
-    fn ask_where_held(&self, sent: &Sent<'_>, pass: &mut Bits) {
+    fn ask_where_held(&self, sent: &Sent<'_>, all: &mut [Bits]) {
         let Some((_, object)) = self.walk.object else { return };
         if object.records.is_empty() {
             return;
@@ -216,12 +239,17 @@ impl<'a> Many<'_, 'a> {
             Some(sketch) => sketch.find(id).is_some(),
             None => object.records.find(id).is_some(),
         });
+        // INVARIANT 4: one that is not asked below does not pass.
+        all.iter_mut().for_each(|pass| pass.without(&held));
         for at in held.places() {
-            let reason = sent.with(at, |record| {
+            sent.with(at, |record| {
                 let record = self.walk.record(record).ok()?;
-                Some(self.asked.map_or_else(|| self.walk.sees(&record), |p| self.walk.ask_of(p, Some(&record))))
+                for (pass, asked) in all.iter_mut().zip(self.asked) {
+                    let reason = asked.map_or_else(|| self.walk.sees(&record), |p| self.walk.ask_of(p, Some(&record)));
+                    pass.put(at, reason == Reason::Allowed);
+                }
+                Some(())
             });
-            pass.put(at, reason == Some(Reason::Allowed));
         }
     }
 }

@@ -10,23 +10,39 @@ use std::collections::{BTreeMap, HashSet};
 
 use foldhash::fast::RandomState;
 
-use super::columns::{Columns, columns_of, record_of};
-use super::decision::{Problem, ProblemKind, Problems, Question, Reason, Record, Resource, Walk};
+use super::columns::{Bits, Columns, columns_of, record_of};
+use super::decision::{Problem, ProblemKind, Problems, Question, Reason, Record, Resource, Walk, unknown_permission};
 use super::limits::MAX_VIOLATIONS;
 use super::model::Millis;
 use super::table::{PermissionRef, Table};
 
 use many::Many;
 
-/// What passed.
+/// Records that are asked about together.
+#[derive(Debug, Clone, Copy)]
+pub enum Records<'r> {
+    /// As rows, each id once.
+    Rows(&'r [Record<'r>]),
+    /// By column. An id may be given twice: positions tell them apart.
+    Columns(&'r Columns<'r>),
+}
+
+/// What passed, for one permission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filtered {
-    /// The positions, from 0, of the records that pass, ascending.
-    pub positions: Vec<u32>,
+    /// The records that pass.
+    pub passed: Bits,
     /// Where rules 4.1 to 4.4 refuse every record: why. Otherwise `Allowed`, even if none passed.
     pub reason: Reason,
     /// The numbers of the permissions that were allowed: the one asked, and what was held for it (4.6, 4.9).
     pub allowed: Vec<u32>,
+}
+
+impl Filtered {
+    /// The positions, from 0, of the records that pass, ascending.
+    pub fn positions(&self) -> impl Iterator<Item = u32> + '_ {
+        self.passed.places().filter_map(|at| u32::try_from(at).ok())
+    }
 }
 
 /// What is wrong with a question about many records.
@@ -34,53 +50,59 @@ pub struct Filtered {
 pub enum Wrong {
     /// The question itself.
     Question(Problems),
+    /// The permission at that position.
+    Permission(usize, ProblemKind),
     /// The record at that position.
     Record(usize, Problems),
 }
 
-/// The records for which [`super::decision::decide`] would allow; without a permission (an empty
-/// one), those that the principal can see. The question's own record is ignored.
+/// For each of these permissions, in their order, the records for which [`super::decision::decide`]
+/// would allow it; for an empty one, those that the principal can see. The question's own permission
+/// and record are ignored.
 ///
 /// # Errors
-/// Rule 4.1, for the question and for every record: nothing is filtered then. So is an id that is
-/// given twice. Of very many records that are wrong, the first ones.
-pub fn filter<'a>(
+/// Rule 4.1, for the question, every permission and every record: nothing is filtered then. Of rows, so
+/// is an id that is given twice. Of very many records that are wrong, the first ones.
+pub fn filter(
     table: &Table,
     question: &Question<'_>,
-    records: impl IntoIterator<Item = Record<'a>>,
+    permissions: &[&str],
+    records: Records<'_>,
     now: Millis,
-) -> Result<Filtered, Vec<Wrong>> {
+) -> Result<Vec<Filtered>, Vec<Wrong>> {
     let question = &Question { resource: Resource { record: None, ..question.resource }, ..*question };
-    let (walk, asked) = begin(table, question, now).map_err(|problems| vec![Wrong::Question(problems)])?;
-    let rows: Vec<Record<'_>> = records.into_iter().collect();
-    let once = rows.iter().map(|row| row.id).collect::<HashSet<_, RandomState>>().len() == rows.len();
-    let columns = columns_of(&rows, &BTreeMap::new());
-    let passed = if once { Many { walk: &walk, asked }.pass(&columns, Some(&rows)) } else { None };
-    passed.ok_or_else(|| wrong(&walk, &rows))
+    let known: Option<Vec<_>> = permissions.iter().map(|name| asked(table, name).ok()).collect();
+    let (walk, asked) = match (begin(table, question, now), known) {
+        (Ok(walk), Some(known)) => (walk, known),
+        (walk, _) => return Err(wrong_question(table, walk.err(), permissions)),
+    };
+    let many = Many { walk: &walk, asked: &asked };
+    match records {
+        Records::Rows(rows) => {
+            let once = rows.iter().map(|row| row.id).collect::<HashSet<_, RandomState>>().len() == rows.len();
+            let columns = columns_of(rows, &BTreeMap::new());
+            let passed = if once { many.pass(&columns, Some(rows)) } else { None };
+            passed.ok_or_else(|| wrong_rows(&walk, rows))
+        }
+        Records::Columns(columns) => many.pass(columns, None).ok_or_else(|| {
+            let row = |at| Some((at, walk.record(record_of(columns, at, &())).err()?));
+            let all = (0..columns.len()).filter_map(row).take(MAX_VIOLATIONS);
+            all.map(|(at, problems)| Wrong::Record(at, problems)).collect()
+        }),
+    }
 }
 
-/// As [`filter`], of records by column. Ids may be given twice: positions tell them apart.
-///
-/// # Errors
-/// As [`filter`].
-pub fn filter_columns(
-    table: &Table,
-    question: &Question<'_>,
-    columns: &Columns<'_>,
-    now: Millis,
-) -> Result<Filtered, Vec<Wrong>> {
-    let question = &Question { resource: Resource { record: None, ..question.resource }, ..*question };
-    let (walk, asked) = begin(table, question, now).map_err(|problems| vec![Wrong::Question(problems)])?;
-    Many { walk: &walk, asked }.pass(columns, None).ok_or_else(|| {
-        let row = |at| Some((at, walk.record(record_of(columns, at, &())).err()?));
-        let all = (0..columns.len()).filter_map(row).take(MAX_VIOLATIONS);
-        all.map(|(at, problems)| Wrong::Record(at, problems)).collect()
-    })
+/// Everything that is wrong with the question, and with the permissions.
+#[cold]
+fn wrong_question(table: &Table, question: Option<Problems>, permissions: &[&str]) -> Vec<Wrong> {
+    let wrong = |(at, name): (usize, &&str)| Some(Wrong::Permission(at, asked(table, name).err()?));
+    let permissions = permissions.iter().enumerate().filter_map(wrong);
+    question.map(Wrong::Question).into_iter().chain(permissions).collect()
 }
 
 /// Everything that is wrong with the rows.
 #[cold]
-fn wrong(walk: &Walk<'_>, rows: &[Record<'_>]) -> Vec<Wrong> {
+fn wrong_rows(walk: &Walk<'_>, rows: &[Record<'_>]) -> Vec<Wrong> {
     let mut ids = HashSet::new();
     let problems = rows.iter().enumerate().filter_map(|(at, row)| {
         let once = ids.insert(row.id);
@@ -90,24 +112,22 @@ fn wrong(walk: &Walk<'_>, rows: &[Record<'_>]) -> Vec<Wrong> {
     problems.take(MAX_VIOLATIONS).collect()
 }
 
-/// What is asked of every record: the walk without one, and the permission if there is one. Of the
-/// question, which has no record, an object is required.
-pub(super) fn begin<'a>(
-    table: &'a Table,
-    question: &'a Question<'a>,
-    now: Millis,
-) -> Result<(Walk<'a>, Option<PermissionRef>), Problems> {
-    let asked = if question.permission.is_empty() { None } else { Some(table.permission(question.permission)) };
-    let walk = match (asked, Walk::begin(table, question, now)) {
-        (None | Some(Some(_)), Ok(walk)) => walk,
-        (None, Err(problems)) => return Err(problems),
-        // Says what is wrong with the permission, too.
-        (Some(_), _) => return Err(super::decision::decide(table, question, now).err().unwrap_or_default()),
-    };
+/// What is asked of every record, but for the permission: the walk without one. Of the question, which
+/// has no record, an object is required.
+pub(super) fn begin<'a>(table: &'a Table, question: &'a Question<'a>, now: Millis) -> Result<Walk<'a>, Problems> {
+    let walk = Walk::begin(table, question, now)?;
     if question.resource.object.is_empty() {
         return Err(vec![Problem { field: "resource.object", kind: ProblemKind::RecordWithoutObject }]);
     }
-    Ok((walk, asked.flatten()))
+    Ok(walk)
+}
+
+/// The permission of that name; none for an empty one.
+pub(super) fn asked(table: &Table, permission: &str) -> Result<Option<PermissionRef>, ProblemKind> {
+    match permission {
+        "" => Ok(None),
+        name => table.permission(name).map(Some).ok_or_else(|| unknown_permission(name)),
+    }
 }
 
 /// Rule 4.7; without a permission, visibility is all that is asked.

@@ -22,6 +22,7 @@
 //! a page of a list would be of any size, and somebody would forget the check.
 
 mod say;
+mod sql;
 mod standing;
 mod tree;
 mod until;
@@ -30,9 +31,9 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use super::condition::{Constant, Fact, Facts, Kind, Lists, RecordPart, Reports, Shape, Type, Typed, fold};
-use super::decision::{FoundRecord, Problems, Question, Reason, Resource, Walk};
+use super::decision::{FoundRecord, Problem, Problems, Question, Reason, Resource, Walk};
 use super::edge::{edges, relation_of};
-use super::filter::{asks_sight, begin};
+use super::filter::{asked, asks_sight, begin};
 use super::limits::{MAX_PLANNED_OPERANDS, MAX_PLANNED_RECORDS, MAX_PLANNED_REPORTS, MAX_PLANNED_VISITS};
 use super::model::{Millis, Relation};
 use super::principal::PrincipalFound;
@@ -43,6 +44,7 @@ use say::{Saying, Told};
 use standing::Standings;
 use tree::{and, decided, not, or, strict};
 
+pub use sql::{Dialect, Sql, sql};
 pub use tree::{DURATION, Field, Operand, Operator};
 
 /// A filter for the caller's database.
@@ -94,7 +96,14 @@ pub enum PlanError {
 /// As those of [`filter`](super::filter::filter) for the question; and [`PlanError`]'s others.
 pub fn plan(table: &Table, question: &Question<'_>, now: Millis) -> Result<Plan, PlanError> {
     let question = &Question { resource: Resource { record: None, ..question.resource }, ..*question };
-    let (walk, permission) = begin(table, question, now).map_err(PlanError::Question)?;
+    let (walk, permission) = match (begin(table, question, now), asked(table, question.permission)) {
+        (Ok(walk), Ok(permission)) => (walk, permission),
+        (walk, permission) => {
+            let permission = permission.err().map(|kind| Problem { field: "permission", kind });
+            let problems = walk.err().into_iter().flatten().chain(permission);
+            return Err(PlanError::Question(problems.collect()));
+        }
+    };
     // Required of the question.
     let Some((_, object)) = walk.object else { return Err(PlanError::Question(Vec::new())) };
     let Some(found) = walk.found() else {

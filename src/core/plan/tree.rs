@@ -257,6 +257,17 @@ pub(super) fn decided(operand: Operand, sought: bool) -> Operand {
         Operand::Expression(operator @ (Operator::Exists | Operator::All), parts) => {
             Operand::Expression(operator, parts.into_iter().map(|part| decided_lambda(part, sought)).collect())
         }
+        // Never true, and false where the field has a value. Said so: there are adapters that take it for
+        // false of a null, too, and its opposite for true.
+        Operand::Expression(Operator::In, sides) => match sides.as_slice() {
+            [Operand::Field(_) | Operand::Variable(..), Operand::List(none)] if none.is_empty() && sought => {
+                Operand::truth(false)
+            }
+            [Operand::Field(field), Operand::List(none)] if none.is_empty() => not(Operand::Has(field.clone())),
+            // Of a list, no element is null.
+            [Operand::Variable(..), Operand::List(none)] if none.is_empty() => Operand::truth(false),
+            _ => Operand::Expression(Operator::In, sides),
+        },
         // Truths that are compared: an `or` of both ways, of which each side has a sense again.
         Operand::Expression(operator @ (Operator::Eq | Operator::Ne), sides) if sides.iter().any(Operand::has_null) => {
             let [left, right] = match <[Operand; 2]>::try_from(sides) {

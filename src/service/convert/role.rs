@@ -122,9 +122,17 @@ pub fn assignment_key(f: &mut Fields, role: &str, member: &str, target: Option<p
     Some(Key::Assignment(role?, member?, target?))
 }
 
+/// What the rule gives (rule 3.6) is nobody's to write: taken for an assignment it would stay when the rule steps back.
+fn refuse_by_rule(f: &mut Fields, by_rule: bool) {
+    if by_rule {
+        f.refuse("by_rule", "is output only: what is given by rule is not written");
+    }
+}
+
 /// An assignment.
 pub fn assignment(f: &mut Fields, message: proto::Assignment) -> Option<Assignment> {
-    let proto::Assignment { role, member, target, period, by_hand, etag: _ } = message;
+    let proto::Assignment { role, member, target, period, by_hand, etag: _, by_rule } = message;
+    refuse_by_rule(f, by_rule);
     let (role, member) = (f.parse("role", &role), f.parse("member", &member));
     let (target, period) = (place::target(f, target), place::period(f, period));
     Some(Assignment { role: role?, member: member?, target: target?, period: period?, by_hand })
@@ -138,7 +146,8 @@ pub fn assignment_patch(
 ) -> Option<(Key, Patch<Assignment>)> {
     let mut m = Masked::new(mask);
     let key = f.message("assignment", message, |f, message| {
-        let proto::Assignment { role, member, target, period, by_hand: _, etag: _ } = message;
+        let proto::Assignment { role, member, target, period, by_hand: _, etag: _, by_rule } = message;
+        refuse_by_rule(f, by_rule);
         let key = assignment_key(f, &role, &member, target);
         let present = period.is_some();
         let Period { starts_at, expires_at } = place::period(f, period)?;
@@ -160,6 +169,18 @@ pub fn to_assignment(assignment: &Assignment) -> proto::Assignment {
         period: place::to_period(*period),
         by_hand: *by_hand,
         etag,
+        by_rule: false,
+    }
+}
+
+/// What is given by rule (rule 3.6) as a message. It is no row, so there is nothing of which an etag could tell a change.
+pub fn to_by_rule(role: &Id, member: &Member, target: &Target) -> proto::Assignment {
+    proto::Assignment {
+        role: role.to_string(),
+        member: member.to_string(),
+        target: place::to_target(target),
+        by_rule: true,
+        ..proto::Assignment::default()
     }
 }
 

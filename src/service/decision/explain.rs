@@ -9,11 +9,11 @@ use crate::core::table::Table;
 use crate::engine::ReadError;
 
 use super::super::convert::relation::to_related;
-use super::super::convert::{emergency, place, role};
+use super::super::convert::{emergency, role};
 use super::super::fields::Fields;
 use super::super::proto::access_path::Source as Held;
 use super::super::proto::{
-    self, AccessPath, AutoShare, ExplainRequest, ExplainResponse, NearMiss, PolicyEffect, PolicyOutcome, PolicyResult,
+    AccessPath, AutoShare, ExplainRequest, ExplainResponse, NearMiss, PolicyEffect, PolicyOutcome, PolicyResult,
 };
 use super::super::report::revision_of;
 use super::super::status::Failure;
@@ -97,12 +97,7 @@ pub fn to_path(path: &Path) -> AccessPath {
     let Path { members, source, pattern } = path;
     let source = match source {
         Source::Assignment(assignment) => Held::Assignment(role::to_assignment(assignment)),
-        // It is no row, so there is nothing of which the etag could tell a change.
-        Source::ByRule(assignment) => {
-            let target = place::to_target(&assignment.target);
-            let (role, member) = (assignment.role.to_string(), assignment.member.to_string());
-            Held::ByRule(proto::Assignment { role, member, target, ..proto::Assignment::default() })
-        }
+        Source::ByRule(a) => Held::ByRule(role::to_by_rule(&a.role, &a.member, &a.target)),
         Source::Grant(grant) => Held::Grant(role::to_grant(grant)),
         Source::AutoShare { role, relation } => {
             Held::AutoShare(AutoShare { role: role.to_string(), relation: Some(to_related(relation)) })

@@ -5,14 +5,16 @@ use std::collections::BTreeSet;
 use crate::core::condition::{Constant, duration_text};
 use crate::core::decision::Reason;
 use crate::core::model::{Millis, Value};
-use crate::core::plan::{DURATION, Field, Filter, Operand, Plan, PlanError, plan};
+use crate::core::plan::{DURATION, Dialect, Field, Filter, Operand, Plan, PlanError, Sql, plan, sql};
 use crate::core::table::Table;
 use crate::engine::ReadError;
 
 use super::super::convert::value::{to_timestamp, to_value};
 use super::super::fields::Fields;
 use super::super::proto::plan_operand::Operand as Sent;
-use super::super::proto::{PlanExpression, PlanKind, PlanOperand, PlanRecordsRequest, PlanRecordsResponse, Resource};
+use super::super::proto::{
+    PlanExpression, PlanKind, PlanOperand, PlanRecordsRequest, PlanRecordsResponse, Resource, SqlDialect, SqlFilter,
+};
 use super::super::refusal::Refusal;
 use super::super::report::revision_of;
 use super::super::status::Failure;
@@ -27,7 +29,8 @@ const NULL: Value = Value::Null;
 /// The answer, at one version.
 ///
 /// # Errors
-/// As those of `Authorize`; a condition that no filter says; an operator that the caller cannot run.
+/// As those of `Authorize`; a condition that no filter, or not the database's, says; an operator that the
+/// caller cannot run.
 #[allow(clippy::result_large_err, reason = "an error is made once for a call that fails")]
 pub fn answer(table: &Table, message: &PlanRecordsRequest, now: Millis) -> Result<PlanRecordsResponse, Failure> {
     let PlanRecordsRequest {
@@ -39,9 +42,11 @@ pub fn answer(table: &Table, message: &PlanRecordsRequest, now: Millis) -> Resul
         context,
         min_revision: _,
         operators,
+        sql_dialect,
     } = message;
     let mut fields = Fields::default();
     fields.at_most("operators", operators.len(), MAX_OPERATORS);
+    let dialect = fields.choice::<SqlDialect>("sql_dialect", *sql_dialect).flatten();
     let resource = Resource { account: account.clone(), object: object.clone(), record: None };
     let asked = Asked::new(&mut fields, principal, permission, Some(&resource), context.as_ref());
     let planned = match plan(table, &asked.question, now) {
@@ -56,7 +61,11 @@ pub fn answer(table: &Table, message: &PlanRecordsRequest, now: Millis) -> Resul
     if let Some(operator) = lacking(&planned, operators) {
         return Err(Refusal::PlanOperator(operator).into());
     }
-    Ok(PlanRecordsResponse { revision: Some(revision_of(table)), ..reply(&planned, now) })
+    let sql = dialect.and_then(to_dialect).map(|dialect| sql(&planned.filter, dialect)).transpose();
+    let sql = sql
+        .map_err(Refusal::NoPlan)?
+        .map(|Sql { text, parameters }| SqlFilter { text, parameters: parameters.into_iter().map(to_value).collect() });
+    Ok(PlanRecordsResponse { revision: Some(revision_of(table)), sql, ..reply(&planned, now) })
 }
 
 /// The numbers of the permissions that a plan may come to allow. Which records the caller's database finds
@@ -71,7 +80,15 @@ pub fn allowed(
     asked.into_iter().flat_map(|permission| [Some(permission.number), permission.when_not_owner]).flatten()
 }
 
-/// Without the revision that it is based on.
+fn to_dialect(dialect: SqlDialect) -> Option<Dialect> {
+    match dialect {
+        SqlDialect::Unspecified => None,
+        SqlDialect::Postgresql => Some(Dialect::PostgreSql),
+        SqlDialect::Sqlite => Some(Dialect::Sqlite),
+    }
+}
+
+/// Without the revision that it is based on, and as a tree only.
 fn reply(planned: &Plan, now: Millis) -> PlanRecordsResponse {
     let Plan { filter, granted, valid_until, complete } = planned;
     let (kind, condition, reason) = match filter {
@@ -89,6 +106,7 @@ fn reply(planned: &Plan, now: Millis) -> PlanRecordsResponse {
         staleness: None,
         valid_until: valid_until.map(to_timestamp),
         complete: *complete,
+        sql: None,
     }
 }
 

@@ -196,8 +196,19 @@ impl Filtering {
         };
         let answered = if few { Ok(work()) } else { tokio::task::spawn_blocking(work).await };
         let (query, answered) = answered.map_err(|_| Refusal::Internal("filtering was cut short"))?;
-        let FilterRecordsResponse { positions, record_ids, reason, revision, staleness } = answered?;
-        Ok((query, StreamFilterRecordsResponse { chunk, positions, record_ids, reason, revision, staleness }))
+        let FilterRecordsResponse { positions, record_ids, reason, revision, staleness, bitmap, by_permission } =
+            answered?;
+        let reply = StreamFilterRecordsResponse {
+            chunk,
+            positions,
+            record_ids,
+            reason,
+            revision,
+            staleness,
+            bitmap,
+            by_permission,
+        };
+        Ok((query, reply))
     }
 
     /// Ready when the server is about to stop.
@@ -228,8 +239,18 @@ impl Filtering {
 
 /// A query as a call of its own.
 fn without_records(query: FilterQuery) -> FilterRecordsRequest {
-    let FilterQuery { organization, principal, permission, account, object, context, min_revision: _, positions_only } =
-        query;
+    let FilterQuery {
+        organization,
+        principal,
+        permission,
+        account,
+        object,
+        context,
+        min_revision: _,
+        positions_only,
+        permissions,
+        bitmap,
+    } = query;
     FilterRecordsRequest {
         organization,
         principal,
@@ -241,6 +262,8 @@ fn without_records(query: FilterQuery) -> FilterRecordsRequest {
         positions_only,
         records: Vec::new(),
         columns: None,
+        permissions,
+        bitmap,
     }
 }
 

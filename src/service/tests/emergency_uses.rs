@@ -154,8 +154,27 @@ async fn m7_4_a_record_that_an_activation_alone_shows_is_told() {
     assert_eq!(sees(&["r-2", "r-3"]).await, [0]);
     assert!(told(&world, &activation).await.is_empty());
     assert_eq!(sees(&["r-2", "r-1"]).await, [0, 1]);
-    let seen = ("doorward.v1.DecisionService".into(), "user:ana".into(), "emergency access showed a record".into());
-    assert_eq!(told(&world, &activation).await, [seen]);
+    let of = |summary: &str| ("doorward.v1.DecisionService".into(), "user:ana".into(), summary.to_owned());
+    let seen = of("emergency access showed a record");
+    assert_eq!(told(&world, &activation).await, [seen.clone()]);
+    // Of several permissions, each that came by it.
+    let request = FilterRecordsRequest {
+        organization: "acme".into(),
+        principal: "user:ana".into(),
+        object: "app".into(),
+        records: ["r-2", "r-1"].map(|id| Record { id: id.into(), ..Record::default() }).to_vec(),
+        permissions: ["records.update", "tasks.read", "", "records.read"].map(str::to_owned).to_vec(),
+        ..Default::default()
+    };
+    let all = ok(world.decisions.filter_records(by(request)).await).by_permission;
+    let positions: Vec<Vec<u32>> = all.into_iter().map(|one| one.positions).collect();
+    assert_eq!(positions, [vec![], vec![0, 1], vec![0, 1], vec![0, 1]]);
+    let given = ["tasks.read", "records.read"].map(|name| of(&format!("emergency access gave `{name}`")));
+    let mut told = told(&world, &activation).await;
+    told.sort();
+    let mut expected = [vec![seen], given.to_vec()].concat();
+    expected.sort();
+    assert_eq!(told, expected, "to see was told less than a minute ago");
 }
 
 #[tokio::test]

@@ -76,3 +76,26 @@ async fn what_is_wrong_with_the_question_is_told_as_elsewhere() {
     let many = PlanRecordsRequest { operators: vec!["eq".into(); 101], ..request("") };
     assert_eq!(fields(plan(many).await), ["operators"]);
 }
+
+#[tokio::test]
+async fn a_database_has_the_filter_as_sql_on_request() {
+    let world = world().await;
+    let plan = |dialect: SqlDialect| {
+        let sql_dialect = dialect.into();
+        world.decisions.plan_records(by(PlanRecordsRequest { sql_dialect, ..request("records.read") }))
+    };
+    assert_eq!(ok(plan(SqlDialect::Unspecified).await).sql, None);
+    let text = |text: &str| Value { kind: Some(value::Kind::StringValue(text.into())) };
+    let list = Value { kind: Some(value::Kind::ListValue(ValueList { values: vec![text("r-1")] })) };
+    let postgres = ok(plan(SqlDialect::Postgresql).await).sql.unwrap();
+    assert_eq!((postgres.text.as_str(), postgres.parameters), (r#"(record."id" = ANY ($1::text[]))"#, vec![list]));
+    let sqlite = ok(plan(SqlDialect::Sqlite).await).sql.unwrap();
+    assert_eq!(sqlite.parameters, [text(r#"["r-1"]"#)]);
+    // Whatever its kind.
+    let request = PlanRecordsRequest { sql_dialect: 2, principal: "nobody".into(), ..request("records.read") };
+    let nobody = ok(world.decisions.plan_records(by(request)).await);
+    assert_eq!(nobody.sql.map(|sql| sql.text), Some("FALSE".to_owned()));
+    let unknown = PlanRecordsRequest { sql_dialect: 7, ..self::request("records.read") };
+    let unknown = world.decisions.plan_records(by(unknown)).await;
+    assert!(unknown.as_ref().is_err_and(|status| status.code() == tonic::Code::InvalidArgument), "{unknown:?}");
+}
