@@ -50,7 +50,12 @@ impl<'a> Administered<'a> {
             }
             // A role assigned by hand takes the place of one given by rule (3.6).
             Key::Assignment(_, Member::User(_), _) if self.by_rule_bundles().is_some() => true,
-            Key::Separation(_) | Key::Settings | Key::Account(_) | Key::Role(_) | Key::Group(_) | Key::Assignment(..)
+            Key::Separation(_)
+            | Key::Settings
+            | Key::Account(_)
+            | Key::Role(_)
+            | Key::Group(_)
+            | Key::Assignment(..)
                 if after.table.denying.is_some() =>
             {
                 true

@@ -39,9 +39,7 @@ use super::change::Effect;
 use super::decision::split_principal;
 use super::edge::Edge;
 use super::id::{Id, Pattern};
-use super::model::{
-    Group, GroupKind, Key, Member, Millis, Period, Permission, Row, Status, Target, User,
-};
+use super::model::{Group, GroupKind, Key, Member, Millis, Period, Permission, Row, Status, Target, User};
 use super::principal::PrincipalFound;
 use super::table::{ByRuleRoles, Table};
 
@@ -190,10 +188,9 @@ fn gains(before: &Table, after: &Table, key: &Key, joined: &mut BTreeSet<u32>) -
 fn of_role(before: &Table, after: &Table, id: &Id, gains: &mut Vec<Held>) {
     let Some(new) = after.role_row(id) else { return };
     let old = before.role_row(id);
-    let had =
-        |pattern: &&Pattern| old.is_some_and(|old| {
-            old.permissions.iter().any(|held| stands_for((before, held), (after, pattern)))
-        });
+    let had = |pattern: &&Pattern| {
+        old.is_some_and(|old| old.permissions.iter().any(|held| stands_for((before, held), (after, pattern))))
+    };
     let added: Vec<Pattern> = new.permissions.iter().filter(|p| !had(p)).cloned().collect();
     let triggers = new.auto_share.iter().any(|r| old.is_none_or(|old| !old.auto_share.contains(r)));
     if let Some(object) = &new.object {
@@ -221,14 +218,7 @@ fn of_role(before: &Table, after: &Table, id: &Id, gains: &mut Vec<Held>) {
     }
 }
 
-fn of_user(
-    before: &Table,
-    after: &Table,
-    old: &User,
-    new: &User,
-    gains: &mut Vec<Held>,
-    joined: &mut BTreeSet<u32>,
-) {
+fn of_user(before: &Table, after: &Table, old: &User, new: &User, gains: &mut Vec<Held>, joined: &mut BTreeSet<u32>) {
     let (Some(was), Some(is)) = (before.find_user(&old.id), after.find_user(&new.id)) else { return };
     let (was, is) = (active(was), active(is));
     if old.email.folded() != new.email.folded() || old.sign_ons != new.sign_ons {

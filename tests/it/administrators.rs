@@ -81,10 +81,14 @@ fn m3_7_who_administers_by_an_activation_alone_does_not_let_the_last_one_go() {
 fn m3_7_no_constraint_voids_the_role_of_the_last_administrator() {
     let held = |others: &[&str]| {
         let others = others.iter().map(|member| json!({"role": "organization-admin", "member": member}));
-        let own = [json!({"role": "organization-admin", "member": "user:ana"}), json!({"role": "payer", "member": "user:ana"})];
+        let own = [
+            json!({"role": "organization-admin", "member": "user:ana"}),
+            json!({"role": "payer", "member": "user:ana"}),
+        ];
         own.into_iter().chain(others).collect::<Vec<_>>()
     };
-    let apart = |enforce: &str| json!([{"id": "pay", "roles": ["payer", "organization-admin"], "max": 1, "enforce": enforce}]);
+    let apart =
+        |enforce: &str| json!([{"id": "pay", "roles": ["payer", "organization-admin"], "max": 1, "enforce": enforce}]);
     let alone = base(json!({"assignments": held(&[])}));
     let denied = base(json!({"assignments": held(&[]), "separation_of_duties": apart("deny")}));
     assert!(takes_the_last(&table(&alone), replaced(&denied)));

@@ -421,7 +421,8 @@ fn review_prints_what_is_unused_as_csv_and_json() {
     let unused = ["review", "--unused", "--organization", "acme"];
     let (status, out, error) = run(&unused);
     assert_eq!(status, 0, "{error}");
-    let own: Vec<&str> = out.lines().filter(|line| !line.starts_with("permission,") || line.contains("records.")).collect();
+    let own: Vec<&str> =
+        out.lines().filter(|line| !line.starts_with("permission,") || line.contains("records.")).collect();
     let expected = [
         "kind,name,holders,last_used_at",
         "role,idle,0,",
@@ -440,7 +441,8 @@ fn review_prints_what_is_unused_as_csv_and_json() {
     let (status, out, error) = run(&[&unused[..], &["--unused-for", "10ms"]].concat());
     assert_eq!(status, 0, "{error}");
     assert!(out.contains("role,reader,2,\n") && out.contains("permission,records.read,2,\n"), "{out}");
-    let asked = ["check", "--organization", "acme", "--principal", "ana", "--permission", "records.edit", "--object", "app"];
+    let asked =
+        ["check", "--organization", "acme", "--principal", "ana", "--permission", "records.edit", "--object", "app"];
     assert_eq!(run(&asked).0, 1);
     let (status, _, error) = run(&[&unused[..], &["--unused-for", "90d"]].concat());
     assert!(status == 2 && error.contains("NOT_OBSERVED_LONG_ENOUGH"), "{error}");

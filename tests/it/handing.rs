@@ -80,8 +80,7 @@ async fn m3_7_a_domain_hands_out_what_depends_on_it() {
         groups.create_group(request).await.unwrap();
     }
     let members = vec!["group:d".to_owned()];
-    let request =
-        pb::AddMembersRequest { organization: acme(), group: "around".into(), members, ..Default::default() };
+    let request = pb::AddMembersRequest { organization: acme(), group: "around".into(), members, ..Default::default() };
     groups.add_members(request).await.unwrap();
     world.grant("acme", "group:around", &["records.delete"], None).await;
     create_user(&world.wire, "acme", user("eve", "eve@kin.org")).await.unwrap();
@@ -156,7 +155,11 @@ async fn m3_7_a_loosened_mark_hands_out_its_permission() {
         ..Default::default()
     };
     RoleServiceClient::new(world.wire.clone()).delete_grants(request).await.unwrap();
-    assert_eq!(outcome(organizations.update_permission(clerk.request(tighter)).await), "ok", "a mark set gives nothing");
+    assert_eq!(
+        outcome(organizations.update_permission(clerk.request(tighter)).await),
+        "ok",
+        "a mark set gives nothing"
+    );
     world.server.stop().await;
 }
 
@@ -287,8 +290,7 @@ async fn m3_7_completing_a_registration_hands_out_nothing_and_inviting_does() {
     assert_eq!(revision(&world).await, before);
     assert_eq!(outcome(users.invite_user(clerk.request(invite("new", &[]))).await), "ok");
     for id in ["late", "new"] {
-        let request =
-            pb::CompleteRegistrationRequest { organization: acme(), user: id.into(), ..Default::default() };
+        let request = pb::CompleteRegistrationRequest { organization: acme(), user: id.into(), ..Default::default() };
         assert_eq!(outcome(users.complete_registration(clerk.request(request)).await), "ok", "{id}");
     }
     world.server.stop().await;

@@ -101,7 +101,10 @@ fn m3_7_whoever_would_hand_out_what_they_lack_is_seen() {
                 let lacking = gained.iter().find(lacks_it);
                 let said = lacks(&before, &made.table, &made.effects, caller, Counting::All, NOW_MS);
                 if let (None, Some((who, name, place))) = (&said, lacking) {
-                    panic!("seed {seed}, {kind} by {caller}: {who} gains {name} at {place:#?}\n{:?}\n{file:#}", made.effects);
+                    panic!(
+                        "seed {seed}, {kind} by {caller}: {who} gains {name} at {place:#?}\n{:?}\n{file:#}",
+                        made.effects
+                    );
                 }
                 match (said, lacking) {
                     (Some(_), Some((_, name, place))) => {
@@ -115,7 +118,9 @@ fn m3_7_whoever_would_hand_out_what_they_lack_is_seen() {
             }
         }
     }
-    println!("refused {refused:?}\n{needless} refused without a gain that was seen\nhanded out {passed:?}\n{voided} voided");
+    println!(
+        "refused {refused:?}\n{needless} refused without a gain that was seen\nhanded out {passed:?}\n{voided} voided"
+    );
     for kind in CHANGES {
         let worlds = usize::try_from(organizations()).unwrap();
         assert!(refused.get(kind).is_some_and(|n| *n * 15 >= worlds), "{kind}: {refused:?}");

@@ -120,7 +120,8 @@ async fn m2_6_a_domain_says_what_it_does_to_the_groups_around() {
         [("around", vec!["group:staff", "user:ana"]), ("outer", vec!["group:around"]), ("only", vec!["group:staff"])]
     {
         let members = members.into_iter().map(str::to_owned).collect();
-        let request = pb::AddMembersRequest { organization: acme(), group: group.into(), members, ..Default::default() };
+        let request =
+            pb::AddMembersRequest { organization: acme(), group: group.into(), members, ..Default::default() };
         groups.add_members(request).await.unwrap();
     }
     let policy = pb::DataAccessPolicy {

@@ -49,9 +49,8 @@ impl<'t> Holder<'t> {
         let voided = self.voided.as_ref().map(|voided| voided.at(&gain.target, gain.period, now)).unwrap_or_default();
         let counts = |held: &&Held| {
             let lasts = |bundle| !matches!(before.bundle(bundle).map(|b| &b.source), Some(Source::Activation(_)));
-            held.bundle.is_none_or(|bundle| {
-                !voided.contains(&bundle) && (self.counting == Counting::All || lasts(bundle))
-            })
+            held.bundle
+                .is_none_or(|bundle| !voided.contains(&bundle) && (self.counting == Counting::All || lasts(bundle)))
         };
         let held = self.held.iter().chain(&at_record).filter(counts);
         let periods = held
