@@ -91,7 +91,7 @@ async fn m2_6_a_users_groups_follow_its_address_status_and_kind_in_the_same_revi
         .await)
     .revision
     .unwrap();
-    let internal = ["all-users", "internal-users", "staff"];
+    let (internal, external) = (["all-users", "internal-users", "staff"], ["all-users", "external-users", "staff"]);
     assert_eq!(groups(&world, "ana", &at).await, internal);
     let with = |change: fn(&mut pb::User)| {
         let mut user = pb::User { id: "ana".into(), ..Default::default() };
@@ -109,28 +109,30 @@ async fn m2_6_a_users_groups_follow_its_address_status_and_kind_in_the_same_revi
         }
         let update = async |change| ok(world.admin.update_user(by(root, with(change))).await).revision;
         let (what, made, expected): (_, _, &[&str]) = match step {
+            // With the address goes the kind that was not given (rule 2.1).
             0 => (
                 "address",
                 update(|u| u.email = "ana@partner.io".into()).await,
-                &["all-users", "internal-users", "partners"],
+                &["all-users", "external-users", "partners"],
             ),
             1 => (
                 "kind",
-                update(|u| u.set_kind(pb::UserKind::External)).await,
-                &["all-users", "external-users", "partners"],
+                update(|u| u.set_kind(pb::UserKind::Internal)).await,
+                &["all-users", "internal-users", "partners"],
             ),
             2 => ("limited", moved!(downgrade_user DowngradeUserRequest), &[]),
-            3 => ("active", moved!(upgrade_user UpgradeUserRequest), &["all-users", "external-users", "partners"]),
+            3 => ("active", moved!(upgrade_user UpgradeUserRequest), &["all-users", "internal-users", "partners"]),
+            // And one that was given stays.
             4 => (
                 "address of nobody's",
                 update(|u| u.email = "ana@else.org".into()).await,
-                &["all-users", "external-users"],
+                &["all-users", "internal-users"],
             ),
             5 => ("inactive", moved!(deactivate_user DeactivateUserRequest), &[]),
             // Whoever is inactive moves all the same.
             6 => ("address while inactive", update(|u| u.email = "ANA@Acme.com".into()).await, &[]),
-            7 => ("kind while inactive", update(|u| u.set_kind(pb::UserKind::Internal)).await, &[]),
-            _ => ("active again", moved!(activate_user ActivateUserRequest), &internal),
+            7 => ("kind while inactive", update(|u| u.set_kind(pb::UserKind::External)).await, &[]),
+            _ => ("active again", moved!(activate_user ActivateUserRequest), &external),
         };
         at.number += 1;
         assert_eq!(made.as_ref(), Some(&at), "{what}: one revision");
