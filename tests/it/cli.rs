@@ -445,7 +445,7 @@ fn review_prints_what_is_unused_as_csv_and_json() {
         ["check", "--organization", "acme", "--principal", "ana", "--permission", "records.edit", "--object", "app"];
     assert_eq!(run(&asked).0, 1);
     let (status, _, error) = run(&[&unused[..], &["--unused-for", "90d"]].concat());
-    assert!(status == 2 && error.contains("NOT_OBSERVED_LONG_ENOUGH"), "{error}");
+    assert!(status == 2 && error.contains("what is used is counted since"), "{error}");
     for (wrong, said) in [
         (&["review", "--unused", "--organization", "acme", "--unused-for", "soon"][..], "duration"),
         (&["review", "--unused"], "--organization"),
