@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{Membership, Oracle, Question};
+use super::{Membership, Oracle, Permission, Question};
 
 /// The file with all its users active, and in the groups that they wait for: a move of a status hands out nothing.
 pub fn all_active(file: &Value) -> Value {
@@ -55,20 +55,11 @@ impl Oracle {
         given
     }
 
-    /// The catalogue's names.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.catalogue.keys().map(String::as_str)
-    }
-
-    /// Whether a permission is in the catalogue.
-    pub fn knows(&self, permission: &str) -> bool {
-        self.catalogue.contains_key(permission)
-    }
-
-    /// 4.6: what is asked in place of a permission on what nobody owns, if it is another.
-    pub fn twin(&self, permission: &str) -> Option<&str> {
-        let twin = self.catalogue.get(permission)?.when_not_owner.as_deref()?;
-        self.named(twin).map(|twin| twin.name.as_str())
+    /// 4.6: what is asked in place of permissions on what nobody owns, where it is another.
+    pub fn twins(&self) -> BTreeMap<&str, &str> {
+        let twin = |permission: &Permission| permission.when_not_owner.as_deref().and_then(|twin| self.named(twin));
+        let twinned = self.catalogue.values().filter_map(|one| Some((one.name.as_str(), twin(one)?.name.as_str())));
+        twinned.collect()
     }
 
     /// 4.7: the permissions that ask for less here than they did there.
