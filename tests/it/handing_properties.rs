@@ -124,9 +124,9 @@ fn m3_7_whoever_would_hand_out_what_they_lack_is_seen() {
     println!(
         "refused {refused:?}\n{needless} refused without a gain that was seen\nhanded out {passed:?}\n{voided} voided"
     );
-    // An alias seldom names what matters: see below.
+    // Of few organizations, none may have what a kind of change needs. An alias seldom names what matters: see below.
     for kind in CHANGES.into_iter().filter(|kind| *kind != "alias") {
-        assert!(worlds < 20 || refused.contains_key(kind), "{kind}: {refused:?}");
+        assert!(worlds < 100 || refused.contains_key(kind), "{kind}: {refused:?}");
     }
     let (all, handed): (usize, usize) = (refused.values().sum(), passed.values().sum());
     assert!(handed * 20 > all && voided > 0, "{handed} handed out, {all} refused, {voided} voided");
