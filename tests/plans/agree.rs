@@ -232,12 +232,14 @@ fn adapted(
 /// Those of the questions, and more.
 fn records(rng: &mut Rng, world: &World, table: &Table, object: &str, questions: &[FilterQuestion]) -> Vec<RecordQ> {
     let mut records: Vec<RecordQ> = Vec::new();
+    let is_sound = |q: &FilterQuestion, one: &RecordQ| {
+        let attributes = Sent::of(&one.attributes);
+        let alone = [record(one, &attributes)];
+        passing(table, q, Records::Rows(&alone), std::slice::from_ref(one)).is_some()
+    };
     for q in questions {
         for one in &q.records {
-            let attributes = Sent::of(&one.attributes);
-            let alone = [record(one, &attributes)];
-            let sound = passing(table, q, Records::Rows(&alone), std::slice::from_ref(one)).is_some();
-            if sound && records.len() < RECORDS / 2 && records.iter().all(|other| other.id != one.id) {
+            if is_sound(q, one) && records.len() < RECORDS / 2 && records.iter().all(|other| other.id != one.id) {
                 records.push(one.clone());
             }
         }
@@ -249,6 +251,8 @@ fn records(rng: &mut Rng, world: &World, table: &Table, object: &str, questions:
         records.extend(more);
     }
     records.iter_mut().for_each(|record| sharpen_record(rng, &world.file, object, record));
+    // One that names an account that is not there is an error, not an answer.
+    records.retain(|one| questions.iter().all(|q| is_sound(q, one)));
     records
 }
 
