@@ -260,10 +260,13 @@ pub(super) fn decided(operand: Operand, sought: bool) -> Operand {
         // Never true, and false where the field has a value. Said so: there are adapters that take it for
         // false of a null, too, and its opposite for true.
         Operand::Expression(Operator::In, sides) => match sides.as_slice() {
-            [Operand::Field(_) | Operand::Variable(..), Operand::List(none)] if none.is_empty() && sought => {
-                Operand::truth(false)
+            [Operand::Field(field), Operand::List(none)] if none.is_empty() => {
+                if sought {
+                    Operand::truth(false)
+                } else {
+                    not(Operand::Has(field.clone()))
+                }
             }
-            [Operand::Field(field), Operand::List(none)] if none.is_empty() => not(Operand::Has(field.clone())),
             // Of a list, no element is null.
             [Operand::Variable(..), Operand::List(none)] if none.is_empty() => Operand::truth(false),
             _ => Operand::Expression(Operator::In, sides),

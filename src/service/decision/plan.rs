@@ -128,8 +128,8 @@ fn to_operand(operand: &Operand) -> PlanOperand {
     match operand {
         Operand::Null => value(NULL),
         Operand::Value(Constant::Duration(ms)) => expression(DURATION, vec![value(Value::String(duration_text(*ms)))]),
-        Operand::Value(constant) => value(single(constant)),
-        Operand::List(constants) => value(Value::List(constants.iter().map(single).collect())),
+        Operand::Value(constant) => value(constant.value()),
+        Operand::List(constants) => value(Value::List(constants.iter().map(Constant::value).collect())),
         Operand::Field(field) => of(Sent::Variable(variable(field))),
         Operand::Has(field) => expression("ne", vec![of(Sent::Variable(variable(field))), value(NULL)]),
         Operand::Variable(name, _) => of(Sent::Variable(name.to_string())),
@@ -144,17 +144,5 @@ fn variable(field: &Field) -> String {
         "request.resource.id".to_owned()
     } else {
         format!("request.resource.attr.{}", field.name)
-    }
-}
-
-fn single(constant: &Constant) -> Value {
-    match constant {
-        Constant::Bool(value) => Value::Bool(*value),
-        Constant::Int(value) => Value::Int(*value),
-        Constant::Double(value) => Value::Double(*value),
-        Constant::String(text) => Value::String(text.to_string()),
-        Constant::Timestamp(ms) => Value::Timestamp(*ms),
-        // Lists hold none: nothing in a record is one.
-        Constant::Duration(ms) => Value::Int(*ms),
     }
 }

@@ -13,6 +13,8 @@
 
 mod words;
 
+use crate::core::model::Value;
+
 pub use words::{Comparison, Operator, Quantifier, RecordPart, Reports, Shape, TextTest, Type, UserPart};
 
 /// A place in a condition's text, in bytes.
@@ -278,6 +280,18 @@ impl Kind {
 }
 
 impl Constant {
+    /// The same as the value of an attribute; a duration, which no attribute is, as its milliseconds.
+    #[must_use]
+    pub fn value(&self) -> Value {
+        match self {
+            Self::Bool(truth) => Value::Bool(*truth),
+            Self::Int(number) | Self::Duration(number) => Value::Int(*number),
+            Self::Double(number) => Value::Double(*number),
+            Self::String(text) => Value::String(text.to_string()),
+            Self::Timestamp(ms) => Value::Timestamp(*ms),
+        }
+    }
+
     /// Its type.
     #[must_use]
     pub fn ty(&self) -> Type {

@@ -24,7 +24,7 @@ impl Speech for PostgreSql {
         let made = matches!(constant, Constant::Timestamp(ms) if !INSTANTS.contains(ms));
         let (value, ty) = match constant {
             Constant::Timestamp(ms) if made => (Value::Int(*ms), Type::Int),
-            constant => (value(constant), constant.ty()),
+            constant => (constant.value(), constant.ty()),
         };
         bound.push(value);
         Single { text: format!("${}::{}", bound.len(), name(ty)), ty: constant.ty(), made }
@@ -34,7 +34,7 @@ impl Speech for PostgreSql {
         if constants.iter().any(|one| matches!(one, Constant::Timestamp(ms) if !INSTANTS.contains(ms))) {
             return Err(PlanError::Inexpressible("an instant outside the years 1 to 9999 in a list"));
         }
-        bound.push(Value::List(constants.iter().map(value).collect()));
+        bound.push(Value::List(constants.iter().map(Constant::value).collect()));
         Ok(Many { text: format!("${}::{}[]", bound.len(), name(of)), of, count: Some(constants.len()) })
     }
 
@@ -219,15 +219,5 @@ fn name(ty: Type) -> &'static str {
         Type::Double => "float8",
         Type::Timestamp => "timestamptz",
         _ => "text",
-    }
-}
-
-fn value(constant: &Constant) -> Value {
-    match constant {
-        Constant::Bool(truth) => Value::Bool(*truth),
-        Constant::Int(number) | Constant::Duration(number) => Value::Int(*number),
-        Constant::Double(number) => Value::Double(*number),
-        Constant::String(text) => Value::String(text.to_string()),
-        Constant::Timestamp(ms) => Value::Timestamp(*ms),
     }
 }

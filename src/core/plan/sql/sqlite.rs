@@ -135,11 +135,9 @@ impl Sqlite {
 const LEAST: &str = "(-9223372036854775807 - 1)";
 
 fn value(constant: &Constant) -> Value {
-    match constant {
-        Constant::Bool(truth) => Value::Bool(*truth),
-        Constant::Int(number) | Constant::Timestamp(number) | Constant::Duration(number) => Value::Int(*number),
-        Constant::Double(number) => Value::Double(*number),
-        Constant::String(text) => Value::String(text.to_string()),
+    match constant.value() {
+        Value::Timestamp(ms) => Value::Int(ms),
+        value => value,
     }
 }
 
