@@ -11,12 +11,12 @@
 
 use super::change::Effect;
 use super::decision::{Context, Question, Reason, Walk};
-use super::edge::{AT_ORGANIZATION, Edge, edges, edges_at};
+use super::edge::{AT_ORGANIZATION, Edge, edges_at};
 use super::model::{GroupKind, Key, Member, Millis, Status, Target};
 use super::pages::Pages;
 use super::presets::ORGANIZATION_ADMIN;
 use super::principal::{Principal, PrincipalFound};
-use super::table::{Source, Table};
+use super::table::Table;
 
 /// Whether a change takes the permission from the last that hold it.
 #[must_use]
@@ -105,15 +105,12 @@ impl<'a> Administered<'a> {
             let given = table.by_rule(found);
             given.is_some_and(|(bundle, target)| target == AT_ORGANIZATION && self.in_bundle(bundle))
         };
-        let mut directly = edges_at(Table::edges_of(found), AT_ORGANIZATION).filter(|edge| self.lasts(edge));
+        let lasts = |edge: &Edge| !table.is_activation(edge.bundle);
+        let mut directly = edges_at(Table::edges_of(found), AT_ORGANIZATION).filter(lasts);
         let holds = table.holdings.holders(self.admin, &table.nobody).hold(table.groups_of(found), self.now)
             || directly.any(|edge| edge.in_effect(self.now) && self.in_bundle(edge.bundle))
             || by_rule();
         holds && (table.denying.is_none() || self.decided(found))
-    }
-
-    fn lasts(&self, edge: &Edge) -> bool {
-        !matches!(self.table.bundle(edge.bundle).map(|b| &b.source), Some(Source::Activation(_)))
     }
 
     /// What a decision says, of what is held without an activation.
@@ -124,9 +121,7 @@ impl<'a> Administered<'a> {
         // Rule 4.3: it can prove who it is.
         let context = Context { authenticated_at: Some(self.now), ..Context::default() };
         let question = Question { principal: &principal, context, ..Question::default() };
-        let groups = found.near.len() - Table::edges_of(found).len();
-        let mut near = found.near.get(..groups).unwrap_or(&[]).to_vec();
-        edges(Table::edges_of(found)).filter(|edge| self.lasts(edge)).for_each(|edge| edge.write(&mut near));
+        let near = self.table.lasting_near(found);
         let Ok(mut walk) = Walk::begin(self.table, &question, self.now) else { return false };
         walk.hold(&near, &[]);
         walk.ask(permission) == Reason::Allowed

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::draft::Draft;
-use super::handing::closed;
 use super::id::{Email, Id, OpaqueId};
 use super::model::{Effect, EmailDomain, Row, Settings, UserKind};
 use super::principal::PrincipalFound;
@@ -58,31 +57,26 @@ impl Followers {
     /// Of those with an address in `domain` in `of`, which is one of both.
     #[must_use]
     pub fn between(before: &Table, after: &Table, of: &Table, domain: &str) -> Self {
-        let mut moves = Self::default();
-        let Some(number) = of.domains.find(domain).map(|f| f.value) else { return moves };
+        let mut users = Vec::new();
+        // By number, which stays the same from one version to the next.
+        let mut counts: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
+        let Some(number) = of.domains.find(domain).map(|f| f.value) else { return Self::default() };
         let (mut had, mut has) = (Around::of(before), Around::of(after));
         for id in of.users.iter().filter(|f| f.value.domain == number).map(|f| f.id) {
             let (was, is) = (before.users.find(id), after.users.find(id));
             let moved = was.zip(is).is_some_and(|(was, is)| was.value.kind != is.value.kind);
             let (was, is) = (had.groups(was.as_ref()), has.groups(is.as_ref()));
-            // Numbers of groups stay the same from one version to the next.
-            for group in is.difference(was) {
-                moves.count(after, *group).0 += 1;
-            }
-            for group in was.difference(is) {
-                moves.count(before, *group).1 += 1;
-            }
+            is.difference(was).for_each(|group| counts.entry(*group).or_default().0 += 1);
+            was.difference(is).for_each(|group| counts.entry(*group).or_default().1 += 1);
             if moved || was != is {
-                moves.users.extend(OpaqueId::parse(id));
+                users.extend(OpaqueId::parse(id));
             }
         }
-        moves
-    }
-
-    fn count(&mut self, table: &Table, group: u32) -> &mut (u64, u64) {
-        let id = table.group_slot(group).map(|slot| slot.row.id.clone());
-        // A number that was found leads to its group.
-        self.groups.entry(id.unwrap_or_else(|| table.id().clone())).or_default()
+        let named = |(group, counts)| {
+            let slot = after.group_slot(group).or_else(|| before.group_slot(group))?;
+            Some((slot.row.id.clone(), counts))
+        };
+        Self { groups: counts.into_iter().filter_map(named).collect(), users }
     }
 }
 
@@ -102,7 +96,7 @@ impl<'t> Around<'t> {
         let Some(found) = found else { return &self.none };
         let direct: Vec<u32> = self.table.groups_of(found).iter().collect();
         let table = self.table;
-        self.known.entry(direct).or_insert_with_key(|direct| closed(table, direct.iter().copied()))
+        self.known.entry(direct).or_insert_with_key(|direct| table.around(direct.iter().copied()))
     }
 }
 
@@ -114,7 +108,7 @@ impl Table {
         for found in self.users.iter().chain(self.services.iter()) {
             direct.extend(self.groups_of(&found).iter());
         }
-        let groups = closed(self, direct.into_iter()).into_iter();
+        let groups = self.around(direct).into_iter();
         groups.filter_map(|group| Some(self.group_slot(group)?.row.id.clone())).collect()
     }
 

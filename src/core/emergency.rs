@@ -30,6 +30,7 @@ use super::id::{Id, OpaqueId};
 use super::limits;
 use super::model::{Activation, EmergencyRule, Key, Member, Millis, Period, Row, Target};
 use super::presets::ORG_ADMIN;
+use super::principal::PrincipalFound;
 use super::table::{Bundle, Source, Table};
 
 impl Activation {
@@ -226,6 +227,28 @@ impl Table {
     }
 }
 
+impl Table {
+    /// Whether a bundle is that of a role that is activated.
+    pub(super) fn is_activation(&self, bundle: u32) -> bool {
+        matches!(self.bundle(bundle).map(|bundle| &bundle.source), Some(Source::Activation(_)))
+    }
+
+    /// What lies beside a principal, its activations over.
+    pub(super) fn lasting_near(&self, found: &PrincipalFound<'_>) -> Vec<u8> {
+        let held = Self::edges_of(found);
+        let groups = found.near.get(..found.near.len() - held.len()).unwrap_or(&[]);
+        [groups, &self.lasting(held)].concat()
+    }
+
+    /// Edges with activations over. They stay in their places, by which the members of a record's edges are told.
+    fn lasting(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut kept = Vec::with_capacity(bytes.len());
+        let over = |e: Edge| if self.is_activation(e.bundle) { Edge { until: Millis::MIN, ..e } } else { e };
+        edges(bytes).map(over).for_each(|e| e.write(&mut kept));
+        kept
+    }
+}
+
 /// The activation without which a question would not be allowed; none if it is not allowed, or would be
 /// all the same. What a record of uses asks. A question without a permission is whether the record can be seen.
 #[must_use]
@@ -244,22 +267,13 @@ pub fn used<'t>(table: &'t Table, question: &Question<'_>, now: Millis) -> Optio
     };
     let walk = Walk::begin(table, question, now).ok()?;
     let found = walk.found()?;
-    let is_activation = |e: &Edge| matches!(table.bundle(e.bundle).map(|b| &b.source), Some(Source::Activation(_)));
-    let (groups, held) = found.near.split_at_checked(found.value.groups as usize * 4)?;
     let held_there = walk.record.as_ref().map_or(&[][..], |record| record.edges);
-    let active = |bytes: &[u8]| edges(bytes).any(|e| is_activation(&e) && e.in_effect(now));
+    let active = |bytes: &[u8]| edges(bytes).any(|e| table.is_activation(e.bundle) && e.in_effect(now));
     // Of most principals there is nothing more to be asked.
-    if !(active(held) || active(held_there)) || !allows(&walk) {
+    if !(active(Table::edges_of(&found)) || active(held_there)) || !allows(&walk) {
         return None;
     }
-    // They stay in their places, for the members of a record's edges are told by place, and are over.
-    let over = |e: Edge| if is_activation(&e) { Edge { until: Millis::MIN, ..e } } else { e };
-    let without = |bytes: &[u8]| {
-        let mut kept = Vec::with_capacity(bytes.len());
-        edges(bytes).map(over).for_each(|e| e.write(&mut kept));
-        kept
-    };
-    let (near, at_record) = ([groups, &without(held)].concat(), without(held_there));
+    let (near, at_record) = (table.lasting_near(&found), table.lasting(held_there));
     let mut again = Walk::begin(table, question, now).ok()?;
     again.hold(&near, &at_record);
     if allows(&again) {

@@ -119,12 +119,12 @@ fn gains(before: &Table, after: &Table, key: &Key, joined: &mut BTreeSet<u32>) -
     }
     match (before.row(key), after.row(key)) {
         (old, Some(Row::Assignment(new))) => {
-            let longer = !matches!(&old, Some(Row::Assignment(old)) if within(new.period, old.period));
+            let longer = !matches!(&old, Some(Row::Assignment(old)) if new.period.is_within(&old.period));
             if let (true, Some(role)) = (longer, after.role_row(&new.role)) {
                 add(&mut gains, &role.permissions, &new.target, new.period);
             }
         }
-        (Some(Row::Grant(old)), Some(Row::Grant(new))) if within(new.period, old.period) => {}
+        (Some(Row::Grant(old)), Some(Row::Grant(new))) if new.period.is_within(&old.period) => {}
         (_, Some(Row::Grant(new))) => {
             add(&mut gains, std::slice::from_ref(&new.permission), &new.target, new.period);
         }
@@ -133,7 +133,7 @@ fn gains(before: &Table, after: &Table, key: &Key, joined: &mut BTreeSet<u32>) -
             let Some(found) = after.find_user(&new.id) else { return gains };
             let found = if new.status == Status::Invited { found } else { active(found) };
             let pending = numbers(after, &new.pending_groups);
-            joined.extend(closed(after, after.groups_of(&found).iter().chain(pending)));
+            joined.extend(after.around(after.groups_of(&found).iter().chain(pending)));
             after.handed_by_rule(&found, &mut gains);
         }
         (None, Some(Row::Related(new))) => after.shared_by(&new, &mut gains),
@@ -161,7 +161,7 @@ fn gains(before: &Table, after: &Table, key: &Key, joined: &mut BTreeSet<u32>) -
             };
             let groups = (0u32..).zip(&after.group_slots);
             let groups = groups.filter_map(|(n, slot)| named(&slot.as_ref()?.row).then_some(n));
-            joined.extend(closed(after, groups));
+            joined.extend(after.around(groups));
         }
         (old, Some(Row::Permission(new)))
             if matches!(&old, Some(Row::Permission(old)) if loosened(old, &new)) || renames(before, &new) =>
@@ -235,7 +235,7 @@ fn of_user(before: &Table, after: &Table, old: &User, new: &User, gains: &mut Ve
         return;
     }
     let around = |table: &Table, found: &PrincipalFound<'_>, pending: &[Id]| {
-        closed(table, table.groups_of(found).iter().chain(numbers(table, pending)))
+        table.around(table.groups_of(found).iter().chain(numbers(table, pending)))
     };
     // Numbers of groups stay the same from one version to the next. What a user waited for it had, so that
     // completing a registration is no edge.
@@ -259,7 +259,7 @@ fn of_group(after: &Table, old: Option<&Group>, new: &Group, joined: &mut BTreeS
     if let GroupKind::Dynamic(domains) = &new.kind {
         let own = |domain| after.settings.as_ref().is_some_and(|s| s.email_domains.iter().any(|d| d.domain == domain));
         if domains.iter().any(|domain| !had.contains(domain) && own(domain.clone())) {
-            joined.extend(closed(after, numbers(after, std::slice::from_ref(&new.id))));
+            joined.extend(after.around(numbers(after, std::slice::from_ref(&new.id))));
         }
     }
 }
@@ -267,7 +267,7 @@ fn of_group(after: &Table, old: Option<&Group>, new: &Group, joined: &mut BTreeS
 /// The groups that somebody was not in before, and every group around them.
 fn fresh_groups(after: &Table, old: &[Id], new: &[Id]) -> BTreeSet<u32> {
     let fresh: Vec<Id> = new.iter().filter(|group| !old.contains(group)).cloned().collect();
-    closed(after, numbers(after, &fresh))
+    after.around(numbers(after, &fresh))
 }
 
 /// Whether a permission comes to be given where it was not.
@@ -284,22 +284,6 @@ fn renames(before: &Table, new: &Permission) -> bool {
     names.filter_map(|name| before.canonical(name)).any(|was| *was != new.name)
 }
 
-fn within(inner: Period, outer: Period) -> bool {
-    let from = |p: Period| p.starts_at.unwrap_or(Millis::MIN);
-    let until = |p: Period| p.expires_at.unwrap_or(Millis::MAX);
-    from(outer) <= from(inner) && until(inner) <= until(outer)
-}
-
 fn numbers(table: &Table, groups: &[Id]) -> impl Iterator<Item = u32> {
     groups.iter().filter_map(|id| table.groups.find(id.as_str()).map(|f| f.value))
-}
-
-/// Groups, and every group around them.
-pub(super) fn closed(table: &Table, groups: impl Iterator<Item = u32>) -> BTreeSet<u32> {
-    let mut all: BTreeSet<u32> = groups.collect();
-    let mut open: Vec<u32> = all.iter().copied().collect();
-    while let Some(slot) = open.pop().and_then(|n| table.group_slot(n)) {
-        open.extend(slot.parents.iter().copied().filter(|parent| all.insert(*parent)));
-    }
-    all
 }

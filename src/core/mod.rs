@@ -6,7 +6,7 @@
 //!   delete, flatten,
 //!   policies, sign_ons)
 //! pages, set, table  the version itself, laid out for decisions and shared with the one before;
-//!   principal, edge, holdings: its parts that a decision reads
+//!   principal, edge, holdings: its parts that a decision reads; nesting: groups in groups
 //! read, domains      a version as rows again, and what hangs on its e-mail domains
 //! change             what callers want changed, resolved against a version
 //! decision, visible  the rules of ACCESS-MODEL.md sections 4 to 6: one walk over a version
@@ -35,6 +35,7 @@ mod fault;
 mod flatten;
 mod hold;
 mod holdings;
+mod nesting;
 mod packed;
 mod policies;
 mod question;

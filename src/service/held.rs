@@ -31,11 +31,9 @@ impl Held {
 
     /// Whether what is held so is asked for.
     pub fn admits(&self, member: &Member, target: &Target, period: Period, now: Millis) -> bool {
-        let in_effect =
-            period.starts_at.is_none_or(|from| from <= now) && period.expires_at.is_none_or(|until| now < until);
         self.member.as_ref().is_none_or(|m| m == member)
             && self.target.as_ref().is_none_or(|t| t == target)
-            && (in_effect || !self.in_effect_only)
+            && (period.includes(now) || !self.in_effect_only)
     }
 
     /// The role that the user asked about has by rule, if that is asked for; it has no period.

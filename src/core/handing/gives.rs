@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Held, closed};
+use super::Held;
 use crate::core::edge::{AT_RECORDS, Edge, GROUP_MEMBER, edges, relation_of};
 use crate::core::id::{OpaqueId, Pattern};
 use crate::core::model::{EmergencyRule, Period, Related, Target};
@@ -80,7 +80,7 @@ impl Table {
                 add(to, &role.permissions, &rule.target, Period::default());
             }
         }
-        self.by_groups(&closed(self, self.groups_of(found).iter()), true, to);
+        self.by_groups(&self.around(self.groups_of(found).iter()), true, to);
         self.by_principal(found, to);
         let number = found.value.number;
         self.at_records(|at| at == number, to);

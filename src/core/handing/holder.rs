@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::{Counting, Held, closed};
+use super::{Counting, Held};
 use crate::core::decision::split_principal;
 use crate::core::edge::GROUP_MEMBER;
 use crate::core::id::{Coverage, Pattern};
 use crate::core::model::{Activation, Level, Millis, Period, Target};
 use crate::core::principal::PrincipalFound;
 use crate::core::separation::Voided;
-use crate::core::table::{Source, Table};
+use crate::core::table::Table;
 
 /// A principal and what it holds at the organization, accounts and objects.
 pub(super) struct Holder<'t> {
@@ -22,7 +22,7 @@ pub(super) struct Holder<'t> {
 
 impl<'t> Holder<'t> {
     pub(super) fn of(table: &'t Table, found: &PrincipalFound<'_>, counting: Counting) -> Self {
-        let groups = closed(table, table.groups_of(found).iter());
+        let groups = table.around(table.groups_of(found).iter());
         let mut held = Vec::new();
         table.by_groups(&groups, false, &mut held);
         table.by_principal(found, &mut held);
@@ -48,7 +48,7 @@ impl<'t> Holder<'t> {
         }
         let voided = self.voided.as_ref().map(|voided| voided.at(&gain.target, gain.period, now)).unwrap_or_default();
         let counts = |held: &&Held| {
-            let lasts = |bundle| !matches!(before.bundle(bundle).map(|b| &b.source), Some(Source::Activation(_)));
+            let lasts = |bundle| !before.is_activation(bundle);
             held.bundle
                 .is_none_or(|bundle| !voided.contains(&bundle) && (self.counting == Counting::All || lasts(bundle)))
         };
@@ -64,19 +64,17 @@ impl<'t> Holder<'t> {
 
 /// Whether `period`, as far as it is not over, is covered without a gap.
 fn whole(mut periods: Vec<Period>, period: Period, now: Millis) -> bool {
-    let from = |p: &Period| p.starts_at.unwrap_or(Millis::MIN);
-    let until = |p: &Period| p.expires_at.unwrap_or(Millis::MAX);
-    periods.sort_by_key(from);
-    let mut covered = from(&period).max(now);
+    periods.sort_by_key(Period::starts);
+    let mut covered = period.starts().max(now);
     for held in &periods {
-        if covered >= until(&period) {
+        if covered >= period.ends() {
             return true;
         }
-        if from(held) <= covered {
-            covered = covered.max(until(held));
+        if held.starts() <= covered {
+            covered = covered.max(held.ends());
         }
     }
-    covered >= until(&period)
+    covered >= period.ends()
 }
 
 /// Whether what is held at `held` is held at `target`.

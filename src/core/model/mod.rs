@@ -47,6 +47,32 @@ pub struct Period {
     pub expires_at: Option<Millis>,
 }
 
+impl Period {
+    /// The first millisecond of effect; of an open beginning the first there is.
+    #[must_use]
+    pub fn starts(&self) -> Millis {
+        self.starts_at.unwrap_or(Millis::MIN)
+    }
+
+    /// The first millisecond without effect; of an open end the last there is.
+    #[must_use]
+    pub fn ends(&self) -> Millis {
+        self.expires_at.unwrap_or(Millis::MAX)
+    }
+
+    /// Whether it has effect at a time.
+    #[must_use]
+    pub fn includes(&self, now: Millis) -> bool {
+        self.starts() <= now && self.expires_at.is_none_or(|end| now < end)
+    }
+
+    /// Whether the other has effect whenever this one has.
+    #[must_use]
+    pub fn is_within(&self, outer: &Self) -> bool {
+        outer.starts() <= self.starts() && self.ends() <= outer.ends()
+    }
+}
+
 /// Who asks: a user or a service account.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PrincipalId {

@@ -116,7 +116,7 @@ impl<'r, 'a> Access<'r, 'a> {
             held = standing;
             void_by.clear();
         }
-        let activation = held.iter().all(|(held, _)| self.review.is_activation(held.bundle));
+        let activation = held.iter().all(|(held, _)| self.review.table.is_activation(held.bundle));
         let activated_until = held.iter().map(|(held, _)| held.edge.until).max().filter(|_| activation);
         let closed_by = self.review.closed_by(found, &spot);
         let (paths, truncated) = holder.paths(&held);

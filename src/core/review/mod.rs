@@ -152,11 +152,6 @@ impl<'a> Review<'a> {
         principals(self.table)
     }
 
-    /// Whether a bundle is an activation's (rule 7.4).
-    fn is_activation(&self, bundle: u32) -> bool {
-        self.table.bundle(bundle).is_some_and(|b| matches!(b.source, table::Source::Activation(_)))
-    }
-
     fn find(&self, service: bool, id: &'a str) -> Option<PrincipalFound<'a>> {
         self.pages(service).find(id)
     }

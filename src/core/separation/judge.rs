@@ -11,7 +11,7 @@ use crate::core::explain::{Path, Source};
 use crate::core::fault::{Fault, Violation};
 use crate::core::id::Id;
 use crate::core::limits::MAX_VIOLATIONS;
-use crate::core::model::{Enforcement, Key, Member, Millis, Period, Relation, Row, Status, Target};
+use crate::core::model::{Enforcement, Key, Member, Millis, Relation, Row, Status, Target};
 use crate::core::principal::PrincipalFound;
 use crate::core::table::{SeparationSlot, Table};
 
@@ -89,7 +89,7 @@ impl Edges {
             let (old, new) = (before.row(key), after.row(key));
             match (old, new) {
                 (old, Some(Row::Assignment(new))) => {
-                    let longer = !matches!(&old, Some(Row::Assignment(old)) if within(new.period, old.period));
+                    let longer = !matches!(&old, Some(Row::Assignment(old)) if new.period.is_within(&old.period));
                     let role = after.roles.find(new.role.as_str()).map(|f| f.value);
                     if let (true, Some(role)) = (longer, role) {
                         edges.assign(after, role, &new.member, &new.target);
@@ -160,10 +160,9 @@ impl Edges {
             return;
         }
         let roles = if roles.at_records() { Roles::of(after, slots, &Records::All, &self.fresh) } else { roles };
-        let below: BTreeMap<u32, BTreeSet<u32>> =
-            self.nestings.keys().map(|g| (*g, closed(after, [*g], true))).collect();
+        let below: BTreeMap<u32, BTreeSet<u32>> = self.nestings.keys().map(|g| (*g, after.nested([*g]))).collect();
         let touched: BTreeSet<u32> = self.touched_groups();
-        let reached = closed(after, touched, true);
+        let reached = after.nested(touched);
         let mut judge_one = |principal: &Member, found: &PrincipalFound<'_>| {
             let pending = pending(after, found);
             let none = BTreeSet::new();
@@ -222,7 +221,7 @@ impl Edges {
             return true;
         }
         let joined = self.joins.values().chain(self.nestings.values()).flatten().copied();
-        let above = closed(after, joined, false);
+        let above = after.around(joined);
         let records = |group: &u32| after.group_slot(*group).is_some_and(|slot| slot.held.contains_key(&AT_RECORDS));
         roles.are_held_by(&above) || roles.at_records() && above.iter().any(records)
     }
@@ -241,23 +240,6 @@ fn pending(table: &Table, found: &PrincipalFound<'_>) -> Vec<u32> {
     }
     let groups = table.user(found).map(|user| user.pending_groups).unwrap_or_default();
     groups.iter().filter_map(|id| table.groups.find(id.as_str()).map(|f| f.value)).collect()
-}
-
-/// Groups, and every group nested in them, or around them.
-fn closed(table: &Table, groups: impl IntoIterator<Item = u32>, down: bool) -> BTreeSet<u32> {
-    let mut all: BTreeSet<u32> = groups.into_iter().collect();
-    let mut open: Vec<u32> = all.iter().copied().collect();
-    while let Some(slot) = open.pop().and_then(|n| table.group_slot(n)) {
-        let next = if down { &slot.children } else { &slot.parents };
-        open.extend(next.iter().copied().filter(|group| all.insert(*group)));
-    }
-    all
-}
-
-fn within(inner: Period, outer: Period) -> bool {
-    let from = |p: Period| p.starts_at.unwrap_or(Millis::MIN);
-    let until = |p: Period| p.expires_at.unwrap_or(Millis::MAX);
-    from(outer) <= from(inner) && until(inner) <= until(outer)
 }
 
 fn violation(breach: &Breach) -> Violation {

@@ -8,7 +8,7 @@ use super::breach::{Fresh, Holding, Paths, Place, Records, Roles, place_of, toge
 use crate::core::edge::{Unpacked, unpack};
 use crate::core::model::{Millis, Period, Target};
 use crate::core::principal::PrincipalFound;
-use crate::core::table::{SeparationSlot, Source, Table};
+use crate::core::table::{SeparationSlot, Table};
 
 /// A principal's roles of constraints that deny.
 pub(in crate::core) struct Voided<'t> {
@@ -23,15 +23,13 @@ impl<'t> Voided<'t> {
         let constraints = &*table.denying.as_ref()?.constraints;
         let none = Fresh::default();
         let mut held = Roles::of(table, constraints, &Records::All, &none).held_by(found, Paths::All, &[]);
-        let lasts = |h: &Holding| !matches!(table.bundle(h.bundle).map(|b| &b.source), Some(Source::Activation(_)));
-        held.retain(|h| activated || lasts(h));
+        held.retain(|h| activated || !table.is_activation(h.bundle));
         Some(Self { table, constraints, held })
     }
 
     /// The bundles that give nothing somewhere at a target, at some time of a period from `now` on.
     pub(in crate::core) fn at(&self, target: &Target, period: Period, now: Millis) -> BTreeSet<u32> {
-        let from = period.starts_at.unwrap_or(Millis::MIN).max(now);
-        let until = period.expires_at.unwrap_or(Millis::MAX);
+        let (from, until) = (period.starts().max(now), period.ends());
         let place = place_of(self.table, target);
         let meets = |h: &&Holding| {
             h.edge.from < until && h.edge.until > from && place.as_ref().is_some_and(|place| overlap(place, &h.place))
