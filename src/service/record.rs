@@ -22,6 +22,9 @@ const ID: u32 = 1;
 const OWNER: u32 = 2;
 const ACCOUNT: u32 = 3;
 const ATTRIBUTES: u32 = 4;
+/// Attributes and bytes of their names and texts for which there is room at once.
+const ENTRIES: usize = 8;
+const TEXT_BYTES: usize = 128;
 
 /// A record as the caller describes it (rule 1.4): see `Record` in `common.proto`.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -53,8 +56,14 @@ struct Entry {
 /// A place in [`Attributes::texts`].
 #[derive(Debug, Clone, Copy, Default)]
 struct Text {
-    start: usize,
-    end: usize,
+    start: u32,
+    end: u32,
+}
+
+impl Text {
+    fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
 }
 
 /// Bytes that lie in one piece, from where they are read.
@@ -140,7 +149,7 @@ impl Attributes {
     /// The longest name, in bytes.
     #[must_use]
     pub fn longest_name(&self) -> usize {
-        self.entries.iter().map(|e| e.name.end - e.name.start).max().unwrap_or(0)
+        self.entries.iter().map(|e| e.name.len()).max().unwrap_or(0)
     }
 
     /// Whether every value can be read where it lies: it has a kind, is finite, not too long, and
@@ -151,7 +160,7 @@ impl Attributes {
             Sent::Nothing => false,
             Sent::Null | Sent::Bool(_) | Sent::Int(_) => true,
             Sent::Double(value) => value.is_finite(),
-            Sent::Text(text) => text.end - text.start <= MAX_STRING_BYTES,
+            Sent::Text(text) => text.len() <= MAX_STRING_BYTES,
             Sent::Timestamp(time) => is_exact(*time),
             Sent::List(list) => is_sound_list(list),
         })
@@ -180,13 +189,26 @@ impl Attributes {
     }
 
     fn text(&self, text: Text) -> &str {
-        self.texts.get(text.start..text.end).unwrap_or("")
+        self.texts.get(text.start as usize..text.end as usize).unwrap_or("")
     }
 
     fn add(&mut self, text: &str) -> Text {
-        let start = self.texts.len();
+        let start = self.end();
         self.texts.push_str(text);
-        Text { start, end: self.texts.len() }
+        Text { start, end: self.end() }
+    }
+
+    /// Messages are shorter than 4 GiB.
+    fn end(&self) -> u32 {
+        u32::try_from(self.texts.len()).unwrap_or(u32::MAX)
+    }
+
+    fn push(&mut self, entry: Entry) {
+        // Most records have a few: room for them at once, where growing would move them four times.
+        if self.entries.is_empty() {
+            self.entries.reserve(ENTRIES);
+        }
+        self.entries.push(entry);
     }
 
     fn read_text(&mut self, wire: WireType, buf: &mut impl Buf, ctx: DecodeContext) -> Result<Text, DecodeError> {
@@ -195,7 +217,7 @@ impl Attributes {
         let bytes = usize::try_from(len).ok().and_then(|len| buf.chunk().get(..len));
         if let Some(Ok(text)) = bytes.map(std::str::from_utf8) {
             let text = self.add(text);
-            buf.advance(text.end - text.start);
+            buf.advance(text.len());
             return Ok(text);
         }
         // In pieces, cut short or no text: it or its error is made from the start.
@@ -225,7 +247,7 @@ impl Attributes {
             }
             Ok(())
         })?;
-        self.entries.push(entry);
+        self.push(entry);
         Ok(())
     }
 
@@ -267,9 +289,12 @@ impl Attributes {
         if !(value.0.is_empty() && entry.0.is_empty()) {
             return None;
         }
+        if self.texts.is_empty() {
+            self.texts.reserve(TEXT_BYTES);
+        }
         let name = self.add(name);
         let value = text.map_or(sent, |text| Sent::Text(self.add(text)));
-        self.entries.push(Entry { name, value });
+        self.push(Entry { name, value });
         Some(bytes.len() - after.0.len())
     }
 
@@ -319,21 +344,21 @@ impl Attributes {
 
 /// Writing, as the generated message would: a name or a value that is nothing is left out.
 impl Attributes {
-    fn entry_len(&self, entry: &Entry) -> usize {
-        let name = self.text(entry.name).len();
-        let name = if name == 0 { 0 } else { delimited(name) };
-        let value = if let Sent::Nothing = entry.value { 0 } else { delimited(self.value_len(&entry.value)) };
+    /// Of an entry whose value is so long.
+    fn entry_len(entry: &Entry, value: usize) -> usize {
+        let name = if entry.name.len() == 0 { 0 } else { delimited(entry.name.len()) };
+        let value = if let Sent::Nothing = entry.value { 0 } else { delimited(value) };
         name + value
     }
 
-    fn value_len(&self, value: &Sent) -> usize {
+    fn value_len(value: &Sent) -> usize {
         match value {
             Sent::Nothing => 0,
             Sent::Null => encoding::message::encoded_len(1, &NullValue {}),
             Sent::Bool(value) => encoding::bool::encoded_len(2, value),
             Sent::Int(value) => encoding::int64::encoded_len(3, value),
             Sent::Double(value) => encoding::double::encoded_len(4, value),
-            Sent::Text(text) => delimited(self.text(*text).len()),
+            Sent::Text(text) => delimited(text.len()),
             Sent::Timestamp(time) => encoding::message::encoded_len(6, time),
             Sent::List(list) => encoding::message::encoded_len(7, list),
         }
@@ -344,8 +369,8 @@ impl Attributes {
             encoding::encode_key(tag, WireType::LengthDelimited, buf);
             encoding::encode_varint(len as u64, buf);
         };
-        let name = self.text(entry.name);
-        head(ATTRIBUTES, self.entry_len(entry), buf);
+        let (name, value) = (self.text(entry.name), Self::value_len(&entry.value));
+        head(ATTRIBUTES, Self::entry_len(entry, value), buf);
         if !name.is_empty() {
             head(1, name.len(), buf);
             buf.put_slice(name.as_bytes());
@@ -353,7 +378,7 @@ impl Attributes {
         if let Sent::Nothing = entry.value {
             return;
         }
-        head(2, self.value_len(&entry.value), buf);
+        head(2, value, buf);
         match &entry.value {
             Sent::Nothing => {}
             Sent::Null => encoding::message::encode(1, &NullValue {}, buf),
@@ -456,7 +481,11 @@ impl Message for Record {
     fn encoded_len(&self) -> usize {
         let Self { id, owner, account, attributes } = self;
         let texts = [(ID, id), (OWNER, owner), (ACCOUNT, account)].into_iter().filter(|(_, text)| !text.is_empty());
-        let entries = attributes.entries.iter().map(|entry| delimited(attributes.entry_len(entry))).sum::<usize>();
+        let entries = attributes
+            .entries
+            .iter()
+            .map(|entry| delimited(Attributes::entry_len(entry, Attributes::value_len(&entry.value))))
+            .sum::<usize>();
         texts.map(|(tag, text)| encoding::string::encoded_len(tag, text)).sum::<usize>() + entries
     }
 

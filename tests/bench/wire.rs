@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use doorward::cli::file::{Known as Shipped, OrganizationFile};
 use doorward::clock::SystemClock;
 use doorward::config::{Access, Config, Storage};
@@ -42,10 +42,10 @@ use doorward::store::MemoryStore;
 use doorward::telemetry::Sampler;
 use fastrand::Rng;
 use h2::client::SendRequest;
-use prost::Message;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+mod bare;
 #[path = "../real/matrix.rs"]
 mod matrix;
 mod measure;
@@ -193,11 +193,7 @@ fn questions(known: &Known) -> Vec<Bytes> {
             context: None,
             min_revision: None,
         };
-        let mut bytes = BytesMut::new();
-        bytes.put_u8(0);
-        bytes.put_u32(u32::try_from(message.encoded_len()).unwrap());
-        message.encode(&mut bytes).unwrap();
-        framed.push(bytes.freeze());
+        framed.push(bare::framed(&message));
     }
     framed
 }
@@ -281,26 +277,17 @@ impl Side {
 /// The latency of each request in µs, and for how long they were sent.
 async fn load(address: &str, authorization: &str, questions: Arc<[Bytes]>, time: Duration) -> (Vec<f64>, Duration) {
     let over = Arc::new(AtomicBool::new(false));
-    let request = http::Request::post(format!("http://{address}/doorward.v1.DecisionService/Authorize"))
-        .version(http::Version::HTTP_2)
-        .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .header("authorization", authorization);
-    let request = Arc::new(request.body(()).unwrap());
+    let head = Arc::new(bare::head(address, "Authorize", authorization));
     let mut callers = JoinSet::new();
     let mut senders = Vec::new();
     for _ in 0..CONNECTIONS {
-        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        let (sender, connection) = h2::client::handshake(stream).await.unwrap();
-        tokio::spawn(connection);
-        senders.push(sender);
+        senders.push(bare::connect(address).await);
     }
     let started = Instant::now();
     for n in 0..CONNECTIONS * IN_FLIGHT {
         let from = n * questions.len() / (CONNECTIONS * IN_FLIGHT);
         let sender = senders[n % CONNECTIONS].clone();
-        callers.spawn(call(sender, Arc::clone(&request), Arc::clone(&questions), from, Arc::clone(&over)));
+        callers.spawn(call(sender, Arc::clone(&head), Arc::clone(&questions), from, Arc::clone(&over)));
     }
     tokio::time::sleep(time).await;
     over.store(true, Ordering::Relaxed);
@@ -311,7 +298,7 @@ async fn load(address: &str, authorization: &str, questions: Arc<[Bytes]>, time:
 /// One caller: asks, waits for the answer, asks again.
 async fn call(
     sender: SendRequest<Bytes>,
-    request: Arc<http::Request<()>>,
+    head: Arc<http::Request<()>>,
     questions: Arc<[Bytes]>,
     from: usize,
     over: Arc<AtomicBool>,
@@ -322,18 +309,7 @@ async fn call(
             break;
         }
         let started = Instant::now();
-        let mut sender = sender.clone().ready().await.unwrap();
-        let (reply, mut body) = sender.send_request(http::Request::clone(&request), false).unwrap();
-        body.send_data(questions[n % questions.len()].clone(), true).unwrap();
-        let mut reply = reply.await.unwrap().into_body();
-        let mut length = 0;
-        while let Some(data) = reply.data().await {
-            let data = data.unwrap();
-            length += data.len();
-            reply.flow_control().release_capacity(data.len()).unwrap();
-        }
-        let trailers = reply.trailers().await.unwrap().unwrap_or_default();
-        assert!(length > 5 && trailers.get("grpc-status").is_some_and(|s| s == "0"), "{length} bytes, {trailers:?}");
+        bare::ask(&sender, &head, questions[n % questions.len()].clone()).await;
         latencies.push(started.elapsed().as_nanos() as f64 / 1e3);
     }
     latencies
