@@ -346,7 +346,7 @@ async fn measure_calls(address: &str, token: &str, records: &[(String, Attribute
         ..proto::Record::default()
     };
     let (mut single, mut many, mut passed) = (Spread::default(), Spread::default(), 0);
-    let (mut few, mut passed_by_column) = (Spread::default(), 0);
+    let mut few = Spread::default();
     for n in 0..CALLS {
         let rows = &records[n * ROWS % (RECORDS - ROWS)..][..ROWS];
         let (organization, object, permission) = ("bench".to_owned(), "app".to_owned(), "records.read".to_owned());
