@@ -306,18 +306,7 @@ fn contains(columns: &Columns<'_>, source: &Source, many: &Many, sought: &str) -
     }
 }
 
-/// The lists that have that text: those at whose end more have been counted than at the end before.
+/// The lists that have that text.
 fn with_text(ends: &[u32], texts: &Texts<'_>, sought: &str) -> Bits {
-    let mut counts = texts.numbered(|text| u32::from(text == sought));
-    counts.iter_mut().fold(0, |sum, count| {
-        *count += sum;
-        *count
-    });
-    let mut before = 0;
-    let more = |end: &u32| {
-        // A list that ends where it begins is not longer than what came before.
-        let until = (*end as usize).checked_sub(1).and_then(|last| counts.get(last)).copied().unwrap_or(0);
-        std::mem::replace(&mut before, until) != until
-    };
-    ends.iter().map(more).collect()
+    Bits::of_lists(ends, &texts.that(|text| text == sought))
 }

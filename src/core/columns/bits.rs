@@ -19,16 +19,44 @@ impl Bits {
 
     /// A bit for each of `values`, set where `test` holds.
     pub fn of<T>(values: &[T], test: impl Fn(&T) -> bool) -> Self {
+        // With as wide registers as this machine has: twice as fast, and thrice for whole numbers.
+        pulp::Arch::new().dispatch(|| Self::of_each(values, test))
+    }
+
+    #[allow(clippy::inline_always, reason = "compiled for each kind of machine")]
+    #[inline(always)]
+    fn of_each<T>(values: &[T], test: impl Fn(&T) -> bool) -> Self {
+        // Plain loops: what is not inlined here is compiled for the least of machines.
         let (whole, rest) = values.as_chunks::<WORD>();
-        let word = |values: &[T; WORD]| {
+        let mut words = Vec::with_capacity(whole.len() + 1);
+        for values in whole {
             // Bytes first: no test waits for another, and the processor makes several at a time.
             let mut held = [0; WORD];
-            held.iter_mut().zip(values).for_each(|(to, value)| *to = u8::from(test(value)));
-            packed(&held)
+            for (to, value) in held.iter_mut().zip(values) {
+                *to = u8::from(test(value));
+            }
+            words.push(packed(&held));
+        }
+        if !rest.is_empty() {
+            words.push(rest.iter().rev().fold(0, |word, value| word << 1 | u64::from(test(value))));
+        }
+        Self(words)
+    }
+
+    /// A bit for each of the lists that end there, set where one is set for any of the list's elements.
+    #[must_use]
+    pub fn of_lists(ends: &[u32], elements: &Self) -> Self {
+        let mut from = 0;
+        let word = |ends: &[u32]| {
+            let bit = |(at, end): (usize, &u32)| {
+                let until = *end as usize;
+                let any = elements.any(from, until);
+                from = until;
+                u64::from(any) << at
+            };
+            ends.iter().enumerate().map(bit).fold(0, |word, bit| word | bit)
         };
-        let last = rest.iter().rev().fold(0, |word, value| word << 1 | u64::from(test(value)));
-        let last = (!rest.is_empty()).then_some(last);
-        Self(whole.iter().map(word).chain(last).collect())
+        Self(ends.chunks(WORD).map(word).collect())
     }
 
     /// Those of `count` records whose bit is not set in `missing`, least significant bit of the first
@@ -63,6 +91,22 @@ impl Bits {
         if let Some(word) = self.0.get_mut(at / WORD) {
             *word = *word & !(1 << (at % WORD)) | u64::from(set) << (at % WORD);
         }
+    }
+
+    /// Whether any is set from one place until before another.
+    #[inline]
+    fn any(&self, from: usize, until: usize) -> bool {
+        let word = |at: usize| self.0.get(at).copied().unwrap_or(0);
+        let (at, shift) = (from / WORD, from % WORD);
+        let count = until.saturating_sub(from);
+        if shift + count <= WORD {
+            // Most lists are short. The second shift is of none, for none.
+            return word(at) >> shift & ((1 << (count % WORD)) - 1 | 0u64.wrapping_sub((count / WORD) as u64)) != 0;
+        }
+        let (end, last) = ((until - 1) / WORD, (until - 1) % WORD);
+        word(at) >> shift != 0
+            || (at + 1..end).any(|at| word(at) != 0)
+            || word(end) << (WORD - 1 - last) != 0
     }
 
     /// Whether none is set.
@@ -101,6 +145,8 @@ impl Bits {
 
 /// A bit for each byte, which is 0 or 1. The product has the lowest bits of eight of them, each moved to its
 /// place, in its highest byte.
+#[allow(clippy::inline_always, reason = "as above")]
+#[inline(always)]
 fn packed(held: &[u8; WORD]) -> u64 {
     let eight = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56;
     held.as_chunks().0.iter().rev().fold(0, |word, bytes| word << 8 | eight(bytes))
