@@ -276,7 +276,7 @@ impl Reader<'_> {
 pub(super) fn seals(changes: &[Changed]) -> impl Iterator<Item = (&OpaqueId, &activity::Seal)> {
     changes.iter().flat_map(|changed| changed.before.iter().chain(&changed.after)).filter_map(|kept| match kept {
         Kept::User(shell, seal) => Some((&shell.id, seal)),
-        Kept::Row(_) => None,
+        Kept::Row(_) | Kept::Credential(_) => None,
     })
 }
 
