@@ -100,13 +100,12 @@ impl Bits {
         let (at, shift) = (from / WORD, from % WORD);
         let count = until.saturating_sub(from);
         if shift + count <= WORD {
-            // Most lists are short. The second shift is of none, for none.
-            return word(at) >> shift & ((1 << (count % WORD)) - 1 | 0u64.wrapping_sub((count / WORD) as u64)) != 0;
+            // Most lists are short.
+            let beyond = u32::try_from(WORD - count).unwrap_or(u32::MAX);
+            return word(at) >> shift & u64::MAX.unbounded_shr(beyond) != 0;
         }
         let (end, last) = ((until - 1) / WORD, (until - 1) % WORD);
-        word(at) >> shift != 0
-            || (at + 1..end).any(|at| word(at) != 0)
-            || word(end) << (WORD - 1 - last) != 0
+        word(at) >> shift != 0 || (at + 1..end).any(|at| word(at) != 0) || word(end) << (WORD - 1 - last) != 0
     }
 
     /// Whether none is set.
@@ -169,5 +168,35 @@ impl FromIterator<bool> for Bits {
             words.push(word);
         }
         Self(words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Bits;
+
+    #[test]
+    fn a_list_has_a_bit_if_one_of_its_elements_has_whatever_its_length_and_place() {
+        let mut rng = fastrand::Rng::with_seed(7);
+        for round in 0..400 {
+            let longest = [1, 3, 70, 200][round % 4];
+            let lengths: Vec<usize> = (0..rng.usize(0..200)).map(|_| rng.usize(0..longest)).collect();
+            let count = lengths.iter().sum();
+            let held: Vec<bool> = (0..count).map(|_| rng.usize(0..=round) == 0).collect();
+            let mut end = 0;
+            let ends: Vec<u32> = lengths
+                .iter()
+                .map(|n| {
+                    end += n;
+                    u32::try_from(end).unwrap()
+                })
+                .collect();
+            let expected: Bits = ends
+                .iter()
+                .zip(&lengths)
+                .map(|(end, n)| held[*end as usize - n..*end as usize].contains(&true))
+                .collect();
+            assert_eq!(Bits::of_lists(&ends, &Bits::of(&held, |held| *held)), expected, "{lengths:?}");
+        }
     }
 }
