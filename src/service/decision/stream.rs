@@ -147,7 +147,7 @@ impl Filtering {
         self.decisions.enter(&self.caller, &query.organization)?;
         let least = floor(self.caller.bearer.as_deref(), query.min_revision.as_ref().map(at_least))?;
         let pinned = engine.pin(&query.organization, least, self.patience).await;
-        let request = without_records(query);
+        let request = FilterRecordsRequest::from(query);
         let (table, published) = match pinned {
             Ok(pinned) => pinned,
             // Malformed wins.
@@ -237,33 +237,35 @@ impl Filtering {
     }
 }
 
-/// A query as a call of its own.
-fn without_records(query: FilterQuery) -> FilterRecordsRequest {
-    let FilterQuery {
-        organization,
-        principal,
-        permission,
-        account,
-        object,
-        context,
-        min_revision: _,
-        positions_only,
-        permissions,
-        bitmap,
-    } = query;
-    FilterRecordsRequest {
-        organization,
-        principal,
-        permission,
-        account,
-        object,
-        context,
-        min_revision: None,
-        positions_only,
-        records: Vec::new(),
-        columns: None,
-        permissions,
-        bitmap,
+/// A query as a call of its own, without records. Its least revision was waited for.
+impl From<FilterQuery> for FilterRecordsRequest {
+    fn from(query: FilterQuery) -> Self {
+        let FilterQuery {
+            organization,
+            principal,
+            permission,
+            account,
+            object,
+            context,
+            min_revision: _,
+            positions_only,
+            permissions,
+            bitmap,
+        } = query;
+        Self {
+            organization,
+            principal,
+            permission,
+            account,
+            object,
+            context,
+            min_revision: None,
+            positions_only,
+            records: Vec::new(),
+            columns: None,
+            permissions,
+            bitmap,
+        }
     }
 }
 
