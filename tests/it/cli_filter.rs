@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 
 use crate::cli::{Files, ORGANIZATION, at_both};
 
-/// Ana reads what is of her region, and edits `r-2`, which she therefore sees.
+/// Ana reads what is of her region, and `r-2`, which she also edits.
 fn files() -> Files {
     let files = Files::new();
-    let grant = "grants: [{permissions: [records.edit], member: 'user:ana', object: app, record: r-2}]\n";
+    let grant = "grants: [{permissions: [records.edit, records.read], member: 'user:ana', object: app, record: r-2}]\n";
     files.write("acme.yaml", &format!("{ORGANIZATION}{grant}"));
     files
 }

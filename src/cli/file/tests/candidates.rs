@@ -34,7 +34,7 @@ fn what_is_wrong_is_told_with_all_that_is_wrong_behind_it() {
     let mut read = Candidates::of(&b"- {id: r-1}\n- r-2\n- {id: r-3}\n"[..], "records.yaml");
     assert!(read.next().unwrap().is_ok() && read.next().unwrap().is_err() && read.next().is_none());
     assert_eq!(errors(""), ["records.yaml:1:1: the file is empty"]);
-    assert_eq!(errors("[]\n---\n[]\n"), ["records.yaml:3:1: only one document is allowed"]);
+    assert_eq!(errors("[]\n---\n[]\n"), ["records.yaml:2:1: only one document is allowed"]);
     assert_eq!(errors("[{id: &a r-1}]").len(), 1);
     // Nothing else is certain behind what cannot be read.
     let told = errors("[{colour: red}, {id: ]");
