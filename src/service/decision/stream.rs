@@ -12,6 +12,10 @@
 //! decisions on the same thread wait for a small chunk at most.
 //!
 //! Ids are held against each other within a chunk only: what is remembered must not grow with the stream.
+//!
+//! The question is begun, and conditions are folded, for each chunk again. What could be kept borrows the
+//! version and the query that lie beside it, and folding a condition costs about what it costs to ask a few
+//! records: of a chunk worth sending, nobody would notice.
 
 use std::future::Future;
 use std::pin::Pin;
