@@ -54,6 +54,9 @@ fn many(instead: &[(usize, &str)]) -> String {
     text + "]"
 }
 
+/// What is at which places instead, the exit status, how many lines are printed, and what is said of it.
+type Case<'c> = (&'c [(usize, &'c str)], i32, usize, &'c str);
+
 #[test]
 fn filter_answers_a_file_of_any_length_chunk_by_chunk_alike_offline_and_of_a_server() {
     let files = files();
@@ -62,7 +65,7 @@ fn filter_answers_a_file_of_any_length_chunk_by_chunk_alike_offline_and_of_a_ser
     let nowhere = [(1_500, r#"{"id": "r-1500", "account": "nowhere"}"#)];
     let twice = [(2_999, r#"{"id": "r-2000"}"#)];
     let odd = [(2_500, r#"{"id": "r-2500", "colour": "red"}"#)];
-    let cases: [(&[(usize, &str)], i32, usize, &str); 5] = [
+    let cases: [Case<'_>; 5] = [
         (&[], 0, 3_010, ""),
         (&nowhere, 2, 1_000, "records[500].account"),
         (&twice, 2, 2_000, "records[999].id"),

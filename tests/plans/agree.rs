@@ -225,7 +225,7 @@ impl Run {
             } else {
                 self.tally.count("streamed: chunks of columns");
                 let sheet = Sheet::of(&mut rest, rng);
-                (Chunk::Columns(sheet.message()), filtered(table, q, &rest))
+                (Chunk::Columns(Box::new(sheet.message())), filtered(table, q, &rest))
             };
             chunks.push(chunk);
             told.push((std::mem::replace(&mut rest, after), passing));

@@ -114,14 +114,14 @@ impl Drop for Streamed {
 /// Records that are sent together.
 pub enum Chunk {
     Rows(Vec<pb::Record>),
-    Columns(pb::RecordColumns),
+    Columns(Box<pb::RecordColumns>),
 }
 
 impl Chunk {
     fn message(self) -> pb::StreamFilterRecordsRequest {
         let (records, columns) = match self {
             Self::Rows(records) => (records, None),
-            Self::Columns(columns) => (Vec::new(), Some(columns)),
+            Self::Columns(columns) => (Vec::new(), Some(*columns)),
         };
         pb::StreamFilterRecordsRequest { query: None, records, columns }
     }
