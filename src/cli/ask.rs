@@ -1,17 +1,18 @@
-//! `doorward check`, `filter`, `plan` and `explain`: one question, asked of an organization file or of a
+//! `doorward check`, `plan` and `explain`: one question, asked of an organization file or of a
 //! running server.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::core::condition::parse_timestamp;
 use crate::core::model::Millis;
 use crate::service::proto::{PlanRecordsRequest, SqlDialect};
 
-use super::file::{CaseContext, CaseRecord, Expected, Question};
+use super::file::{Candidates, CaseContext, CaseRecord, Expected, Question};
 use super::judge::{Given, Judge, sent};
 use super::remote::ServerArgs;
-use super::{CliError, cases, plan, read, tree};
+use super::{CliError, cases, plan, tree};
 
 /// Who answers.
 #[derive(Debug, clap::Args)]
@@ -21,7 +22,7 @@ pub struct WhereArgs {
     files: Vec<PathBuf>,
     /// The clock for the question, such as `2026-11-22T12:00:00Z`: offline only, the real one if absent.
     #[arg(long, value_name = "TIME", requires = "files", value_parser = time)]
-    now: Option<Millis>,
+    pub now: Option<Millis>,
     /// The organization to ask about on the server.
     #[arg(long, value_name = "ID")]
     organization: Option<String>,
@@ -34,10 +35,10 @@ pub struct WhereArgs {
 pub struct WhoArgs {
     /// `user:ID` or `service:ID`; a bare id is a user.
     #[arg(long, value_name = "PRINCIPAL")]
-    principal: String,
+    pub principal: String,
     /// The account of the resource.
     #[arg(long, value_name = "ID")]
-    account: Option<String>,
+    pub account: Option<String>,
     /// The channel through which the principal acts, such as `email`.
     #[arg(long)]
     channel: Option<String>,
@@ -73,29 +74,16 @@ pub struct CheckArgs {
     record_file: Option<PathBuf>,
 }
 
-/// What is asked of the records of an object.
+/// Who asks about the records of which object.
 #[derive(Debug, clap::Args)]
-struct SightArgs {
+pub struct SightArgs {
     #[command(flatten)]
-    at: WhereArgs,
+    pub at: WhereArgs,
     #[command(flatten)]
-    who: WhoArgs,
-    /// A permission's name or alias. Without one: what the principal can see.
-    #[arg(long, value_name = "NAME")]
-    permission: Option<String>,
+    pub who: WhoArgs,
     /// The object that the records belong to.
     #[arg(long, value_name = "ID")]
-    object: String,
-}
-
-/// The arguments of `doorward filter`.
-#[derive(Debug, clap::Args)]
-pub struct FilterArgs {
-    #[command(flatten)]
-    sight: SightArgs,
-    /// A file with the list of records, as decision-test files have them (YAML or JSON).
-    #[arg(long, value_name = "FILE")]
-    records: PathBuf,
+    pub object: String,
 }
 
 /// The arguments of `doorward plan`.
@@ -103,6 +91,9 @@ pub struct FilterArgs {
 pub struct PlanArgs {
     #[command(flatten)]
     sight: SightArgs,
+    /// A permission's name or alias. Without one: what the principal can see.
+    #[arg(long, value_name = "NAME")]
+    permission: Option<String>,
     /// An operator that can be run, such as `eq`; repeatable. Without any: all can.
     #[arg(long = "operator", value_name = "NAME")]
     operators: Vec<String>,
@@ -131,29 +122,6 @@ pub async fn check(args: CheckArgs) -> Result<bool, CliError> {
     Ok(given == Given::Allowed)
 }
 
-/// Prints the ids of the records that pass, one a line.
-pub async fn filter(args: FilterArgs) -> Result<bool, CliError> {
-    let FilterArgs { sight: SightArgs { at, who, permission, object }, records: file } = args;
-    let (mut judge, organization) = at.judge().await?;
-    let question = Question::Filter {
-        principal: who.principal.clone(),
-        permission,
-        account: who.account.clone(),
-        object: Some(object),
-        records: records(&file)?,
-        context: who.context(),
-        expect: Vec::new(),
-    };
-    match judge.ask(&organization, at.now, &question).await? {
-        Given::Records(ids) => {
-            ids.iter().for_each(|id| say!("{id}"));
-            Ok(true)
-        }
-        Given::Error { code, message } => Err(CliError::Refused(format!("{code}: {message}"))),
-        _ => Err(CliError::Usage("an answer of another kind than was asked for".to_owned())),
-    }
-}
-
 /// Prints the decision and why it came out so.
 pub async fn explain(args: CheckArgs) -> Result<bool, CliError> {
     let (mut judge, organization) = args.at.judge().await?;
@@ -169,7 +137,7 @@ pub async fn explain(args: CheckArgs) -> Result<bool, CliError> {
 
 /// Prints the filter for the caller's database.
 pub async fn plan(args: PlanArgs) -> Result<bool, CliError> {
-    let PlanArgs { sight: SightArgs { at, who, permission, object }, operators, sql } = args;
+    let PlanArgs { sight: SightArgs { at, who, object }, permission, operators, sql } = args;
     let dialect = sql.map_or(SqlDialect::Unspecified, |database| match database {
         Database::Postgresql => SqlDialect::Postgresql,
         Database::Sqlite => SqlDialect::Sqlite,
@@ -198,7 +166,7 @@ pub async fn plan(args: PlanArgs) -> Result<bool, CliError> {
 
 impl WhereArgs {
     /// Who answers, and about which organization.
-    async fn judge(&self) -> Result<(Judge, String), CliError> {
+    pub async fn judge(&self) -> Result<(Judge, String), CliError> {
         let judge = Judge::new(&self.files, &self.server).await?;
         let organization = match (&judge, &self.organization) {
             (Judge::Offline(tables), _) if tables.len() > 1 => {
@@ -213,7 +181,8 @@ impl WhereArgs {
 }
 
 impl WhoArgs {
-    fn context(&self) -> CaseContext {
+    /// What is told of the request.
+    pub fn context(&self) -> CaseContext {
         let (channel, authenticated_at) = (self.channel.clone(), self.authenticated_at);
         CaseContext { channel, authenticated_at, ..CaseContext::default() }
     }
@@ -228,9 +197,9 @@ impl CheckArgs {
                 account: self.record_account.clone(),
                 attributes: BTreeMap::default(),
             }),
-            (None, Some(path)) => match <[CaseRecord; 1]>::try_from(records(path)?) {
-                Ok([record]) => Some(record),
-                Err(_) => return Err(CliError::Usage(format!("{}: one record is wanted", path.display()))),
+            (None, Some(path)) => match *candidates(path)?.collect::<Result<Vec<_>, _>>()? {
+                [ref record] => Some(record.clone()),
+                _ => return Err(CliError::Usage(format!("{}: one record is wanted", path.display()))),
             },
             (None, None) => None,
         };
@@ -247,8 +216,10 @@ impl CheckArgs {
     }
 }
 
-fn records(path: &Path) -> Result<Vec<CaseRecord>, CliError> {
-    Ok(CaseRecord::parse_all(&read(path)?, &path.display().to_string())?)
+/// The records of a file.
+pub fn candidates(path: &Path) -> Result<Candidates<File>, CliError> {
+    let file = File::open(path).map_err(|source| CliError::Io { path: path.to_owned(), source })?;
+    Ok(Candidates::of(file, &path.display().to_string()))
 }
 
 fn time(text: &str) -> Result<Millis, String> {

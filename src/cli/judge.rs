@@ -9,7 +9,6 @@ use crate::core::Violation;
 use crate::core::decision::{self, Context, Reason, Record, Resource, Walk};
 use crate::core::explain::explain;
 use crate::core::explain::smallest::smallest;
-use crate::core::filter::{Records, Wrong, filter};
 use crate::core::id::Id;
 use crate::core::lists::SuperOrganization;
 use crate::core::model::Millis;
@@ -17,7 +16,7 @@ use crate::core::table::Table;
 use crate::engine::ReadError;
 use crate::service::proto;
 use crate::service::proto::decision_service_client::DecisionServiceClient;
-use crate::service::{explanation, planned, to_timestamp, to_value};
+use crate::service::{explanation, filtered, planned, to_timestamp, to_value};
 
 use super::file::{CaseContext, CaseRecord, Question, SuperOrganizationFile};
 use super::remote::{Connection, ServerArgs, code_name};
@@ -77,7 +76,7 @@ impl Judge {
                 let Some(table) = tables.get(organization) else {
                     return Ok(error(ReadError::UnknownOrganization(organization.to_owned())));
                 };
-                Ok(offline(table, question, now.unwrap_or_else(|| SystemClock.now())))
+                offline(table, question, now.unwrap_or_else(|| SystemClock.now()))
             }
             Self::Server(_) if now.is_some() => Err(no_clock()),
             Self::Server(client) => remote(client, organization, question).await,
@@ -196,7 +195,7 @@ fn tables(paths: &[PathBuf]) -> Result<HashMap<String, Table>, CliError> {
     Ok(tables)
 }
 
-fn no_clock() -> CliError {
+pub fn no_clock() -> CliError {
     CliError::Usage("`now` cannot be set for a running server".to_owned())
 }
 
@@ -205,8 +204,8 @@ fn error(problem: ReadError) -> Given {
     Given::Error { code: code_name(status.code()), message: status.message().to_owned() }
 }
 
-fn offline(table: &Table, question: &Question, now: Millis) -> Given {
-    match question {
+fn offline(table: &Table, question: &Question, now: Millis) -> Result<Given, CliError> {
+    Ok(match question {
         Question::Authorize { principal, permission, account, object, record, context, .. } => {
             let question = decision::Question {
                 permission,
@@ -229,32 +228,36 @@ fn offline(table: &Table, question: &Question, now: Millis) -> Given {
             }
         }
         Question::Filter { principal, permission, account, object, records, context, .. } => {
-            let question = borrowed(principal, account.as_ref(), object.as_ref(), None, context);
-            filtered(table, &question, permission.as_deref().unwrap_or(""), records, now)
+            let (who, place) = ((principal.as_str(), permission.as_ref()), (account.as_ref(), object.as_ref()));
+            match filtered(table, &filtering(table.id().as_str(), who, place, records, context), now) {
+                Ok(reply) => Given::Records(reply.record_ids),
+                Err(failure) => return caused(&failure.into()),
+            }
         }
-    }
+    })
 }
 
-fn filtered(
-    table: &Table,
-    question: &decision::Question<'_>,
-    permission: &str,
+/// Who asks for which permission, and where.
+fn filtering(
+    organization: &str,
+    (principal, permission): (&str, Option<&String>),
+    (account, object): (Option<&String>, Option<&String>),
     records: &[CaseRecord],
-    now: Millis,
-) -> Given {
-    let rows: Vec<_> = records.iter().map(CaseRecord::borrowed).collect();
-    match filter(table, question, &[permission], Records::Rows(&rows), now) {
-        Ok(filtered) => {
-            let passed = filtered.iter().flat_map(|one| one.passed.places());
-            Given::Records(passed.filter_map(|at| Some(records.get(at)?.id.clone())).collect())
-        }
-        Err(wrong) => {
-            let problems = wrong.into_iter().flat_map(|wrong| match wrong {
-                Wrong::Question(problems) | Wrong::Record(_, problems) => problems,
-                Wrong::Permission(_, kind) => vec![decision::Problem { field: "permission", kind }],
-            });
-            error(ReadError::Problems(problems.collect()))
-        }
+    context: &CaseContext,
+) -> proto::FilterRecordsRequest {
+    proto::FilterRecordsRequest {
+        organization: organization.to_owned(),
+        principal: principal.to_owned(),
+        permission: permission.cloned().unwrap_or_default(),
+        account: account.cloned().unwrap_or_default(),
+        object: object.cloned().unwrap_or_default(),
+        context: Some(sent(context)),
+        min_revision: None,
+        positions_only: false,
+        records: records.iter().map(message).collect(),
+        columns: None,
+        permissions: Vec::new(),
+        bitmap: false,
     }
 }
 
@@ -325,20 +328,8 @@ async fn remote(
             permissions(client, request).await
         }
         Question::Filter { principal, permission, account, object, records, context, .. } => {
-            let request = proto::FilterRecordsRequest {
-                organization: organization.to_owned(),
-                principal: principal.clone(),
-                permission: permission.clone().unwrap_or_default(),
-                account: account.clone().unwrap_or_default(),
-                object: object.clone().unwrap_or_default(),
-                context: Some(sent(context)),
-                min_revision: None,
-                positions_only: false,
-                records: records.iter().map(message).collect(),
-                columns: None,
-                permissions: Vec::new(),
-                bitmap: false,
-            };
+            let (who, place) = ((principal.as_str(), permission.as_ref()), (account.as_ref(), object.as_ref()));
+            let request = filtering(organization, who, place, records, context);
             client.filter_records(request).await.map(|reply| Given::Records(reply.into_inner().record_ids))
         }
     };
@@ -382,7 +373,8 @@ fn resource(account: Option<&String>, object: Option<&String>, record: Option<&C
     }
 }
 
-fn message(record: &CaseRecord) -> proto::Record {
+/// A record as it is sent.
+pub fn message(record: &CaseRecord) -> proto::Record {
     let CaseRecord { id, owner, account, attributes } = record.clone();
     proto::Record {
         id,

@@ -13,6 +13,7 @@ mod ask;
 mod cases;
 mod demo;
 pub mod file;
+mod filter;
 mod judge;
 mod plan;
 mod remote;
@@ -56,8 +57,9 @@ enum Command {
     Test(cases::TestArgs),
     /// Ask whether a principal may do something: exit status 0 if it may, 1 if not.
     Check(ask::CheckArgs),
-    /// Print the ids of those records that a principal can see, or do something with.
-    Filter(ask::FilterArgs),
+    /// Print the ids of those records that a principal can see, or do something with; of several permissions,
+    /// which of them it has for each record.
+    Filter(filter::FilterArgs),
     /// Print the filter for a database that passes the records which `filter` would pass.
     Plan(ask::PlanArgs),
     /// Say why a principal may do something, or may not.
@@ -122,7 +124,7 @@ pub fn main() -> ExitCode {
         Command::Export(args) => block_on(transfer::export(args)),
         Command::Test(args) => block_on(cases::test(args)),
         Command::Check(args) => block_on(ask::check(args)),
-        Command::Filter(args) => block_on(ask::filter(args)),
+        Command::Filter(args) => block_on(filter::filter(args)),
         Command::Plan(args) => block_on(ask::plan(args)),
         Command::Explain(args) => block_on(ask::explain(args)),
         Command::Activity(args) => block_on(activity::activity(args)),

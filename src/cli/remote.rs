@@ -80,14 +80,19 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 
 /// A server's refusal, with every field that it names.
 pub fn refused(status: &Status) -> CliError {
-    let mut text = format!("the server answered {}: {}", code_name(status.code()), status.message());
+    CliError::Refused(format!("the server answered {}", told(status)))
+}
+
+/// An error, with every field that it names.
+pub fn told(status: &Status) -> String {
+    let mut text = format!("{}: {}", code_name(status.code()), status.message());
     for violation in status.get_details_bad_request().iter().flat_map(|b| &b.field_violations) {
         text = format!("{text}\n  {}: {}", violation.field, violation.description);
     }
     for violation in status.get_details_precondition_failure().iter().flat_map(|p| &p.violations) {
         text = format!("{text}\n  {}: {}", violation.subject, violation.description);
     }
-    CliError::Refused(text)
+    text
 }
 
 /// The name of a status code, as decision-test files write it: `NOT_FOUND`.

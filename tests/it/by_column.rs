@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use doorward::core::columns::{Bits, Column, Columns, Texts, Values};
+use doorward::service::proto as pb;
 use fastrand::Rng;
 
 use crate::oracle::RecordQ;
@@ -50,6 +51,11 @@ impl Blob {
 
     fn texts(&self) -> Texts<'_> {
         Texts::new(&self.text, &self.lengths, self.indexes.as_deref()).unwrap()
+    }
+
+    fn message(&self) -> pb::StringColumn {
+        let indexes = self.indexes.clone().unwrap_or_default();
+        pb::StringColumn { text: self.text.clone(), lengths: self.lengths.clone(), indexes }
     }
 }
 
@@ -101,6 +107,16 @@ impl Sheet {
             owners: self.owners.as_ref().map(Blob::texts),
             accounts: self.accounts.as_ref().map(Blob::texts),
             attributes: self.columns.iter().map(|cells| cells.column(self.count)).collect(),
+        }
+    }
+
+    /// As a client sends them.
+    pub fn message(&self) -> pb::RecordColumns {
+        pb::RecordColumns {
+            ids: Some(self.ids.message()),
+            owners: self.owners.as_ref().map(Blob::message),
+            accounts: self.accounts.as_ref().map(Blob::message),
+            attributes: self.columns.iter().map(Cells::message).collect(),
         }
     }
 }
@@ -159,8 +175,12 @@ impl Cells {
             });
             ends.collect()
         });
+        Column { name: &self.name, present: Bits::but(count, &self.missing), lists: ends, values: self.values() }
+    }
+
+    fn values(&self) -> Values<'_> {
         let values = &self.values;
-        let values = match self.kind {
+        match self.kind {
             Attribute::Bool(_) => Values::Bools(values.iter().map(|v| *v == Attribute::Bool(true)).collect()),
             Attribute::Int(_) => {
                 Values::Ints(values.iter().map(|v| if let Attribute::Int(n) = v { *n } else { 0 }).collect())
@@ -172,7 +192,23 @@ impl Cells {
                 values.iter().map(|v| if let Attribute::Timestamp(n) = v { *n } else { 0 }).collect(),
             ),
             _ => Values::Texts(self.texts.texts()),
+        }
+    }
+
+    fn message(&self) -> pb::Column {
+        use pb::column::Values as Sent;
+        let values = match self.values() {
+            Values::Bools(values) => Sent::Bools(pb::BoolColumn { values: values.into() }),
+            Values::Ints(values) => Sent::Ints(pb::IntColumn { values: values.into() }),
+            Values::Doubles(values) => Sent::Doubles(pb::DoubleColumn { values: values.into() }),
+            Values::Timestamps(values) => Sent::Timestamps(pb::TimestampColumn { unix_millis: values.into() }),
+            Values::Texts(_) => Sent::Strings(self.texts.message()),
         };
-        Column { name: &self.name, present: Bits::but(count, &self.missing), lists: ends, values }
+        pb::Column {
+            name: self.name.clone(),
+            missing: self.missing.clone(),
+            list_lengths: self.lengths.clone().unwrap_or_default(),
+            values: Some(values),
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-const ORGANIZATION: &str = r"
+pub const ORGANIZATION: &str = r"
 organization: acme
 email_domains: [{domain: acme.com, audience: internal}]
 accounts: [{id: main, default: true}]
@@ -90,6 +90,13 @@ impl Serving {
     }
 }
 
+impl Serving {
+    /// Of its process.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+}
+
 impl Drop for Serving {
     fn drop(&mut self) {
         self.0.kill().unwrap();
@@ -98,7 +105,7 @@ impl Drop for Serving {
 }
 
 /// The same questions offline and of a server.
-fn at_both(files: &Files, ask: impl Fn(&dyn Fn(&[&str]) -> (i32, String, String))) {
+pub fn at_both(files: &Files, ask: impl Fn(&dyn Fn(&[&str]) -> (i32, String, String))) {
     let with = |at: &[&str], args: &[&str]| {
         let (command, rest) = args.split_first().unwrap();
         files.run(&[&[*command], at, rest].concat())

@@ -2,6 +2,7 @@
 //! the records that `FilterRecords` and `Authorize` do.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use doorward::core::decision::{Question as Asked, Reason, decide};
 use doorward::core::filter::{Records, filter};
@@ -18,6 +19,7 @@ use crate::generate::{self, World};
 use crate::oracle::{self, FilterQuestion, Oracle, Question, RecordQ};
 use crate::plan_run::{passes, row};
 use crate::stored::Stored;
+use crate::streamed::{Chunk, Streamed};
 use crate::support::{Sent, activated, question, record, sent, table};
 
 /// (policy, record) pairs to look at; more with `DOORWARD_PLANNED_PAIRS`, as `.ci/run` has it.
@@ -58,6 +60,7 @@ impl Tally {
 
 struct Run {
     databases: Databases,
+    streamed: Streamed,
     sqlalchemy: Option<SqlAlchemy>,
     prisma: Option<Prisma>,
     tally: Tally,
@@ -67,7 +70,8 @@ struct Run {
 fn m6_6_whatever_runs_a_plan_passes_the_records_that_a_filter_does() {
     let mut databases = Databases::start();
     let prisma = Prisma::start(databases.postgres.as_mut());
-    let mut run = Run { databases, sqlalchemy: SqlAlchemy::start(), prisma, tally: Tally::default() };
+    let (streamed, sqlalchemy) = (Streamed::start(), SqlAlchemy::start());
+    let mut run = Run { databases, streamed, sqlalchemy, prisma, tally: Tally::default() };
     let goal = goal();
     for seed in 0.. {
         run.world(seed);
@@ -76,10 +80,13 @@ fn m6_6_whatever_runs_a_plan_passes_the_records_that_a_filter_does() {
         }
         assert!((seed as usize) < goal, "{} pairs only", run.tally.pairs);
     }
-    let Run { databases, sqlalchemy, prisma, tally } = run;
+    let Run { databases, streamed: _, sqlalchemy, prisma, tally } = run;
     println!("{} (policy, record) pairs; {} of {} records pass", tally.pairs, tally.passed, tally.records);
     tally.counts.iter().for_each(|(what, count)| println!("{count:>8}  {what}"));
     assert!(tally.passed * 10 > tally.records);
+    for sent in ["rows", "columns"] {
+        assert!(tally.of(&format!("streamed: chunks of {sent}")) * 3 > tally.records / RECORDS, "{sent}");
+    }
     let conditional = tally.of("plan: conditional");
     assert!(conditional * 3 > tally.of("plan: always") + tally.of("plan: never"));
     for (runs, name, share) in [
@@ -99,7 +106,8 @@ impl Run {
         let mut world = generate::world(&mut rng);
         sharpen_world(&mut rng, &mut world);
         let oracle = Oracle::with_conditions(&world.file, &world.conditions).activated(&world.file, &world.activations);
-        let table = activated(&table(&world.file), &world);
+        let table = Arc::new(activated(&table(&world.file), &world));
+        self.streamed.publish(&table);
         let mut asked: BTreeMap<String, Vec<FilterQuestion>> = BTreeMap::new();
         for _ in 0..40 {
             let q = generate::filter_question(&mut rng, &world);
@@ -153,21 +161,14 @@ impl Run {
         let same = |who: &str, got: &Ids| {
             assert_eq!(*got, expected, "{who}: {:#?}\n{}", plan.filter, context());
         };
-        // Authorize, the oracle, a stream's chunks, columns, and the evaluator of the tests.
+        // Authorize, the oracle, columns, and the evaluator of the tests.
         if q.permission.is_some() {
             same("Authorize", &ids(q.records.iter().filter(|record| authorized(table, &q.on(record)))));
         }
         same("the oracle", &ids(oracle.filter(q).unwrap().into_iter().map(|at| &q.records[at])));
-        let mut chunks = Ids::new();
-        let mut rest = q.records.as_slice();
-        while !rest.is_empty() {
-            let (chunk, after) = rest.split_at(rng.usize(1..=rest.len()));
-            chunks.extend(filtered(table, q, chunk));
-            rest = after;
-        }
-        same("chunks", &chunks);
         by_column(rng, table, q, context);
         same("the evaluator", &ids(q.records.iter().filter(|record| admits(&plan.filter, record))));
+        self.streamed(rng, table, q, &expected, context);
         // The databases.
         let kind = match &plan.filter {
             Filter::Always => "always",
@@ -201,6 +202,60 @@ impl Run {
         }
         self.tally.records += q.records.len();
         self.tally.passed += expected.len();
+    }
+
+    /// The records in chunks of all sizes, as rows and by column, over the wire. Columns lose what they cannot
+    /// hold, so each chunk is compared for itself.
+    fn streamed(
+        &mut self,
+        rng: &mut Rng,
+        table: &Table,
+        q: &FilterQuestion,
+        expected: &Ids,
+        context: &dyn Fn() -> String,
+    ) {
+        let mut rest = q.records.clone();
+        let (mut chunks, mut told) = (Vec::new(), Vec::new());
+        while !rest.is_empty() {
+            let after = rest.split_off(rng.usize(1..=rest.len()));
+            let (chunk, passing) = if rng.bool() {
+                self.tally.count("streamed: chunks of rows");
+                let passing = ids(rest.iter().filter(|record| expected.contains(&record.id)));
+                (Chunk::Rows(rest.iter().map(message).collect()), passing)
+            } else {
+                self.tally.count("streamed: chunks of columns");
+                let sheet = Sheet::of(&mut rest, rng);
+                (Chunk::Columns(Box::new(sheet.message())), filtered(table, q, &rest))
+            };
+            chunks.push(chunk);
+            told.push((std::mem::replace(&mut rest, after), passing));
+        }
+        let pb::PlanRecordsRequest { organization, principal, permission, account, object, context: sent, .. } =
+            request(q, &[]);
+        let query = pb::FilterQuery {
+            organization,
+            principal,
+            permission,
+            account,
+            object,
+            context: sent,
+            ..Default::default()
+        };
+        for (positions, (records, passing)) in self.streamed.ask(q.now_ms, query, chunks).into_iter().zip(told) {
+            let passed = ids(positions.into_iter().map(|at| &records[at as usize]));
+            assert_eq!(passed, passing, "a stream: {records:#?}\n{}", context());
+        }
+    }
+}
+
+/// A record on the wire.
+fn message(record: &RecordQ) -> pb::Record {
+    let value = |value| to_value(crate::support::to_value(value));
+    pb::Record {
+        id: record.id.clone(),
+        owner: record.owner.clone().unwrap_or_default(),
+        account: record.account.clone().unwrap_or_default(),
+        attributes: record.attributes.iter().map(|(name, sent)| (name.clone(), value(sent))).collect(),
     }
 }
 
@@ -315,6 +370,11 @@ fn asks_policies(file: &serde_json::Value, q: &FilterQuestion) -> bool {
 
 /// The reply on the wire; none where it would need another operator.
 fn sent_to(table: &Table, q: &FilterQuestion, operators: &[&str]) -> Option<pb::PlanRecordsResponse> {
+    planned(table, &request(q, operators), q.now_ms).ok()
+}
+
+/// The question on the wire.
+fn request(q: &FilterQuestion, operators: &[&str]) -> pb::PlanRecordsRequest {
     let attributes = q.context_attributes.iter();
     let context = pb::Context {
         channel: q.channel.clone().unwrap_or_default(),
@@ -322,7 +382,7 @@ fn sent_to(table: &Table, q: &FilterQuestion, operators: &[&str]) -> Option<pb::
         invitee_email: q.invitee_email.clone().unwrap_or_default(),
         attributes: attributes.map(|(name, value)| (name.clone(), to_value(crate::support::to_value(value)))).collect(),
     };
-    let request = pb::PlanRecordsRequest {
+    pb::PlanRecordsRequest {
         organization: "acme".into(),
         principal: q.principal.clone(),
         permission: q.permission.clone().unwrap_or_default(),
@@ -331,6 +391,5 @@ fn sent_to(table: &Table, q: &FilterQuestion, operators: &[&str]) -> Option<pb::
         context: Some(context),
         operators: operators.iter().map(|&operator| operator.to_owned()).collect(),
         ..Default::default()
-    };
-    planned(table, &request, q.now_ms).ok()
+    }
 }

@@ -1,4 +1,5 @@
-//! Plans run by real databases and by adapters that are not ours, beside `FilterRecords` (rule 6.6).
+//! Plans run by real databases and by adapters that are not ours, beside `FilterRecords` and, of a server,
+//! `StreamFilterRecords` (rule 6.6).
 //!
 //! PostgreSQL is started on a temporary directory, SQLite is linked; Cerbos' adapters for `SQLAlchemy` and
 //! Prisma run in a Python and a Node process of their own. What is not on the machine is said to be
@@ -33,3 +34,4 @@ mod outside;
 mod postgresql;
 mod sqlite;
 mod stored;
+mod streamed;

@@ -10,7 +10,7 @@ use crate::core::model::{Millis, Value};
 use super::error::{At, Broken, FileErrors, Path, Place, Problems};
 use super::fields::Fields;
 use super::people::attributes;
-use super::yaml::{Node, Source, What};
+use super::yaml::{Node, Source};
 
 /// A decision-test file.
 #[derive(Debug, Clone, PartialEq)]
@@ -152,28 +152,6 @@ impl CaseFile {
     }
 }
 
-impl CaseRecord {
-    /// Reads a record, or a list of records, as cases have them. `file_name` is for messages.
-    ///
-    /// # Errors
-    /// Everything that is wrong with the file.
-    pub fn parse_all(text: &str, file_name: &str) -> Result<Vec<Self>, FileErrors> {
-        let mut out = Problems::new(file_name);
-        let records = match tree(text) {
-            Ok(Node { what: What::List(nodes), .. }) => {
-                let one = |(item, node)| record(node, Path::ROOT.index(item), &mut out);
-                Some(nodes.into_iter().enumerate().filter_map(one).collect())
-            }
-            Ok(root) => record(root, Path::ROOT, &mut out).map(|record| vec![record]),
-            Err(broken) => {
-                broken.report(&mut out);
-                None
-            }
-        };
-        out.into_result(records)
-    }
-}
-
 fn tree(text: &str) -> Result<Node<'_>, Broken> {
     let mut source = Source::open(text)?;
     let root = source.node()?;
@@ -280,7 +258,8 @@ fn one_record(asked: &mut Fields<'_, '_>, out: &mut Problems) -> Option<CaseReco
     record(node, asked.path.key("record"), out)
 }
 
-fn record(node: Node<'_>, path: Path<'_>, out: &mut Problems) -> Option<CaseRecord> {
+/// A record.
+pub(super) fn record(node: Node<'_>, path: Path<'_>, out: &mut Problems) -> Option<CaseRecord> {
     let mut fields = Fields::open(node, path, out)?;
     let id = fields.string("id", out);
     let owner = optional(&mut fields, "owner", out);

@@ -44,6 +44,13 @@ pub struct FileErrors {
     pub more: usize,
 }
 
+impl FileErrors {
+    fn sorted(mut errors: Vec<FileError>, more: usize) -> Self {
+        errors.sort_by_key(|e| (e.place.line, e.place.column));
+        Self { errors, more }
+    }
+}
+
 impl fmt::Display for FileErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, error) in self.errors.iter().enumerate() {
@@ -150,14 +157,22 @@ impl Problems {
         self.more = 0;
     }
 
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.errors.is_empty()
+    }
+
+    /// What was found, if anything; it is forgotten.
+    pub fn take(&mut self) -> Option<FileErrors> {
+        let (errors, more) = (std::mem::take(&mut self.errors), std::mem::take(&mut self.more));
+        (!errors.is_empty()).then(|| FileErrors::sorted(errors, more))
+    }
+
     /// `value`, if nothing is wrong.
-    pub fn into_result<T>(mut self, value: Option<T>) -> Result<T, FileErrors> {
+    pub fn into_result<T>(self, value: Option<T>) -> Result<T, FileErrors> {
         match value {
             Some(value) if self.errors.is_empty() => Ok(value),
-            _ => {
-                self.errors.sort_by_key(|e| (e.place.line, e.place.column));
-                Err(FileErrors { errors: self.errors, more: self.more })
-            }
+            _ => Err(FileErrors::sorted(self.errors, self.more)),
         }
     }
 }

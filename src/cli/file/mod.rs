@@ -2,7 +2,8 @@
 //! test its decisions.
 //!
 //! [`OrganizationFile::parse`] makes rows of a file and [`write()`] makes a file of rows; between them
-//! nothing is lost: the rows of `write(organization, rows)` are `rows`. [`CaseFile::parse`] reads cases.
+//! nothing is lost: the rows of `write(organization, rows)` are `rows`. [`CaseFile::parse`] reads cases, and
+//! [`Candidates`] the records of a file, one at a time.
 //! Both formats have a JSON Schema, for editors: [`schema_organization`], [`schema_cases`].
 //!
 //! What is checked here is what the file alone can say: its syntax, its keys, the alphabets of its
@@ -17,7 +18,9 @@
 //! Nothing is passed over. A section that a later version will understand is an error while it has
 //! content: a separation of duties that got lost would give what it forbids.
 
+mod candidates;
 mod cases;
+mod characters;
 mod duties;
 mod error;
 mod fields;
@@ -36,6 +39,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub use candidates::Candidates;
 pub use cases::{Case, CaseContext, CaseFile, CaseRecord, Expected, Question};
 pub use error::{FileError, FileErrors, MAX_ERRORS, Place};
 pub use organization::{Known, OrganizationFile};

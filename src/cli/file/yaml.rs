@@ -13,9 +13,13 @@
 //! anything recurses.
 
 use std::borrow::Cow;
+use std::io::Read;
 
-use serde_saphyr::granit_parser::{self, Event, Marker, Parser, ScalarStyle, StrInput, Tag};
+use serde_saphyr::granit_parser::{
+    self, BorrowedInput, Event, FallibleBufferedInput, Marker, Options, Parser, ScalarStyle, StrInput, Tag,
+};
 
+use super::characters::Characters;
 use super::error::{At, Broken, quoted};
 use super::scalar::{self, Plain};
 
@@ -98,10 +102,13 @@ impl<'t> Node<'t> {
 }
 
 /// The events of a file, one document.
-pub(super) struct Source<'t> {
-    parser: Parser<'t, StrInput<'t>>,
+pub(super) struct Source<'t, I: BorrowedInput<'t> = StrInput<'t>> {
+    parser: Parser<'t, I>,
     last: At,
 }
+
+/// The events of a file that is read as they are asked for.
+pub(super) type Stream<R> = Source<'static, FallibleBufferedInput<Characters<R>>>;
 
 /// What comes next.
 pub(super) enum Next<'t> {
@@ -118,21 +125,30 @@ pub(super) enum Next<'t> {
 impl<'t> Source<'t> {
     /// Ready to read the root node.
     pub fn open(text: &'t str) -> Result<Self, Broken> {
-        let options = granit_parser::options! {
-            emit_comments: false,
-            disallow_directives: true,
-            simple_key_max_lookahead: MAX_KEY_CHARS,
-        };
-        let parser = Parser::new_from_str_with_options(text, options);
-        let mut source = Self { parser, last: At::START };
-        match source.next()? {
-            (Next::DocumentStart, _) => Ok(source),
+        let mut source = Self { parser: Parser::new_from_str_with_options(text, options()), last: At::START };
+        source.begin().map(|()| source)
+    }
+}
+
+impl<R: Read> Stream<R> {
+    /// Nothing is read yet: it is to [`begin`](Self::begin).
+    pub fn of(file: R) -> Self {
+        let parser = Parser::new_from_fallible_iter_with_options(Characters::of(file), options());
+        Self { parser, last: At::START }
+    }
+}
+
+impl<'t, I: BorrowedInput<'t>> Source<'t, I> {
+    /// Comes to the root node, which is read next.
+    pub fn begin(&mut self) -> Result<(), Broken> {
+        match self.next()? {
+            (Next::DocumentStart, _) => Ok(()),
             (_, at) => Err(Broken { at, message: "the file is empty".to_owned() }),
         }
     }
 
     /// Nothing may follow the root node.
-    pub fn close(mut self) -> Result<(), Broken> {
+    pub fn close(&mut self) -> Result<(), Broken> {
         self.next()?;
         match self.next()? {
             (Next::End, _) => Ok(()),
@@ -240,6 +256,14 @@ impl<'t> Source<'t> {
                 return Ok(());
             }
         }
+    }
+}
+
+fn options() -> Options {
+    granit_parser::options! {
+        emit_comments: false,
+        disallow_directives: true,
+        simple_key_max_lookahead: MAX_KEY_CHARS,
     }
 }
 

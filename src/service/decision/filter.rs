@@ -220,15 +220,41 @@ pub fn answer_at(
     message: &FilterRecordsRequest,
     now: Millis,
 ) -> Result<FilterRecordsResponse, Failure> {
+    answer_noting(table, message, now, |sent, question, filtered| {
+        for number in &filtered.allowed {
+            marks.note(*number, now);
+        }
+        note_use(engine, table, sent, question, filtered, now);
+    })
+}
+
+/// As [`answer_at`], of a version that nobody serves: nothing is noted.
+///
+/// # Errors
+/// As those of [`answer`].
+#[allow(clippy::result_large_err, reason = "an error is made once for a call that fails")]
+pub fn answer_offline(
+    table: &Table,
+    message: &FilterRecordsRequest,
+    now: Millis,
+) -> Result<FilterRecordsResponse, Failure> {
+    answer_noting(table, message, now, |_, _, _| ())
+}
+
+/// What passed is told to `note`, permission by permission.
+#[allow(clippy::result_large_err, reason = "an error is made once for a call that fails")]
+fn answer_noting(
+    table: &Table,
+    message: &FilterRecordsRequest,
+    now: Millis,
+    note: impl Fn(&Sent<'_>, &Question<'_>, &Filtered),
+) -> Result<FilterRecordsResponse, Failure> {
     let mut fields = Fields::default();
     let Asked { sent, question, permissions } = Asked::new(&mut fields, message);
     match sent.filter(table, &question, &permissions, now) {
         Ok(all) if fields.is_empty() => {
             for (filtered, permission) in all.iter().zip(permissions) {
-                for number in &filtered.allowed {
-                    marks.note(*number, now);
-                }
-                note_use(engine, table, &sent, &Question { permission, ..question }, filtered, now);
+                note(&sent, &Question { permission, ..question }, filtered);
             }
             Ok(reply(table, message, &sent, &all))
         }

@@ -40,6 +40,7 @@ use super::request::{at_least, caller, reading};
 use super::status::Failure;
 
 pub use explain::{explanation, to_path};
+pub use filter::answer_offline as filtered;
 pub use plan::answer as planned;
 use question::{Asked, NO_PERMISSION};
 

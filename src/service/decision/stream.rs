@@ -12,6 +12,10 @@
 //! decisions on the same thread wait for a small chunk at most.
 //!
 //! Ids are held against each other within a chunk only: what is remembered must not grow with the stream.
+//!
+//! The question is begun, and conditions are folded, for each chunk again. What could be kept borrows the
+//! version and the query that lie beside it, and folding a condition costs about what it costs to ask a few
+//! records: of a chunk worth sending, nobody would notice.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -147,7 +151,7 @@ impl Filtering {
         self.decisions.enter(&self.caller, &query.organization)?;
         let least = floor(self.caller.bearer.as_deref(), query.min_revision.as_ref().map(at_least))?;
         let pinned = engine.pin(&query.organization, least, self.patience).await;
-        let request = without_records(query);
+        let request = FilterRecordsRequest::from(query);
         let (table, published) = match pinned {
             Ok(pinned) => pinned,
             // Malformed wins.
@@ -237,33 +241,35 @@ impl Filtering {
     }
 }
 
-/// A query as a call of its own.
-fn without_records(query: FilterQuery) -> FilterRecordsRequest {
-    let FilterQuery {
-        organization,
-        principal,
-        permission,
-        account,
-        object,
-        context,
-        min_revision: _,
-        positions_only,
-        permissions,
-        bitmap,
-    } = query;
-    FilterRecordsRequest {
-        organization,
-        principal,
-        permission,
-        account,
-        object,
-        context,
-        min_revision: None,
-        positions_only,
-        records: Vec::new(),
-        columns: None,
-        permissions,
-        bitmap,
+/// A query as a call of its own, without records. Its least revision was waited for.
+impl From<FilterQuery> for FilterRecordsRequest {
+    fn from(query: FilterQuery) -> Self {
+        let FilterQuery {
+            organization,
+            principal,
+            permission,
+            account,
+            object,
+            context,
+            min_revision: _,
+            positions_only,
+            permissions,
+            bitmap,
+        } = query;
+        Self {
+            organization,
+            principal,
+            permission,
+            account,
+            object,
+            context,
+            min_revision: None,
+            positions_only,
+            records: Vec::new(),
+            columns: None,
+            permissions,
+            bitmap,
+        }
     }
 }
 

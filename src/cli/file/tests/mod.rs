@@ -1,5 +1,6 @@
 //! What a file says, what is wrong with it, and that nothing gets lost on the way back.
 
+mod candidates;
 mod cases;
 mod errors;
 mod example;
