@@ -164,7 +164,9 @@ impl Draft {
                         let fits = self.fits_org_admin(bundle, &row.member);
                         self.note(&key, "member", fits);
                     }
-                    self.put_edge(&key, bundle, &row.member, &row.target, row.period, row.by_hand);
+                    // Whoever wrote the row, a call or a file: what the rule gives (3.6) is no row.
+                    let by_hand = self.is_system(bundle);
+                    self.put_edge(&key, bundle, &row.member, &row.target, row.period, by_hand);
                 }
             }
             Row::Grant(row) => {
@@ -237,13 +239,14 @@ impl Draft {
         Err(Fault::WrongScope { role: role.to_string(), scope, target: target.to_string() })
     }
 
+    fn is_system(&self, bundle: u32) -> bool {
+        let source = self.next.bundle(bundle).map(|b| &b.source);
+        matches!(source, Some(Source::Role { row, .. }) if row.kind == super::model::RoleKind::System)
+    }
+
     /// Rule 3.6: users of the default account only, no groups.
     pub(super) fn fits_org_admin(&mut self, bundle: u32, member: &Member) -> Checked<()> {
-        let system = matches!(
-            self.next.bundle(bundle).map(|b| &b.source),
-            Some(Source::Role { row, .. }) if row.kind == super::model::RoleKind::System
-        );
-        if !system {
+        if !self.is_system(bundle) {
             return Ok(());
         }
         let default = self.next.default_account;

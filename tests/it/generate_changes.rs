@@ -32,9 +32,6 @@ pub fn change(rng: &mut Rng, file: &mut Value, kind: &str) -> Option<()> {
             let (role, scope, tied_to) = rng.choice(roles_and_scopes(file))?;
             let mut row = json!({"role": role, "member": member(rng, file)?});
             row.as_object_mut()?.extend(target_of_scope(rng, file, &scope, tied_to.as_deref())?);
-            if ["org-admin", "admin", "org", "default-user"].contains(&role.as_str()) {
-                row["by_hand"] = json!(true);
-            }
             period(rng, &mut row);
             push(file, "assignments", row);
         }
@@ -128,7 +125,9 @@ pub fn change(rng: &mut Rng, file: &mut Value, kind: &str) -> Option<()> {
         }
         "unassigned" => {
             let rows = file["assignments"].as_array_mut()?;
-            let by_hand: Vec<usize> = (0..rows.len()).filter(|at| rows[*at]["by_hand"] == true).collect();
+            let system = ["org-admin", "admin", "org", "default-user"];
+            let by_hand = |at: &usize| system.iter().any(|role| rows[*at]["role"] == *role);
+            let by_hand: Vec<usize> = (0..rows.len()).filter(by_hand).collect();
             rows.remove(rng.choice(by_hand)?);
         }
         "trigger" => {

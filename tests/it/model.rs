@@ -418,6 +418,34 @@ fn m3_6_the_rule_gives_a_role_by_account_unless_one_was_given_by_hand() {
 }
 
 #[test]
+fn m3_6_a_row_of_a_system_role_is_by_hand_whoever_wrote_it() {
+    let mut file = json!({
+        "organization": "acme", "preset": "integration",
+        "accounts": [{"id": "main", "default": true}, {"id": "emea"}],
+        "users": [{"id": "d", "email": "d@x.io"}, {"id": "e", "email": "e@x.io", "account": "emea"}],
+        "roles": [{"id": "own", "scope": "account", "permissions": ["elements.read"]}],
+        "assignments": [
+            {"role": "org", "member": "user:d", "expires_at": "2020-01-01T00:00:00Z"},
+            {"role": "own", "member": "user:e", "account": "emea", "by_hand": true},
+        ],
+    });
+    let silent = table(&file);
+    assert_eq!(ask(&silent, "d", "formula_templates.read", Resource::default()), Reason::NoPermission);
+    let by_hand = |table: &Table| {
+        let of = |row| if let Row::Assignment(a) = row { Some((a.role.to_string(), a.by_hand)) } else { None };
+        table.rows().filter_map(of).collect::<std::collections::BTreeMap<_, _>>()
+    };
+    assert_eq!(by_hand(&silent), [("org".to_owned(), true), ("own".to_owned(), false)].into());
+    // Nothing is changed by a file that says of either what the other did, nor by what is exported.
+    file["assignments"][0]["by_hand"] = json!(true);
+    file["assignments"][1].as_object_mut().unwrap().remove("by_hand");
+    for rows in [rows(&file), silent.rows().collect()] {
+        let applied = apply(&silent, vec![Change::Replace { rows, deactivate_missing: false }]).unwrap();
+        assert!(applied.effects.is_empty(), "{:?}", applied.effects);
+    }
+}
+
+#[test]
 fn m4_1_everything_wrong_with_a_question_is_an_error_and_named_at_once() {
     let table = table(&base(json!({})));
     let question = Question {

@@ -288,7 +288,7 @@ fn m3_6_by_rule(file: &Value, default_account: &str, roles: &BTreeMap<String, Ve
     }
     let by_hand = |member: &str| {
         list(file, "assignments").iter().any(|row| {
-            row["by_hand"] == true && row["member"] == member && (row["role"] == "org" || row["role"] == "default-user")
+            row["member"] == member && (row["role"] == "org" || row["role"] == "default-user")
         })
     };
     let by_rule = |user: &Value| {
