@@ -266,14 +266,56 @@ async fn m3_6_an_account_administrator_acts_in_that_account_and_sets_no_rules() 
     assert_eq!(outcome(roles.create_assignment(platform.by("ada", assign("admin", "user:kim", "emea"))).await), "ok");
     assert_eq!(outcome(roles.create_assignment(platform.by("ada", assign("admin", "user:kim", "main"))).await), NO);
     assert_eq!(outcome(roles.create_assignment(platform.by("ada", assign("org", "user:kim", ""))).await), NO);
+    // What she assigns in her account to a user of another leaves that one what the rule gives there.
+    let assigned = roles.create_assignment(platform.by("ada", assign("default-user", "user:lou", "emea"))).await;
+    assert_eq!(
+        summaries(&assigned.unwrap().into_inner().changes),
+        ["create assignment of role `default-user` to `user:lou` at account `emea`"]
+    );
+    let of_lou = pb::ListAssignmentsRequest {
+        organization: "acme".into(),
+        member: "user:lou".into(),
+        ..Default::default()
+    };
+    let held = RoleServiceClient::new(platform.operator.clone()).list_assignments(of_lou).await.unwrap().into_inner().assignments;
+    let held: Vec<(&str, bool)> = held.iter().map(|a| (a.role.as_str(), a.by_rule)).collect();
+    assert_eq!(held, [("default-user", false), ("org", true)]);
+    let mut decisions = DecisionServiceClient::new(platform.operator.clone());
+    let question = pb::AuthorizeRequest {
+        organization: "acme".into(),
+        principal: "user:lou".into(),
+        permission: "formula_templates.read".into(),
+        ..Default::default()
+    };
+    let decided = decisions.authorize(question).await.unwrap().into_inner();
+    assert_eq!(decided.decision(), pb::Decision::Allow, "by `org`, at the organization");
     let account = Some(pb::Account { id: "apac".into(), ..Default::default() });
     let create = pb::CreateAccountRequest { organization: "acme".into(), account, ..Default::default() };
     assert_eq!(outcome(organizations.create_account(platform.by("ada", create.clone())).await), NO);
+    let account = Some(pb::Account { id: "emea".into(), default: true, ..Default::default() });
+    let update_mask = Some(prost_types::FieldMask { paths: vec!["default".into()] });
+    let default =
+        pb::UpdateAccountRequest { organization: "acme".into(), account, update_mask, ..Default::default() };
+    assert_eq!(outcome(organizations.update_account(platform.by("ada", default)).await), NO);
     let delete = pb::DeleteAccountRequest { organization: "acme".into(), account: "emea".into(), ..Default::default() };
     assert_eq!(outcome(organizations.delete_account(platform.by("ada", delete)).await), NO);
-    let named = pb::Organization { id: "acme".into(), display_name: "Hers".into(), ..Default::default() };
-    let update = pb::UpdateOrganizationRequest { organization: Some(named), ..Default::default() };
-    assert_eq!(outcome(organizations.update_organization(platform.by("ada", update)).await), NO);
+    let acme = || pb::Organization { id: "acme".into(), ..Default::default() };
+    let open = pb::InvitePolicy { mode: pb::InvitePolicyMode::AnyDomain.into(), ..Default::default() };
+    let settings = pb::OrganizationSettings { invite_policy: Some(open), ..Default::default() };
+    let domain = pb::EmailDomain { domain: "hers.io".into(), audience: pb::UserKind::Internal.into() };
+    let level = pb::FieldType { scalar: pb::ScalarType::Int.into(), list: false };
+    for (organization, path) in [
+        (pb::Organization { display_name: "Hers".into(), ..acme() }, "display_name"),
+        (pb::Organization { settings: Some(settings), ..acme() }, "settings.invite_policy"),
+        (pb::Organization { email_domains: vec![domain], ..acme() }, "email_domains"),
+        (pb::Organization { user_attributes: [("level".into(), level)].into(), ..acme() }, "user_attributes"),
+        (pb::Organization { super_organization: "hers".into(), ..acme() }, "super_organization"),
+    ] {
+        let update_mask = Some(prost_types::FieldMask { paths: vec![path.into()] });
+        let organization = Some(organization);
+        let update = pb::UpdateOrganizationRequest { organization, update_mask, ..Default::default() };
+        assert_eq!(outcome(organizations.update_organization(platform.by("ada", update)).await), NO, "{path}");
+    }
     let everyone = pb::DataAccessPolicy {
         id: "everyone".into(),
         object: "sap".into(),

@@ -407,9 +407,42 @@ fn m3_6_the_rule_gives_a_role_by_account_unless_one_was_given_by_hand() {
     assert_eq!(ask(&plain, "e", "formula_templates.run", in_account("emea")), Reason::Allowed);
     assert_eq!(ask(&plain, "e", "formula_templates.run", in_account("main")), Reason::NoPermission);
     assert_eq!(ask(&plain, "e", "formula_templates.read", in_account("emea")), Reason::NoPermission);
-    let by_hand =
-        table(&file(json!([{"role": "default-user", "member": "user:e", "account": "main", "by_hand": true}])));
-    assert_eq!(ask(&by_hand, "e", "formula_templates.run", in_account("emea")), Reason::NoPermission);
+    // By hand is what whoever administers the user assigned: at the organization, or at the user's own account.
+    for (role, member, account, stands) in [
+        ("org", "e", None, false),
+        ("default-user", "e", Some("emea"), false),
+        ("default-user", "e", Some("main"), true),
+        ("org", "d", None, false),
+        ("default-user", "d", Some("main"), false),
+        ("default-user", "d", Some("emea"), true),
+    ] {
+        let member = format!("user:{member}");
+        let mut row = json!({"role": role, "member": member, "expires_at": "2020-01-01T00:00:00Z"});
+        if let Some(account) = account {
+            row["account"] = json!(account);
+        }
+        let assigned = table(&file(json!([row])));
+        let (permission, place) = match member.as_str() {
+            "user:d" => ("formula_templates.read", Resource::default()),
+            _ => ("formula_templates.run", in_account("emea")),
+        };
+        let says = if stands { Reason::Allowed } else { Reason::NoPermission };
+        assert_eq!(ask(&assigned, &member, permission, place), says, "{row}");
+    }
+    // Whose account changes, of that one another assignment counts.
+    let mut moving = file(json!([
+        {"role": "default-user", "member": "user:e", "account": "main"},
+        {"role": "default-user", "member": "user:d", "account": "main", "expires_at": "2020-01-01T00:00:00Z"},
+    ]));
+    let apart = table(&moving);
+    moving["users"][0]["account"] = json!("emea");
+    moving["users"][1]["account"] = json!("main");
+    let swapped = applied(&apart, vec![Change::Replace { rows: rows(&moving), deactivate_missing: false }]);
+    assert_eq!(ask(&apart, "d", "formula_templates.read", Resource::default()), Reason::NoPermission);
+    assert_eq!(ask(&swapped, "d", "formula_templates.run", in_account("emea")), Reason::Allowed);
+    assert_eq!(ask(&apart, "e", "formula_templates.run", in_account("emea")), Reason::Allowed);
+    assert_eq!(ask(&swapped, "e", "formula_templates.read", Resource::default()), Reason::NoPermission);
+    assert_eq!(ask(&swapped, "e", "formula_templates.run", in_account("main")), Reason::Allowed);
     for (member, refused) in [("user:d", false), ("user:e", true), ("group:g", true)] {
         let file = file(json!([{"role": "org-admin", "member": member}]));
         let got = violations(&blank(1), Change::Replace { rows: rows(&file), deactivate_missing: false });
