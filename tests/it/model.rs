@@ -1,6 +1,6 @@
 //! The rules of ACCESS-MODEL.md, one by one and by hand; the names begin with their numbers.
 
-use doorward::core::change::{Change, ChangeError, Effect, apply};
+use doorward::core::change::{Change, ChangeError, Effect, apply, apply_at};
 use doorward::core::decision::{Context, ProblemKind, Question, Reason, Record, Resource, decide};
 use doorward::core::id::Id;
 use doorward::core::model::{Account, Group, GroupKind, Key, Member, Object, PrivateTo, Row, Visibility};
@@ -720,4 +720,31 @@ fn m3_6_a_holder_of_org_admin_stays_in_the_default_account() {
     assert_eq!(violations(&table, replace(file("emea", "main"))), [("account", "MISPLACED")]);
     assert_eq!(violations(&table, replace(file("main", "emea"))), [("account", "MISPLACED")]);
     assert_eq!(violations(&table, replace(file("emea", "emea"))), []);
+}
+
+#[test]
+fn m3_6_an_assignment_of_org_admin_that_is_over_holds_nobody_in_the_default_account() {
+    let file = |account: &str, until: i64| {
+        let until = jiff::Timestamp::from_millisecond(until).unwrap().to_string();
+        json!({
+            "organization": "acme", "preset": "integration",
+            "accounts": [{"id": "main", "default": true}, {"id": "emea"}],
+            "users": [{"id": "d", "email": "d@x.io", "account": account}],
+            "assignments": [{"role": "org-admin", "member": "user:d", "expires_at": until}],
+        })
+    };
+    let replace = |f: &Value| vec![Change::Replace { rows: rows(f), deactivate_missing: false }];
+    let before = table(&file("main", NOW));
+    let moved = file("emea", NOW);
+    assert!(matches!(apply_at(&before, replace(&moved), NOW - 1), Err(ChangeError::Violations(_))), "not over yet");
+    let moved = apply_at(&before, replace(&moved), NOW).unwrap().table;
+    // It can be exported, applied elsewhere and loaded, but not made to last again there.
+    let rows: Vec<Row> = moved.rows().collect();
+    Table::load(id("acme"), "h".into(), 1, 1, rows.clone()).unwrap();
+    apply_at(&blank(1), vec![Change::Replace { rows, deactivate_missing: false }], NOW).unwrap();
+    match apply_at(&moved, replace(&file("emea", NOW + 1)), NOW) {
+        Err(ChangeError::Violations(v)) => assert_eq!((v[0].field, v[0].fault.reason()), ("member", "MISPLACED")),
+        other => panic!("{:?}", other.map(|applied| applied.effects)),
+    }
+    apply_at(&moved, replace(&file("main", NOW + 1)), NOW).unwrap();
 }
