@@ -173,6 +173,6 @@ impl Cells {
             ),
             _ => Values::Texts(self.texts.texts()),
         };
-        Column { name: &self.name, present: Bits::but(count, &self.missing), lists: ends, values }
+        Column { name: &self.name, present: Bits::but(count, &self.missing), odd: None, lists: ends, values }
     }
 }

@@ -272,12 +272,14 @@ async fn m3_6_an_account_administrator_acts_in_that_account_and_sets_no_rules() 
         summaries(&assigned.unwrap().into_inner().changes),
         ["create assignment of role `default-user` to `user:lou` at account `emea`"]
     );
-    let of_lou = pb::ListAssignmentsRequest {
-        organization: "acme".into(),
-        member: "user:lou".into(),
-        ..Default::default()
-    };
-    let held = RoleServiceClient::new(platform.operator.clone()).list_assignments(of_lou).await.unwrap().into_inner().assignments;
+    let of_lou =
+        pb::ListAssignmentsRequest { organization: "acme".into(), member: "user:lou".into(), ..Default::default() };
+    let held = RoleServiceClient::new(platform.operator.clone())
+        .list_assignments(of_lou)
+        .await
+        .unwrap()
+        .into_inner()
+        .assignments;
     let held: Vec<(&str, bool)> = held.iter().map(|a| (a.role.as_str(), a.by_rule)).collect();
     assert_eq!(held, [("default-user", false), ("org", true)]);
     let mut decisions = DecisionServiceClient::new(platform.operator.clone());
@@ -294,8 +296,7 @@ async fn m3_6_an_account_administrator_acts_in_that_account_and_sets_no_rules() 
     assert_eq!(outcome(organizations.create_account(platform.by("ada", create.clone())).await), NO);
     let account = Some(pb::Account { id: "emea".into(), default: true, ..Default::default() });
     let update_mask = Some(prost_types::FieldMask { paths: vec!["default".into()] });
-    let default =
-        pb::UpdateAccountRequest { organization: "acme".into(), account, update_mask, ..Default::default() };
+    let default = pb::UpdateAccountRequest { organization: "acme".into(), account, update_mask, ..Default::default() };
     assert_eq!(outcome(organizations.update_account(platform.by("ada", default)).await), NO);
     let delete = pb::DeleteAccountRequest { organization: "acme".into(), account: "emea".into(), ..Default::default() };
     assert_eq!(outcome(organizations.delete_account(platform.by("ada", delete)).await), NO);
