@@ -118,6 +118,39 @@ fn m4_6_instances_are_ones_own_the_accounts_or_the_organizations() {
 }
 
 #[test]
+fn m4_6_a_role_at_another_account_acts_there_as_it_says_and_stays_when_its_holder_moves() {
+    // What somebody may do with an instance of that owner in that account: a letter for each verb.
+    let may = |table: &Table, who: &str, owner: &str, account: &str| {
+        let letter = |verb: &str| {
+            let record = Record { id: "r", owner, account, ..Record::default() };
+            let resource = Resource { object: "salesforce", record: Some(record), ..Resource::default() };
+            let permission = format!("element_instances.{verb}");
+            let question = Question { principal: who, permission: &permission, resource, ..Question::default() };
+            let allowed = decide(table, &question, NOW).unwrap() == Reason::Allowed;
+            if allowed { verb.chars().next().unwrap().to_ascii_uppercase() } else { '-' }
+        };
+        ["view", "use", "edit", "delete"].map(letter).iter().collect::<String>()
+    };
+    let mut file = platform(json!([]));
+    let elsewhere = json!({"role": "specialist", "member": "user:lou", "account": "emea"});
+    file["assignments"].as_array_mut().unwrap().push(elsewhere);
+    let before = table(&file);
+    let lou = |table: &Table| [("kim", "emea"), ("lou", "emea"), ("pia", "main")].map(|(o, a)| may(table, "lou", o, a));
+    // The twin is held at the account of the record, whosever account that is; on what is theirs, `org` counts.
+    assert_eq!(lou(&before), ["VUE-", "VUED", "----"]);
+    // Rule 3.4: an assignment is the administrator's. It stays at its account when its holder moves out of it, or in.
+    for (user, account) in [(2, "emea"), (4, "main")] {
+        file["users"][user]["account"] = json!(account);
+    }
+    let changes = vec![Change::Replace { rows: rows(&file), deactivate_missing: false }];
+    let after = apply(&before, changes).unwrap().table;
+    assert_eq!(lou(&after), ["VUE-", "VUED", "----"], "Lou moved in");
+    let ina = |table: &Table| [("kim", "emea"), ("ina", "main"), ("pia", "main")].map(|(o, a)| may(table, "ina", o, a));
+    assert_eq!(ina(&before), ["VUE-", "----", "----"]);
+    assert_eq!(ina(&after), ["VUE-", "VUED", "----"], "Ina moved out");
+}
+
+#[test]
 fn m3_6_bad_files_are_refused_and_nothing_changes() {
     let before = table(&platform(json!([])));
     let refused = |edit: &dyn Fn(&mut Value)| {
