@@ -4,7 +4,7 @@ use super::policies::push;
 use super::*;
 
 /// The kinds, by name.
-pub const CHANGES: [&str; 18] = [
+pub const CHANGES: [&str; 19] = [
     "assignment",
     "grant",
     "role contents",
@@ -23,6 +23,7 @@ pub const CHANGES: [&str; 18] = [
     "relation",
     "default account",
     "alias",
+    "privacy",
 ];
 
 /// Changes one thing; whether there was such a thing to change.
@@ -161,6 +162,18 @@ pub fn change(rng: &mut Rng, file: &mut Value, kind: &str) -> Option<()> {
             let mut aliases = to["aliases"].as_array().cloned().unwrap_or_default();
             aliases.push(alias);
             to["aliases"] = json!(aliases);
+        }
+        "privacy" => {
+            let accounts = account_ids(file).into_iter().map(|id| format!("account:{id}"));
+            let owners: Vec<String> =
+                accounts.chain(ids(file, "users").into_iter().map(|id| format!("user:{id}"))).collect();
+            let owner = rng.choice(owners)?;
+            let element = any(rng, file, "objects", |row| row["private_to"].is_string())?.as_object_mut()?;
+            if rng.bool() {
+                element.remove("private_to");
+            } else {
+                element.insert("private_to".into(), json!(owner));
+            }
         }
         other => panic!("`{other}` is no change"),
     }
