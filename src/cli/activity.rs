@@ -1,14 +1,16 @@
-//! `doorward activity`: the log of who did what, of a running server; and whether it is whole, offline too.
+//! `doorward activity`: the log of who did what, of a running server; whether it is whole, offline too; and
+//! erasing a person from it.
 
 use std::path::PathBuf;
 
 use crate::core::condition::{parse_timestamp, timestamp_text};
-use crate::core::id::Id;
+use crate::core::id::{Id, OpaqueId};
 use crate::core::model::Millis;
 use crate::engine::activity::Verifier;
 use crate::service::proto::activity_service_client::ActivityServiceClient;
 use crate::service::proto::{
-    ActivityEntry, ActivityFilter, ActivityOutcome, ListActivityRequest, StreamActivityRequest, VerifyActivityRequest,
+    ActivityEntry, ActivityFilter, ActivityOutcome, ErasePersonalDataRequest, ListActivityRequest,
+    StreamActivityRequest, VerifyActivityRequest,
 };
 use crate::service::to_timestamp;
 use crate::store::{Options, SledStore, StoreError};
@@ -32,6 +34,11 @@ enum Command {
     List(ListArgs),
     /// Recompute the chain of hashes, and name the first entry that is missing or altered: exit status 1 then.
     Verify(VerifyArgs),
+    /// Erase the personal data of a user from all entries; the chain of hashes stays whole.
+    ///
+    /// The user's row, if there is one, is not touched, and its next change is logged with what it had:
+    /// change the row first.
+    Erase(EraseArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -90,6 +97,19 @@ struct VerifyArgs {
     organization: Id,
 }
 
+#[derive(Debug, clap::Args)]
+struct EraseArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// The organization's id.
+    organization: Id,
+    /// The user's id.
+    user: OpaqueId,
+    /// Only say from how many entries something would be erased.
+    #[arg(long)]
+    dry_run: bool,
+}
+
 /// What a log came to.
 struct Verdict {
     broken: Option<(u64, String)>,
@@ -114,6 +134,7 @@ pub async fn activity(args: ActivityArgs) -> Result<bool, CliError> {
             }
             Ok(broken.is_none())
         }
+        Command::Erase(args) => erase(args).await,
     }
 }
 
@@ -203,6 +224,36 @@ fn line(entry: &ActivityEntry) -> String {
         or_dash(method),
         entry.summary
     )
+}
+
+async fn erase(args: EraseArgs) -> Result<bool, CliError> {
+    let EraseArgs { server, organization, user, dry_run } = args;
+    let mut client = client(&server).await?;
+    let (mut erased, mut again) = (0, true);
+    let mut exists = false;
+    while again {
+        let request = ErasePersonalDataRequest {
+            organization: organization.to_string(),
+            user: user.to_string(),
+            request_id: String::new(),
+            validate_only: dry_run,
+        };
+        let reply = client.erase_personal_data(request).await.map_err(|status| refused(&status))?.into_inner();
+        erased += reply.entries_erased + if dry_run { reply.entries_left } else { 0 };
+        (again, exists) = (!dry_run && reply.entries_left > 0, reply.user_exists);
+    }
+    let done = if dry_run { "would be erased" } else { "were erased" };
+    say!("{organization}: personal data of user `{user}` {done} from {erased} {}", entries(erased));
+    match (exists, erased) {
+        (true, _) => say!("{organization}: the row of user `{user}` is there, and is not erased"),
+        (false, 0) => say!("{organization}: there is no user `{user}`"),
+        (false, _) => {}
+    }
+    Ok(true)
+}
+
+fn entries(count: u64) -> &'static str {
+    if count == 1 { "entry" } else { "entries" }
 }
 
 async fn online(args: &VerifyArgs) -> Result<Verdict, CliError> {

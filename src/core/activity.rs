@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::id::{Email, Id, OpaqueId};
 use super::limits::{MAX_ENTRY_BYTES, MAX_ENTRY_CHANGES};
-use super::model::{Key, Row, SignOn, Status, Target, User, UserKind, Value, Write};
+use super::model::{Credential, Key, Millis, Row, SignOn, Status, Target, User, UserKind, Value, Write};
 use super::table::Table;
 
 /// SHA-256.
@@ -70,6 +70,35 @@ pub struct Shell {
     pub pending_groups: Vec<Id>,
 }
 
+/// A credential without the hash of its token.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Tokenless {
+    /// Its id.
+    #[n(0)]
+    pub id: Id,
+    /// The service account that it is of.
+    #[n(1)]
+    pub service: OpaqueId,
+    /// May be empty.
+    #[n(2)]
+    pub display_name: String,
+    /// When it was made.
+    #[n(3)]
+    pub created_at: Millis,
+    /// When it ceases to be valid.
+    #[n(4)]
+    pub expires_at: Option<Millis>,
+    /// When it was revoked.
+    #[n(5)]
+    pub revoked_at: Option<Millis>,
+    /// The credential that replaced it.
+    #[n(6)]
+    pub rotated_to: Option<Id>,
+    /// Whether its bearer is trusted to act on behalf of users (rule 7.6).
+    #[n(7)]
+    pub acts_for_users: bool,
+}
+
 /// Stands for what lies beside an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub struct Seal {
@@ -84,15 +113,18 @@ pub struct Seal {
 /// A row in an entry. Groups of which it is a member are not in it.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub enum Kept {
-    /// Of anything but a user.
+    /// Of anything but a user or a credential.
     #[n(0)]
     Row(#[n(0)] Row),
     /// A user.
     #[n(1)]
     User(#[n(0)] Shell, #[n(1)] Seal),
+    /// A credential.
+    #[n(2)]
+    Credential(#[n(0)] Tokenless),
 }
 
-/// What became of one row. Of a credential only that it changed is kept.
+/// What became of one row.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub struct Changed {
     /// Which.
@@ -229,7 +261,7 @@ impl Sealer<'_> {
                 let seal = self.seal(&shell.id, &person)?;
                 Some(Kept::User(shell, seal))
             }
-            Row::Credential(_) => None,
+            Row::Credential(credential) => Some(Kept::Credential(credential.into())),
             row => Some(Kept::Row(row)),
         }
     }
@@ -270,6 +302,24 @@ fn apart(user: User) -> (Shell, Person) {
     } = user;
     let shell = Shell { id, kind, account, manager, status, status_before, pending_groups };
     (shell, Person { email, first_name, last_name, attributes, sign_ons })
+}
+
+/// Field by field, so that a new one is thought of: is it a secret?
+impl From<Credential> for Tokenless {
+    fn from(credential: Credential) -> Self {
+        let Credential {
+            id,
+            service,
+            display_name,
+            hash: _,
+            created_at,
+            expires_at,
+            revoked_at,
+            rotated_to,
+            acts_for_users,
+        } = credential;
+        Self { id, service, display_name, created_at, expires_at, revoked_at, rotated_to, acts_for_users }
+    }
 }
 
 impl Shell {

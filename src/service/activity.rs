@@ -13,9 +13,9 @@ use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use crate::core::activity::Hash;
-use crate::core::id::Id;
+use crate::core::id::{Id, OpaqueId};
 use crate::core::table::Table;
-use crate::engine::activity::{Asked, Direction, Page as Part, Tip};
+use crate::engine::activity::{Asked, Direction, Erasure, Page as Part, Tip};
 use crate::engine::{AtLeast, ReadError};
 
 use super::admin::{Admin, Reply};
@@ -24,8 +24,8 @@ use super::paging::Page;
 use super::proto::activity_service_server::ActivityService;
 use super::proto::*;
 use super::refusal::Refusal;
-use super::report::revision_of;
-use super::request::{Read, caller, reading};
+use super::report::{self, revision_of};
+use super::request::{Read, caller, reading, writing};
 
 /// Messages that wait for the client.
 const AHEAD: usize = 2;
@@ -114,6 +114,26 @@ impl ActivityService for Admin {
             last_hash: hash.to_vec(),
             revision: Some(revision_of(&table)),
         }))
+    }
+
+    async fn erase_personal_data(
+        &self,
+        request: Request<ErasePersonalDataRequest>,
+    ) -> Reply<ErasePersonalDataResponse> {
+        let (call, user) = writing(request, |f, m| {
+            let ErasePersonalDataRequest { organization: _, user, request_id: _, validate_only: _ } = m;
+            f.parse::<OpaqueId>("user", &user)
+        })?;
+        self.erase(call, user, |erasure| {
+            let Erasure { erased, left, user_exists, revision } = erasure;
+            ErasePersonalDataResponse {
+                entries_erased: *erased,
+                entries_left: *left,
+                user_exists: *user_exists,
+                revision: Some(report::revision(revision)),
+            }
+        })
+        .await
     }
 
     async fn review_access(

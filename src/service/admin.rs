@@ -8,11 +8,11 @@ use tokio::sync::Semaphore;
 use tonic::{Response, Status};
 
 use crate::core::change::Change;
-use crate::core::id::Id;
+use crate::core::id::{Id, OpaqueId};
 use crate::core::model::{Key, Millis, Row};
 use crate::core::table::Table;
-use crate::engine::activity::{Ending, Note, Origin};
-use crate::engine::{AtLeast, Ended, Engine, Outcome, WriteError, Written};
+use crate::engine::activity::{Ending, Erasure, Note, Origin};
+use crate::engine::{AtLeast, Call, Ended, Engine, Outcome, WriteError, Written};
 
 use super::access::Authority;
 use super::logged;
@@ -64,14 +64,8 @@ impl Admin {
         plan: impl FnOnce(&Table) -> Planned + Send + 'static,
         reply: impl FnOnce(Report<'_>) -> R + Send + 'static,
     ) -> Result<(R, bool), Status> {
-        let Writing { call, authority } = writing;
-        let (authority, organization, origin) = (Arc::new(authority), call.organization.clone(), Origin::from(&call));
-        let history = self.history(organization.as_str());
         let reply = |outcome: &Outcome| reply(Report(outcome)).encode_to_vec();
-        match self.engine.write_guarded(call, Arc::clone(&authority), plan, reply).await {
-            Ok(written) => Ok((decoded(&written)?, written.replayed)),
-            Err(error) => Err(self.refused(organization.as_str(), history, &authority, origin, error).await),
-        }
+        self.carried(writing, |call, guard| self.engine.write_guarded(call, guard, plan, reply)).await
     }
 
     /// Ends an organization and returns the reply, or the one that the same request had before.
@@ -81,12 +75,39 @@ impl Admin {
         check: impl FnOnce(&Table) -> Result<(), Refusal> + Send + 'static,
         reply: impl FnOnce(&Ended) -> R + Send + 'static,
     ) -> Reply<R> {
+        let reply = |ended: &Ended| reply(ended).encode_to_vec();
+        let (reply, _) = self.carried(writing, |call, guard| self.engine.end(call, guard, check, reply)).await?;
+        Ok(Response::new(reply))
+    }
+
+    /// Erases a person from the activity log and returns the reply, or the one that the same request had before.
+    pub(super) async fn erase<R: Message + Default>(
+        &self,
+        writing: Writing,
+        user: OpaqueId,
+        reply: impl FnOnce(&Erasure) -> R + Send + 'static,
+    ) -> Reply<R> {
+        let reply = |erasure: &Erasure| reply(erasure).encode_to_vec();
+        let (reply, _) =
+            self.carried(writing, |call, guard| self.engine.erase_person(call, guard, user, reply)).await?;
+        Ok(Response::new(reply))
+    }
+
+    /// The reply of what the engine carries out, and whether it is one of before; a refusal is logged.
+    async fn carried<R, F>(
+        &self,
+        writing: Writing,
+        carry_out: impl FnOnce(Call, Arc<Authority>) -> F,
+    ) -> Result<(R, bool), Status>
+    where
+        R: Message + Default,
+        F: Future<Output = Result<Written, WriteError<Refusal>>>,
+    {
         let Writing { call, authority } = writing;
         let (authority, organization, origin) = (Arc::new(authority), call.organization.clone(), Origin::from(&call));
         let history = self.history(organization.as_str());
-        let reply = |ended: &Ended| reply(ended).encode_to_vec();
-        match self.engine.end(call, Arc::clone(&authority), check, reply).await {
-            Ok(written) => Ok(Response::new(decoded(&written)?)),
+        match carry_out(call, Arc::clone(&authority)).await {
+            Ok(written) => Ok((decoded(&written)?, written.replayed)),
             Err(error) => Err(self.refused(organization.as_str(), history, &authority, origin, error).await),
         }
     }
@@ -140,9 +161,14 @@ impl Admin {
         let failure = Failure::from(error);
         let Some(history) = history.or_else(|| self.history(organization)) else { return failure.into() };
         let same = Some(AtLeast { history: &history, number: 0 });
-        let account = self.engine.with_table(organization, same, |table| authority.account(table)).ok().flatten();
-        let (reason, ending) = (failure.reason().to_owned(), Ending::Refused);
-        let note = Note { origin, ending, reason, summary, account, emergency_activation: None };
+        let found = self.engine.with_table(organization, same, |table| {
+            let on_behalf_of = origin.on_behalf_of.as_deref().map(|user| logged::unaddressed(user, table));
+            (authority.account(table), logged::unaddressed(&summary, table), on_behalf_of)
+        });
+        // Where that history is over, there is no log to tell of it.
+        let Ok((account, summary, on_behalf_of)) = found else { return failure.into() };
+        let (origin, reason) = (Origin { on_behalf_of, ..origin }, failure.reason().to_owned());
+        let note = Note { origin, ending: Ending::Refused, reason, summary, account, emergency_activation: None };
         self.engine.refused(organization, &history, note).await;
         failure.into()
     }

@@ -2,9 +2,11 @@
 //!
 //! What the caller may not do and what the state of the organization forbids is logged. What is wrong with a
 //! request in itself is not, nor what failed: those say nothing of the organization. The words name ids and
-//! nothing that was sent besides, for they cannot be erased.
+//! nothing that was sent besides, for they cannot be erased; and where an address was sent for an id, not that.
 
 use crate::core::change::ChangeError;
+use crate::core::id::OpaqueId;
+use crate::core::table::Table;
 use crate::engine::WriteError;
 
 use super::refusal::Refusal;
@@ -36,6 +38,20 @@ pub fn summary(error: &WriteError<Refusal>) -> Option<String> {
         | WriteError::SuperOrganizationExists(_)
         | WriteError::SuperOrganization(_) => None,
     }
+}
+
+/// Stands where an address was.
+const ADDRESS: &str = "(an address)";
+
+/// Words for the log without what may be somebody's address: between backticks, or by itself, what has an `@`
+/// and is no user's id.
+pub fn unaddressed(words: &str, table: &Table) -> String {
+    let known = |id: &str| id.parse::<OpaqueId>().is_ok_and(|id| table.find_user(&id).is_some());
+    let plain = |part: &str| {
+        let (of, id) = part.strip_prefix("user:").map_or(("", part), |id| ("user:", id));
+        if !id.contains('@') || known(id) { part.to_owned() } else { format!("{of}{ADDRESS}") }
+    };
+    words.split('`').map(plain).collect::<Vec<_>>().join("`")
 }
 
 fn of_refusal(refusal: &Refusal) -> Option<String> {

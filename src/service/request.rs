@@ -223,6 +223,8 @@ organization_writes! {
 }
 
 writes! {
+    "ActivityService":
+        ErasePersonalDataRequest "ErasePersonalData",;
     "OrganizationService":
         DeleteOrganizationRequest "DeleteOrganization",
         AddEmailDomainRequest "AddEmailDomain",

@@ -385,7 +385,7 @@ async fn m7_5_what_is_malformed_or_of_another_organization_writes_nothing() {
     let made = ok(world.admin.create_credential(by(&operator(), request)).await);
     let told = world.last().await;
     // Secrets are never in it, nor what is stored of them.
-    assert_eq!((told.change_count, told.changes.len(), told.account.as_str()), (1, 0, "main"));
+    assert_eq!((told.change_count, told.changes.len(), told.account.as_str()), (1, 1, "main"));
     assert_eq!(told.summary, format!("create credential `{}`", made.credential.unwrap().id));
     let hash = Sha256::digest(made.secret.as_bytes());
     for (_, stored) in world.archived(&[0]..&[2]) {

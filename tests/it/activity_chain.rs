@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use doorward::engine::activity::{Origin, Verifier};
+use doorward::engine::activity::Verifier;
 use doorward::service::proto as pb;
 use doorward::service::proto::group_service_server::GroupService;
 use doorward::service::proto::role_service_server::RoleService;
@@ -13,6 +13,7 @@ use doorward::store::{MemoryStore, Options, SledStore};
 use sha2::{Digest, Sha256};
 
 use crate::activity::*;
+use crate::erase::{erase, erasing};
 
 async fn flipped(world: &World) {
     let all = world.all().await;
@@ -134,10 +135,7 @@ async fn m7_5_a_person_is_erased_and_the_chain_still_verifies() {
         assert!(!entries.iter().any(|(_, value)| personal(value)), "what is personal is not in the chain");
         assert_eq!(world.beside().iter().filter(|(_, value)| personal(value)).count(), 3);
         let before = world.verify(0, &[]).await;
-        let origin = Origin { caller: "platform:root".into(), method: "erase".into(), ..Origin::default() };
-        let table = world.engine.table("acme", None, std::time::Duration::ZERO).await.unwrap();
-        let erased = world.engine.erase_person(&table, &"ana".parse().unwrap(), origin.clone()).await.unwrap();
-        assert_eq!(erased, 2);
+        assert_eq!(erase(&world, erasing("ana")).await.entries_erased, 2);
         assert!(!world.beside().iter().any(|(_, value)| personal(value)));
         assert_eq!(world.beside().len(), 1, "eve is still there");
         let after = world.verify(before.last_sequence, &before.last_hash).await;
@@ -156,8 +154,7 @@ async fn m7_5_a_person_is_erased_and_the_chain_still_verifies() {
         assert_eq!((told.outcome(), told.revision.as_ref()), (pb::ActivityOutcome::Recorded, None));
         assert_eq!(told.summary, "erase what is personal of user `ana` from 2 entries");
         // Whose id begins the same is somebody else.
-        let other = world.engine.erase_person(&table, &"ev".parse().unwrap(), origin).await.unwrap();
-        assert_eq!((other, world.beside().len()), (0, 1));
+        assert_eq!((erase(&world, erasing("ev")).await.entries_erased, world.beside().len()), (0, 1));
         world.engine.stop();
     }
 }

@@ -276,6 +276,18 @@ fn activity_lists_what_was_done_and_verifies_that_nothing_is_missing() {
     assert!(status == 0 && out.starts_with("acme: 2 entries, intact; the last hash is "), "{out}");
     assert_eq!(files.run(&[&["activity", "verify"][..], &at, &["nowhere"]].concat()).0, 2);
     assert_eq!(files.run(&["activity", "verify", "--data", "nowhere", "acme"]).0, 2);
+
+    let erase = |more: &[&str]| files.run(&[&["activity", "erase"][..], &at, more].concat());
+    let (status, out, error) = erase(&["--dry-run", "acme", "ana"]);
+    assert_eq!((status, error.as_str()), (0, ""));
+    let row = "acme: the row of user `ana` is there, and is not erased\n";
+    assert_eq!(out, format!("acme: personal data of user `ana` would be erased from 1 entry\n{row}"));
+    assert_eq!(erase(&["acme", "ana"]).1, format!("acme: personal data of user `ana` were erased from 1 entry\n{row}"));
+    let nobody = "acme: personal data of user `zoe` were erased from 0 entries\nacme: there is no user `zoe`\n";
+    assert_eq!(erase(&["acme", "zoe"]), (0, nobody.to_owned(), String::new()));
+    assert_eq!(erase(&["nowhere", "ana"]).0, 2);
+    let (status, out, _) = files.run(&[&["activity", "verify"][..], &at, &["acme"]].concat());
+    assert!(status == 0 && out.starts_with("acme: 3 entries, intact; the last hash is "), "{out}");
 }
 
 #[test]

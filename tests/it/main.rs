@@ -25,6 +25,7 @@ mod deletions;
 mod element_lists;
 mod emergency;
 mod engine;
+mod erase;
 mod explain;
 mod explain_properties;
 mod generate;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use doorward::clock::SystemClock;
 use doorward::core::decision::{Question, Reason};
-use doorward::engine::activity::{Ending, EraseError, MAX_REFUSALS, Note, Origin, Verifier};
+use doorward::engine::activity::{Ending, MAX_REFUSALS, Note, Origin, Verifier};
 use doorward::engine::{AtLeast, Bearer, Engine, ReadError, Shut};
 use doorward::service::proto as pb;
 use doorward::service::proto::activity_service_server::ActivityService;
@@ -27,6 +27,7 @@ use tokio_stream::StreamExt;
 
 use crate::activity::{World, by, creating, granting, group, ok, operator, user, why};
 use crate::engine::TestClock;
+use crate::erase::{erase, erasing};
 use crate::wire::reason;
 
 /// Over the machine's own randomness: histories differ, also across restarts.
@@ -325,10 +326,7 @@ async fn what_is_created_again_under_the_id_inherits_nothing() {
         let after = world.verify(before.last_sequence, &before.last_hash).await;
         assert_eq!((after.intact, after.last_sequence), (true, before.last_sequence + 1));
         // What is personal of the old one's users is found beside the new one's log by nobody.
-        let origin = doorward::engine::activity::Origin::default();
-        let table = world.engine.table("acme", None, Duration::ZERO).await.unwrap();
-        let erased = world.engine.erase_person(&table, &"kim".parse().unwrap(), origin).await;
-        assert_eq!(erased.unwrap(), 0);
+        assert_eq!(erase(&world, erasing("kim")).await.entries_erased, 0);
         delete(&world, deletion("d-4")).await;
         world.engine.stop();
     }
@@ -356,8 +354,6 @@ async fn what_the_old_organization_refused_is_not_told_by_the_new_one() {
     let before = world.all().await.len();
     world.engine.refused("acme", old.history(), note("by the old one")).await;
     assert!(world.engine.record(&old, note("of the old one")).await.is_err());
-    let erased = world.engine.erase_person(&old, &"ana".parse().unwrap(), Origin::default()).await;
-    assert!(matches!(erased, Err(EraseError::UnknownOrganization(_))), "{erased:?}");
     assert_eq!(world.all().await.len(), before);
     world.engine.refused("acme", new.history(), note("by the new one")).await;
     assert_eq!(world.last().await.summary, "by the new one");

@@ -25,6 +25,7 @@
 //!
 //! Not done, on purpose: no index of entries. Filters read entries, a bounded number a call.
 
+mod erase;
 mod flood;
 mod read;
 mod shelf;
@@ -45,8 +46,9 @@ use crate::store::{Commit, RowWrite, StoreError};
 use super::rows::encode;
 use super::{Call, Durable, Engine, lock, rows};
 
+pub use erase::{Erasure, MAX_ERASED};
 pub use flood::{MAX_REFUSALS, REFUSAL_WINDOW};
-pub use read::{Asked, Direction, EraseError, Found, MAX_SCANNED, Page};
+pub use read::{Asked, Direction, Found, MAX_SCANNED, Page};
 pub use verify::{Broken, Verifier};
 
 use flood::Floods;

@@ -1,19 +1,18 @@
-//! Reading the log, a bounded part at a time; and erasing a person.
+//! Reading the log, a bounded part at a time.
 //!
 //! All of this reads the store and blocks: call it beside the runtime.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use crate::core::activity::{self, Changed, Hash, Kept, Person};
-use crate::core::id::{Id, OpaqueId};
+use crate::core::id::OpaqueId;
 use crate::core::table::Table;
-use crate::store::{PolicyStore, RowWrite, StoreError};
+use crate::store::{PolicyStore, StoreError};
 
-use super::{Ending, Entry, Note, Origin, Shelf, Tip, Verifier, parts};
-use crate::engine::{Engine, lock};
+use super::{Entry, Shelf, Tip, Verifier, parts};
+use crate::engine::Engine;
 
 /// Entries that one call looks at, at most (and a few more, to the end of a chunk).
 pub const MAX_SCANNED: u64 = 5_000;
@@ -68,17 +67,6 @@ pub struct Page {
     pub through: u64,
 }
 
-/// Why a person is not erased.
-#[derive(Debug, thiserror::Error)]
-pub enum EraseError {
-    /// There is no such organization, or not of that history any more.
-    #[error("unknown organization `{0}`")]
-    UnknownOrganization(Id),
-    /// The store failed, or takes no writes.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 impl Engine {
     /// Tells of the end of the log of a version's history, as far as it is on disk; none if that history
     /// is over.
@@ -116,53 +104,6 @@ impl Engine {
             Direction::Forward => reader.forward(asked.from.max(1), end, asked.size),
         };
         page.map(Some)
-    }
-
-    /// Erases what is personal of a user from the log of a version's history, and logs that. Returns of how
-    /// many entries. The chain stays what it was: it holds seals only. It does not erase the user's row,
-    /// nor the deltas of past revisions.
-    ///
-    /// # Errors
-    /// See [`EraseError`].
-    pub async fn erase_person(
-        self: &Arc<Self>,
-        table: &Table,
-        user: &OpaqueId,
-        origin: Origin,
-    ) -> Result<u64, EraseError> {
-        let trail = self.trail_of(table).ok_or_else(|| EraseError::UnknownOrganization(table.id().clone()))?;
-        let submitted = lock(&trail.end).tip.sequence;
-        let mut durable = trail.durable.subscribe();
-        durable.wait_for(|tip| tip.sequence >= submitted).await.map_err(|_| StoreError::Stopped)?;
-        let (engine, user, log) = (Arc::clone(self), user.clone(), Arc::clone(&trail));
-        let erase = move || {
-            let mut keys: Vec<Vec<u8>> = Vec::new();
-            let (from, mut to) = (log.shelf.of_user(&user), log.shelf.of_user(&user));
-            to.pop();
-            to.push(1);
-            engine.store.archive(log.organization.as_str(), &from..&to, &mut |key, _| {
-                keys.push(key.to_vec());
-                Ok(true)
-            })?;
-            // A key ends with sequence and number.
-            let mut entries: Vec<&[u8]> = keys.iter().filter_map(|key| key.get(..key.len().checked_sub(2)?)).collect();
-            entries.dedup();
-            let count = entries.len() as u64;
-            let note = Note {
-                origin,
-                ending: Ending::Recorded,
-                reason: String::new(),
-                summary: format!("erase what is personal of user `{user}` from {count} entries"),
-                account: None,
-                emergency_activation: None,
-            };
-            let gone = keys.iter().map(|key| RowWrite { key: key.clone(), value: None }).collect();
-            engine.append(&log, note, gone).map(|durable| (count, durable))
-        };
-        let erased = tokio::task::spawn_blocking(erase).await.map_err(|_| StoreError::Stopped)?;
-        let (count, durable) = erased?;
-        durable.await.map_err(|_| StoreError::Stopped)?;
-        Ok(count)
     }
 }
 
@@ -276,7 +217,7 @@ impl Reader<'_> {
 pub(super) fn seals(changes: &[Changed]) -> impl Iterator<Item = (&OpaqueId, &activity::Seal)> {
     changes.iter().flat_map(|changed| changed.before.iter().chain(&changed.after)).filter_map(|kept| match kept {
         Kept::User(shell, seal) => Some((&shell.id, seal)),
-        Kept::Row(_) => None,
+        Kept::Row(_) | Kept::Credential(_) => None,
     })
 }
 

@@ -31,6 +31,8 @@ const DATA_ACCESS_MANAGE: Needs = Any(&["data_access.manage"]);
 const DATA_ACCESS_READ: Needs = Any(&["data_access.read"]);
 const ELEMENT_LISTS: Needs = Any(&["element_lists.manage"]);
 const EMERGENCY: Needs = Any(&["emergency.configure"]);
+// It takes evidence out of the log, of all accounts.
+const ERASE: Needs = Any(&[ORGANIZATION_ADMIN]);
 const GROUPS_MANAGE: Needs = Any(&["groups.manage"]);
 const GROUPS_PROVISION: Needs = Any(&["groups.manage", PROVISION]);
 const GROUPS_MEMBERS: Needs = Any(&["groups.manage_members", PROVISION]);
@@ -64,6 +66,7 @@ pub const RPCS: &[(&str, &[(&str, Needs)])] = &[
     (
         "ActivityService",
         &[
+            ("ErasePersonalData", ERASE),
             ("ListActivity", ACTIVITY_READ),
             ("ListUnusedPermissions", ACCESS_REVIEW),
             ("ListUnusedRoles", ACCESS_REVIEW),

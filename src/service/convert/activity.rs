@@ -10,6 +10,7 @@ use crate::engine::activity::{Ending, Entry, Found};
 use super::super::fields::Fields;
 use super::super::proto::{self, row::Kind};
 use super::super::report::{entity, id, membership_id};
+use super::credential::to_tokenless;
 use super::principal::to_user;
 use super::row::{to_membership, to_row};
 use super::value::to_timestamp;
@@ -150,7 +151,6 @@ pub fn to_entry(organization: &Id, history: &str, found: Found) -> proto::Activi
     }
 }
 
-/// A credential has no message: that it changed is counted, and told in the summary.
 fn to_changes(organization: &Id, changed: Changed, persons: &HashMap<u16, Person>) -> Vec<proto::RowChange> {
     let Changed { key, own: _, before, after, joined, left } = changed;
     let row = |kept: Option<Kept>| kept.and_then(|kept| to_kept(organization, kept, persons));
@@ -174,6 +174,9 @@ fn to_changes(organization: &Id, changed: Changed, persons: &HashMap<u16, Person
 fn to_kept(organization: &Id, kept: Kept, persons: &HashMap<u16, Person>) -> Option<proto::Row> {
     let (shell, seal) = match kept {
         Kept::Row(row) => return to_row(organization, row),
+        Kept::Credential(credential) => {
+            return Some(proto::Row { kind: Some(Kind::Credential(to_tokenless(credential))) });
+        }
         Kept::User(shell, seal) => (shell, seal),
     };
     if let Some(person) = persons.get(&seal.number) {

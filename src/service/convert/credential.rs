@@ -1,5 +1,6 @@
 //! Credentials, without what they are credentials by.
 
+use crate::core::activity::Tokenless;
 use crate::core::change::etag;
 use crate::core::id::Id;
 use crate::core::model::{Credential, Row};
@@ -13,28 +14,24 @@ use super::value::to_timestamp;
 pub fn to_credential(credential: &Credential, engine: &Engine) -> proto::Credential {
     let etag = etag(&Row::Credential(credential.clone()));
     let last_used_at = engine.last_used(credential).map(to_timestamp);
-    let Credential {
-        id,
-        service,
-        display_name,
-        hash: _,
-        created_at,
-        expires_at,
-        revoked_at,
-        rotated_to,
-        acts_for_users,
-    } = credential;
+    proto::Credential { etag, last_used_at, ..to_tokenless(credential.clone().into()) }
+}
+
+/// One as the activity log has it.
+pub fn to_tokenless(credential: Tokenless) -> proto::Credential {
+    let Tokenless { id, service, display_name, created_at, expires_at, revoked_at, rotated_to, acts_for_users } =
+        credential;
     proto::Credential {
         id: id.to_string(),
         service_account: service.to_string(),
-        display_name: display_name.clone(),
-        created_at: Some(to_timestamp(*created_at)),
+        display_name,
+        created_at: Some(to_timestamp(created_at)),
         expires_at: expires_at.map(to_timestamp),
         revoked_at: revoked_at.map(to_timestamp),
-        last_used_at,
-        rotated_to: rotated_to.as_ref().map(ToString::to_string).unwrap_or_default(),
-        etag,
-        acts_for_users: *acts_for_users,
+        last_used_at: None,
+        rotated_to: rotated_to.map(|id| id.to_string()).unwrap_or_default(),
+        etag: String::new(),
+        acts_for_users,
     }
 }
 

@@ -85,6 +85,10 @@ pub fn row(f: &mut Fields, message: proto::Row) -> Option<Staged> {
             f.refuse("emergency_activation", "is watched only, never applied");
             None
         }
+        Some(Kind::Credential(_)) => {
+            f.refuse("credential", "is in the activity log only, never applied");
+            None
+        }
     }
 }
 
@@ -94,7 +98,7 @@ fn membership(f: &mut Fields, message: &proto::Membership) -> Option<Staged> {
     Some(Staged::Membership(group?, member?))
 }
 
-/// A row as a message. Credentials have none: they never leave.
+/// A row as a message. Credentials have none: they are neither exported nor watched.
 pub fn to_row(organization: &Id, row: Row) -> Option<proto::Row> {
     let kind = match row {
         Row::Settings(settings) => Kind::Organization(organization::to_organization(organization, &settings)),

@@ -152,6 +152,12 @@ async fn rows_that_are_wrong_are_named() {
     let mut rows = acme();
     rows.push(row(Kind::SeparationConstraint(SeparationConstraint::default())));
     assert_eq!(refused(apply(&world, header(), rows).await), (Code::InvalidArgument, "INVALID_REQUEST".into()));
+    // What is watched or logged only.
+    let mut rows = acme();
+    rows.push(row(Kind::EmergencyActivation(EmergencyActivation::default())));
+    rows.push(row(Kind::Credential(Credential::default())));
+    let names = ["rows[17].emergency_activation", "rows[18].credential"];
+    assert_eq!(fields(apply(&world, header(), rows).await), names);
     let mut rows = acme();
     rows.push(rows[0].clone());
     rows.push(rows[5].clone());

@@ -213,6 +213,16 @@ async fn m7_4_a_change_is_marked_if_nothing_else_allowed_it() {
     ok(world.admin.get_user(as_user("ana", get("bo"))).await);
     assert_eq!(told(&world, &activation).await, [of("UpdateUser", "update user `bo`")]);
 
+    // So is an erasure, which makes no revision.
+    let erase = ErasePersonalDataRequest { organization: "acme".into(), user: "bo".into(), ..Default::default() };
+    assert_eq!(ok(world.admin.erase_personal_data(as_user("ana", erase)).await).entries_erased, 3);
+    let erased = told(&world, &activation).await;
+    assert_eq!(
+        erased.last(),
+        Some(&of("ErasePersonalData", "erase what is personal of user `bo` from 3 entries")),
+        "{erased:?}"
+    );
+
     // A file that is applied asks for what its differences ask.
     let request = ExportOrganizationRequest { organization: "acme".into(), min_revision: None };
     let mut stream = ok(world.admin.export_organization(by(request)).await);

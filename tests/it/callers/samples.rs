@@ -183,6 +183,7 @@ pub fn samples(organization: &str) -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     dry!("CredentialService/ActivateServiceAccount" ActivateServiceAccountRequest { service_account: "robot" });
     dry!("CredentialService/CreateCredential" CreateCredentialRequest { service_account: "robot" });
     read!("CredentialService/ListCredentials" ListCredentialsRequest { service_account: "robot" });
+    dry!("ActivityService/ErasePersonalData" ErasePersonalDataRequest { user: "ana" });
     read!("ActivityService/ListActivity" ListActivityRequest {});
     read!("ActivityService/StreamActivity" StreamActivityRequest {});
     read!("ActivityService/VerifyActivity" VerifyActivityRequest {});
