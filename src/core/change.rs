@@ -316,8 +316,11 @@ fn replace(table: &Table, draft: &mut Draft, rows: Vec<Row>, deactivate_missing:
     }
     // Nor do they of the identities bound to users.
     for (key, row) in &mut new {
-        if let (Row::User(new), Some(Row::User(old))) = (row, old.get(key)) {
-            new.sign_ons.clone_from(&old.sign_ons);
+        match (row, old.get(key)) {
+            (Row::User(new), Some(Row::User(old))) => new.sign_ons.clone_from(&old.sign_ons),
+            // What the role is decides (3.6), not what the file says.
+            (Row::Assignment(new), Some(Row::Assignment(old))) => new.by_hand = old.by_hand,
+            _ => {}
         }
     }
     new.retain(|key, row| old.remove(key).as_ref() != Some(row));

@@ -14,7 +14,7 @@ use super::edge::{Edge, TargetNo, edges};
 use super::fault::{Fault, Violation};
 use super::id::{Coverage, Email, Id, OpaqueId, Pattern};
 use super::limits;
-use super::model::{Key, Member, Millis, Relation, Row, Settings, SignOn, Target, Write};
+use super::model::{Key, Member, Millis, Period, Relation, Row, Settings, SignOn, Target, Write};
 use super::pages::{Edit, EditRow, Fixed, Pages};
 use super::principal::Principal;
 use super::set::Set;
@@ -161,10 +161,12 @@ impl Draft {
                 let role = self.role_at(&row.role, &row.target);
                 if let Some(bundle) = self.note(&key, "role", role) {
                     if row.role.as_str() == super::presets::ORG_ADMIN {
-                        let fits = self.fits_org_admin(bundle, &row.member);
+                        let fits = self.fits_org_admin(bundle, &row.member, row.period);
                         self.note(&key, "member", fits);
                     }
-                    self.put_edge(&key, bundle, &row.member, &row.target, row.period, row.by_hand);
+                    // Whoever wrote the row, a call or a file: what the rule gives (3.6) is no row.
+                    let by_hand = self.is_system(bundle);
+                    self.put_edge(&key, bundle, &row.member, &row.target, row.period, by_hand);
                 }
             }
             Row::Grant(row) => {
@@ -237,17 +239,19 @@ impl Draft {
         Err(Fault::WrongScope { role: role.to_string(), scope, target: target.to_string() })
     }
 
-    /// Rule 3.6: users of the default account only, no groups.
-    pub(super) fn fits_org_admin(&mut self, bundle: u32, member: &Member) -> Checked<()> {
-        let system = matches!(
-            self.next.bundle(bundle).map(|b| &b.source),
-            Some(Source::Role { row, .. }) if row.kind == super::model::RoleKind::System
-        );
-        if !system {
+    fn is_system(&self, bundle: u32) -> bool {
+        let source = self.next.bundle(bundle).map(|b| &b.source);
+        matches!(source, Some(Source::Role { row, .. }) if row.kind == super::model::RoleKind::System)
+    }
+
+    /// Rule 3.6: users of the default account only, no groups. What is over holds nobody there.
+    pub(super) fn fits_org_admin(&mut self, bundle: u32, member: &Member, period: Period) -> Checked<()> {
+        if !self.is_system(bundle) {
             return Ok(());
         }
         let default = self.next.default_account;
         match member {
+            Member::User(_) if period.is_over(self.now) => Ok(()),
             Member::User(id) if self.principal(false, id.as_str()).is_none_or(|p| p.value.account == default) => Ok(()),
             _ => Err(Fault::Misplaced("role `org-admin` goes only to users of the default account")),
         }

@@ -72,7 +72,7 @@ impl Draft {
             let member = Member::User(user.clone());
             let known = self.member(&member);
             if let (Some(_), Some(role), ORG_ADMIN) = (self.note(key, "users", known), role, row.role.as_str()) {
-                let fits = self.fits_org_admin(role, &member);
+                let fits = self.fits_org_admin(role, &member, Period::default());
                 self.note(key, "users", fits);
             }
         }

@@ -110,7 +110,7 @@ impl Draft {
     }
 
     /// Rule 3.6: holders of `org-admin`, and who may activate it, belong to the default account; they are not moved
-    /// out of it, nor it from under them.
+    /// out of it, nor it from under them. What is over holds nobody there.
     fn check_org_admins(&mut self) {
         let moved = std::mem::take(&mut self.dirty.moved);
         let preset = self.settings().map(|s| s.preset);
@@ -119,9 +119,11 @@ impl Draft {
         let default = self.next.default_account;
         let rules = self.next.emergencies.values().filter(|rule| rule.role.as_str() == ORG_ADMIN);
         let activate: HashSet<&str> = rules.flat_map(|rule| rule.users.iter().map(OpaqueId::as_str)).collect();
+        let now = self.now;
         let astray = |f: &PrincipalFound<'_>| {
             let mut held = edges_at(Table::edges_of(f), AT_ORGANIZATION);
-            f.value.account != default && (activate.contains(f.id) || held.any(|e| e.bundle == role))
+            let mut holds = || held.any(|e| e.bundle == role && !e.period().is_over(now));
+            f.value.account != default && (activate.contains(f.id) || holds())
         };
         let found: Vec<OpaqueId> = if self.dirty.accounts {
             self.next.users.iter().filter(astray).filter_map(|f| OpaqueId::parse(f.id).ok()).collect()

@@ -15,6 +15,8 @@
 //! a mark or level loosened,    the permission, at the organization
 //!   a name or alias that was
 //!   another permission's
+//! an element that is private   what reaches it, of those to whom it was closed
+//!   no more, or to others
 //! a rule of emergency access   its role's permissions, at its target, always: activating hands out nothing more
 //! e-mail, sign-on, credentials all that the principal holds or may activate
 //! ```
@@ -174,6 +176,11 @@ fn gains(before: &Table, after: &Table, key: &Key, joined: &mut BTreeSet<u32>) -
             if let (true, Some(role)) = (wider, after.role_row(&new.role)) {
                 add(&mut gains, &role.permissions, &new.target, Period::default());
             }
+        }
+        (Some(Row::Object(old)), Some(Row::Object(new)))
+            if old.private_to.is_some() && old.private_to != new.private_to =>
+        {
+            after.opened(before, [&old, &new], &mut gains);
         }
         (_, Some(Row::Credential(new))) => {
             if let Some(found) = after.find_service(&new.service) {

@@ -162,7 +162,7 @@ impl Draft {
 
     /// Writes what was gathered into the version, so that it can be read whole.
     pub(super) fn settle(&mut self) {
-        let by_hand: Vec<u32> = self.next.by_rule.iter().flat_map(|r| [r.default_account, r.other_account]).collect();
+        let by_rule: Vec<u32> = self.next.by_rule.iter().flat_map(|r| [r.default_account, r.other_account]).collect();
         let (mut users, mut services) = (Vec::new(), Vec::new());
         for ((service, id), mut draft) in self.principals.drain() {
             draft.edges.sort_unstable();
@@ -170,9 +170,11 @@ impl Draft {
             let mut near = Vec::with_capacity(draft.groups.len() * 4 + draft.edges.len() * 24);
             draft.groups.iter().for_each(|g| near.extend_from_slice(&g.to_le_bytes()));
             draft.edges.iter().for_each(|e| e.write(&mut near));
+            // Only where whoever assigns it administers the user: at another account it is one role more.
+            let places = [AT_ORGANIZATION, at_account(draft.value.account)];
             let value = Principal {
                 groups: u32::try_from(draft.groups.len()).unwrap_or(0),
-                by_hand: draft.edges.iter().any(|e| e.by_hand && by_hand.contains(&e.bundle)),
+                by_hand: draft.edges.iter().any(|e| places.contains(&e.at) && by_rule.contains(&e.bundle)),
                 ..draft.value
             };
             let row = Some(EditRow { value, near, far: draft.far });

@@ -3,7 +3,7 @@
 //!
 //! A decision asks none of these lists. Whom an object is open to ([`Open`]) stands in its slot, where
 //! a private element's owner stands anyway, and is put together again where a list changes: a decision
-//! costs the same with lists and without.
+//! is meant to cost the same with lists and without.
 //!
 //! A [`SuperOrganization`] is a value with a history of its own, apart from its organizations'. Each of
 //! their tables takes account of one revision of it, whole (INVARIANT 5): [`Table::under`] makes the
@@ -134,6 +134,11 @@ impl Table {
         if row.kind == ObjectKind::Element && !self.lists_admit(&row.id) {
             return Open::Nobody;
         }
+        self.open_by_owner(row)
+    }
+
+    /// The same, whatever the lists say.
+    pub(super) fn open_by_owner(&self, row: &Object) -> Open {
         match &row.private_to {
             None => Open::All,
             Some(PrivateTo::User(id)) => Open::User(id.as_str().into()),

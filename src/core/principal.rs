@@ -17,7 +17,8 @@ pub struct Principal {
     pub(super) status: Status,
     /// None for a service account.
     pub(super) kind: Option<UserKind>,
-    /// One of the roles given by rule was assigned by hand: the rule steps back (3.6).
+    /// One of the roles given by rule was assigned by hand, at the organization or at the principal's own account:
+    /// the rule steps back (3.6).
     pub(super) by_hand: bool,
 }
 

@@ -27,8 +27,8 @@ use super::id::Pattern;
 use super::id::{Id, PermissionName};
 use super::lists::SuperOrganization;
 use super::model::{
-    Account, Activation, Credential, EmergencyRule, Group, GroupKind, Level, Object, Permission, Policy, Relation,
-    Role, Separation, Settings, Status, Target, UserKind,
+    Account, Activation, Credential, EmergencyRule, Group, GroupKind, Level, Millis, Object, Permission, Policy,
+    Relation, Role, Separation, Settings, Status, Target, UserKind,
 };
 use super::packed::Form;
 use super::pages::{Fixed, Pages, u32_at};
@@ -383,7 +383,8 @@ impl Table {
         revision: u64,
         rows: Vec<super::model::Row>,
     ) -> Result<Self, Vec<super::Violation>> {
-        let mut draft = super::Draft::new(&Self::blank(id, history, seed));
+        // Whatever has an end was over, for all that is known, when the rows were written.
+        let mut draft = super::Draft { now: Millis::MAX, ..super::Draft::new(&Self::blank(id, history, seed)) };
         draft.declare_groups(rows.iter());
         rows.into_iter().for_each(|row| draft.put(row));
         let mut table = draft.finish()?.table;

@@ -184,8 +184,8 @@ pub(super) struct RecordFacts<'w, 'a> {
     walk: &'w Walk<'a>,
     found: PrincipalFound<'a>,
     record: &'w FoundRecord<'w>,
-    /// The relation lists of rule 6.2, by [`Relation`].
-    lists: [OnceCell<Vec<Cow<'w, str>>>; 4],
+    /// The relation lists of rule 6.2, by [`Relation`]; none: what was sent is no list of texts.
+    lists: [OnceCell<Option<Vec<Cow<'w, str>>>>; 4],
 }
 
 impl<'w, 'a> RecordFacts<'w, 'a> {
@@ -215,13 +215,15 @@ impl<'w, 'a> RecordFacts<'w, 'a> {
     }
 
     /// Rule 6.2: the users that the caller sent, those that were told of, and the one who asks, if a
-    /// group that is usable for it has the relation.
+    /// group that is usable for it has the relation. What was sent otherwise than as a list of texts stays as it is,
+    /// for the evaluation to judge (6.3), whatever was told.
     fn list(&self, part: RecordPart, relation: Relation) -> Fact<'_> {
         let Some(cell) = self.lists.get(relation as usize) else { return Fact::Missing };
         let list = cell.get_or_init(|| {
-            let mut users: Vec<Cow<'w, str>> = match self.record.record.attributes.get(part.name()) {
-                Fact::List(sent) => sent.iter().map(text).collect::<Option<_>>().unwrap_or_default(),
-                _ => Vec::new(),
+            let mut users: Vec<Cow<'w, str>> = match self.sent(part) {
+                Fact::Missing | Fact::Null => Vec::new(),
+                Fact::List(sent) => sent.iter().map(text).collect::<Option<_>>()?,
+                _ => return None,
             };
             if !self.record.edges.is_empty() {
                 users.extend(self.told(relation));
@@ -231,9 +233,13 @@ impl<'w, 'a> RecordFacts<'w, 'a> {
             }
             users.sort_unstable();
             users.dedup();
-            users
+            Some(users)
         });
-        Fact::List(List::Other(list))
+        list.as_ref().map_or_else(|| self.sent(part), |list| Fact::List(List::Other(list)))
+    }
+
+    fn sent(&self, part: RecordPart) -> Fact<'w> {
+        self.record.record.attributes.get(part.name())
     }
 
     fn told(&self, relation: Relation) -> Vec<Cow<'w, str>> {

@@ -420,10 +420,9 @@ fn etag_of_one(f: &mut Fields, etag: String, count: usize) -> Option<Option<Stri
     self::etag(f, etag)
 }
 
-/// One that exists with the same period is left as it is. Who calls is a person (rule 3.6).
+/// One that exists with the same period is left as it is.
 fn assigned(table: &Table, assignment: Assignment) -> Planned {
-    let by_hand = table.role_row(&assignment.role).is_some_and(|r| r.kind == RoleKind::System);
-    let row = Row::Assignment(Assignment { by_hand, ..assignment });
+    let row = Row::Assignment(assignment);
     let (Row::Assignment(new), Some(Row::Assignment(old))) = (&row, table.row(&row.key())) else {
         return Ok(vec![Change::Create(row)]);
     };

@@ -11,14 +11,17 @@ use tonic::{Request, Response, Status};
 
 use crate::core::id::Id;
 use crate::core::lists::SuperOrganization;
+use crate::engine::activity::{Ending, Note, Origin, named};
 use crate::engine::{Call, Create, SuperContent, SuperOutcome};
 
+use super::Caller;
 use super::admin::{Admin, Reply};
 use super::fields::Fields;
 use super::proto::{self, *};
 use super::refusal::Refusal;
 use super::report;
 use super::request::{at_least, caller, check_request_id, names};
+use super::status::Failure;
 
 /// The most changes that a reply lists.
 const MAX_CHANGES: usize = 1_000;
@@ -41,14 +44,13 @@ pub trait SuperWrite: SuperRequest {
     fn validate_only(&self) -> bool;
 }
 
-/// Takes a write apart.
-pub fn writing<M: SuperWrite, T>(
+/// Takes a write apart, of a caller who may make it.
+fn writing<M: SuperWrite, T>(
     request: Request<M>,
     create: Create,
     convert: impl FnOnce(&mut Fields, M) -> Option<T>,
 ) -> Result<(Call, T), Refusal> {
     let caller = caller(&request)?.clone();
-    caller.operator_only()?;
     let mut message = request.into_inner();
     let mut fields = Fields::default();
     let request_id = message.take_request_id();
@@ -97,6 +99,34 @@ pub fn changes(outcome: &SuperOutcome) -> Vec<proto::Change> {
 }
 
 impl Admin {
+    /// Takes a write apart, if a platform operator makes it.
+    pub(super) async fn writing_super<M: SuperWrite, T>(
+        &self,
+        request: Request<M>,
+        create: Create,
+        convert: impl FnOnce(&mut Fields, M) -> Option<T>,
+    ) -> Result<(Call, T), Status> {
+        self.operators_only(caller(&request)?, M::METHOD).await?;
+        Ok(writing(request, create, convert)?)
+    }
+
+    /// Refuses whoever is no platform operator what is no organization's. Such a call is logged (rule 7.5) where its
+    /// caller is at home: what it was about has no log.
+    pub(super) async fn operators_only(&self, caller: &Caller, method: &'static str) -> Result<(), Status> {
+        let Err(refusal) = caller.operator_only() else { return Ok(()) };
+        let summary = refusal.to_string();
+        let failure = Failure::from(refusal);
+        if let Some(bearer) = caller.bearer.clone() {
+            let (name, on_behalf_of, peer) = names(caller.clone());
+            let origin =
+                Origin { caller: named(&name), on_behalf_of, peer, method: method.to_owned(), ..Origin::default() };
+            let (reason, ending) = (failure.reason().to_owned(), Ending::Refused);
+            let note = Note { origin, ending, reason, summary, account: None, emergency_activation: None };
+            self.engine.refused(bearer.organization.as_str(), &bearer.history, note).await;
+        }
+        Err(failure.into())
+    }
+
     /// Carries out a write and returns its reply, or the one that the same request had before.
     pub(super) async fn write_super<R: Message + Default>(
         &self,
@@ -115,7 +145,7 @@ impl Admin {
         request: Request<M>,
         take_min_revision: impl FnOnce(M) -> Option<Revision>,
     ) -> Result<(Arc<SuperOrganization>, Option<Revision>), Status> {
-        caller(&request)?.operator_only()?;
+        self.operators_only(caller(&request)?, M::METHOD).await?;
         let wait: Duration = super::decision::patience(request.metadata());
         let message = request.into_inner();
         let mut fields = Fields::default();

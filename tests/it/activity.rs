@@ -13,6 +13,7 @@ use doorward::engine::activity::MAX_REFUSALS;
 use doorward::service::proto as pb;
 use doorward::service::proto::activity_service_server::ActivityService;
 use doorward::service::proto::credential_service_server::CredentialService;
+use doorward::service::proto::element_list_service_server::ElementListService;
 use doorward::service::proto::group_service_server::GroupService;
 use doorward::service::proto::organization_service_server::OrganizationService;
 use doorward::service::proto::role_service_server::RoleService;
@@ -418,6 +419,91 @@ async fn m7_5_what_is_malformed_or_of_another_organization_writes_nothing() {
     assert_eq!(all.len() as u64, ours + 2);
     assert_eq!(all.last().unwrap().caller, "service:ci");
     assert_eq!(all.last().unwrap().summary, "the caller is not trusted to act on behalf of users");
+}
+
+#[tokio::test]
+async fn m7_5_refused_calls_of_platform_operators_are_logged_where_their_caller_is_at_home() {
+    let world = World::memory().await;
+    let over = || Some(pb::SuperOrganization { id: "globex".into(), ..Default::default() });
+    let create = pb::CreateSuperOrganizationRequest { super_organization: over(), ..Default::default() };
+    ok(world.admin.create_super_organization(by(&operator(), create.clone())).await);
+    let service_account = Some(pb::ServiceAccount { id: "ci".into(), ..Default::default() });
+    let request =
+        pb::CreateServiceAccountRequest { organization: "acme".into(), service_account, ..Default::default() };
+    ok(world.admin.create_service_account(by(&operator(), request)).await);
+    let request = pb::CreateCredentialRequest {
+        organization: "acme".into(),
+        service_account: "ci".into(),
+        acts_for_users: true,
+        ..Default::default()
+    };
+    let made = ok(world.admin.create_credential(by(&operator(), request)).await);
+    let bearer = world.engine.bearer(&Sha256::digest(made.secret.as_bytes()).into()).unwrap();
+    let ci = &Caller { peer: operator().peer, ..Caller::bearer(bearer) };
+    let for_ana = &Caller { on_behalf_of: user("ana").on_behalf_of, ..ci.clone() };
+
+    let begin = world.all().await.len();
+    let globex = || "globex".to_owned();
+    let get = pb::GetSuperOrganizationRequest { super_organization: globex(), min_revision: None };
+    let update = pb::UpdateSuperOrganizationRequest { super_organization: over(), ..Default::default() };
+    let delete = pb::DeleteSuperOrganizationRequest { super_organization: globex(), ..Default::default() };
+    let denied = pb::GetDenylistRequest { super_organization: globex(), min_revision: None };
+    let elements = || vec!["sap".to_owned()];
+    let set = pb::UpdateDenylistRequest { super_organization: globex(), elements: elements(), ..Default::default() };
+    let add = pb::AddDenylistElementsRequest {
+        super_organization: globex(),
+        elements: elements(),
+        request_id: "r-1".into(),
+        ..Default::default()
+    };
+    let remove =
+        pb::RemoveDenylistElementRequest { super_organization: globex(), element: "sap".into(), ..Default::default() };
+    let clear = pb::ClearDenylistRequest { super_organization: globex(), ..Default::default() };
+    let refused = [
+        (
+            "OrganizationService/CreateSuperOrganization",
+            why(world.admin.create_super_organization(by(ci, create)).await),
+        ),
+        ("OrganizationService/GetSuperOrganization", why(world.admin.get_super_organization(by(ci, get)).await)),
+        ("OrganizationService/ListSuperOrganizations", {
+            why(world.admin.list_super_organizations(by(ci, pb::ListSuperOrganizationsRequest::default())).await)
+        }),
+        (
+            "OrganizationService/UpdateSuperOrganization",
+            why(world.admin.update_super_organization(by(ci, update)).await),
+        ),
+        (
+            "OrganizationService/DeleteSuperOrganization",
+            why(world.admin.delete_super_organization(by(ci, delete)).await),
+        ),
+        ("OrganizationService/ListOrganizations", {
+            why(world.admin.list_organizations(by(ci, pb::ListOrganizationsRequest::default())).await)
+        }),
+        ("ElementListService/GetDenylist", why(world.admin.get_denylist(by(ci, denied)).await)),
+        ("ElementListService/UpdateDenylist", why(world.admin.update_denylist(by(for_ana, set)).await)),
+        ("ElementListService/AddDenylistElements", why(world.admin.add_denylist_elements(by(ci, add.clone())).await)),
+        ("ElementListService/RemoveDenylistElement", why(world.admin.remove_denylist_element(by(ci, remove)).await)),
+        ("ElementListService/ClearDenylist", why(world.admin.clear_denylist(by(ci, clear)).await)),
+    ];
+    let all = world.all().await;
+    let logged = &all[begin..];
+    assert_eq!(logged.len(), refused.len(), "{logged:#?}");
+    for (entry, (method, reason)) in logged.iter().zip(&refused) {
+        assert_eq!((entry.method.as_str(), reason.as_str()), (&*format!("doorward.v1.{method}"), "PERMISSION_DENIED"));
+        assert_eq!((entry.reason.as_str(), entry.outcome()), ("PERMISSION_DENIED", pb::ActivityOutcome::Refused));
+        assert_eq!((entry.caller.as_str(), entry.peer.as_str()), ("service:ci", "192.0.2.7:4242"));
+        assert_eq!(entry.on_behalf_of, if method.ends_with("UpdateDenylist") { "user:ana" } else { "" });
+        assert!(entry.revision.is_none() && entry.account.is_empty());
+        assert!(!entry.summary.is_empty() && !entry.summary.contains("globex"), "{}", entry.summary);
+    }
+    // In the bounds of all refusals, and not where no organization is the caller's.
+    for _ in 0..2 * MAX_REFUSALS {
+        why(world.admin.add_denylist_elements(by(ci, add.clone())).await);
+    }
+    assert_eq!(world.all().await.len(), begin + MAX_REFUSALS as usize);
+    why(world.admin.add_denylist_elements(by(&user("ana"), add)).await);
+    assert_eq!(world.all().await.len(), begin + MAX_REFUSALS as usize);
+    assert!(world.verify(0, &[]).await.intact);
 }
 
 #[tokio::test]

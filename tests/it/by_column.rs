@@ -175,7 +175,13 @@ impl Cells {
             });
             ends.collect()
         });
-        Column { name: &self.name, present: Bits::but(count, &self.missing), lists: ends, values: self.values() }
+        Column {
+            name: &self.name,
+            present: Bits::but(count, &self.missing),
+            odd: None,
+            lists: ends,
+            values: self.values(),
+        }
     }
 
     fn values(&self) -> Values<'_> {

@@ -4,7 +4,7 @@ use super::policies::push;
 use super::*;
 
 /// The kinds, by name.
-pub const CHANGES: [&str; 18] = [
+pub const CHANGES: [&str; 19] = [
     "assignment",
     "grant",
     "role contents",
@@ -23,6 +23,7 @@ pub const CHANGES: [&str; 18] = [
     "relation",
     "default account",
     "alias",
+    "privacy",
 ];
 
 /// Changes one thing; whether there was such a thing to change.
@@ -32,9 +33,6 @@ pub fn change(rng: &mut Rng, file: &mut Value, kind: &str) -> Option<()> {
             let (role, scope, tied_to) = rng.choice(roles_and_scopes(file))?;
             let mut row = json!({"role": role, "member": member(rng, file)?});
             row.as_object_mut()?.extend(target_of_scope(rng, file, &scope, tied_to.as_deref())?);
-            if ["org-admin", "admin", "org", "default-user"].contains(&role.as_str()) {
-                row["by_hand"] = json!(true);
-            }
             period(rng, &mut row);
             push(file, "assignments", row);
         }
@@ -128,7 +126,9 @@ pub fn change(rng: &mut Rng, file: &mut Value, kind: &str) -> Option<()> {
         }
         "unassigned" => {
             let rows = file["assignments"].as_array_mut()?;
-            let by_hand: Vec<usize> = (0..rows.len()).filter(|at| rows[*at]["by_hand"] == true).collect();
+            let system = ["org-admin", "admin", "org", "default-user"];
+            let by_hand = |at: &usize| system.iter().any(|role| rows[*at]["role"] == *role);
+            let by_hand: Vec<usize> = (0..rows.len()).filter(by_hand).collect();
             rows.remove(rng.choice(by_hand)?);
         }
         "trigger" => {
@@ -162,6 +162,18 @@ pub fn change(rng: &mut Rng, file: &mut Value, kind: &str) -> Option<()> {
             let mut aliases = to["aliases"].as_array().cloned().unwrap_or_default();
             aliases.push(alias);
             to["aliases"] = json!(aliases);
+        }
+        "privacy" => {
+            let accounts = account_ids(file).into_iter().map(|id| format!("account:{id}"));
+            let owners: Vec<String> =
+                accounts.chain(ids(file, "users").into_iter().map(|id| format!("user:{id}"))).collect();
+            let owner = rng.choice(owners)?;
+            let element = any(rng, file, "objects", |row| row["private_to"].is_string())?.as_object_mut()?;
+            if rng.bool() {
+                element.remove("private_to");
+            } else {
+                element.insert("private_to".into(), json!(owner));
+            }
         }
         other => panic!("`{other}` is no change"),
     }

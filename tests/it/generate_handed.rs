@@ -65,8 +65,8 @@ pub fn assignments(rng: &mut Rng, file: &mut Value, size: usize) {
             continue;
         }
         let mut row = json!({"role": role, "member": member});
-        if ["org-admin", "admin", "org", "default-user"].contains(&role.as_str()) {
-            row["by_hand"] = json!(true);
+        if rng.bool() && ["org-admin", "admin", "org", "default-user"].contains(&role.as_str()) {
+            row["by_hand"] = json!(true); // as an export says it; it is so anyway
         }
         row.as_object_mut().unwrap().extend(target);
         period(rng, &mut row);
@@ -108,9 +108,6 @@ pub fn separations(rng: &mut Rng, file: &mut Value) {
         };
         let Some(target) = target else { continue };
         row.as_object_mut().unwrap().extend(target);
-        if ["admin", "org", "default-user"].contains(&other.as_str()) {
-            row["by_hand"] = json!(true);
-        }
         let place = |row: &Value| ["role", "member", "account", "object", "record"].map(|key| row[key].clone());
         if !list(file, "assignments").iter().any(|there| place(there) == place(&row)) {
             if rng.u8(..10) < 3 {

@@ -297,6 +297,50 @@ async fn m3_7_completing_a_registration_hands_out_nothing_and_inviting_does() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn m3_7_an_element_that_is_private_no_more_hands_out_what_reaches_it() {
+    let world = World::new().await;
+    world.furnish().await;
+    let clerk = world.caller("acme", "clerk", &["objects.configure"]).await;
+    let mut operator = OrganizationServiceClient::new(world.wire.clone());
+    let private_to = "user:ana".to_owned();
+    let kind = pb::ObjectKind::Element.into();
+    let object = Some(pb::Object { id: "crm".into(), kind, private_to, ..Default::default() });
+    let request = pb::CreateObjectRequest { organization: acme(), object, ..Default::default() };
+    operator.create_object(request).await.unwrap();
+    create_user(&world.wire, "acme", user("eve", "eve@acme.com")).await.unwrap();
+    let mut organizations = OrganizationServiceClient::new(world.server.channel().await);
+    let mut make = async |private_to: &str| {
+        let object = Some(pb::Object { id: "crm".into(), private_to: private_to.into(), ..Default::default() });
+        let update_mask = mask("private_to");
+        let request = pb::UpdateObjectRequest { organization: acme(), object, update_mask, ..Default::default() };
+        let validate_only = true;
+        outcome(organizations.update_object(clerk.request(pb::UpdateObjectRequest { validate_only, ..request })).await)
+    };
+    assert_eq!(make("").await, "ok", "whoever holds anything there is the clerk");
+    let there = || Some(pb::Target { object: "crm".into(), ..Default::default() });
+    world.grant("acme", "user:ana", &["records.comment"], there()).await;
+    assert_eq!(make("").await, "ok", "it was open to Ana");
+    world.grant("acme", "user:eve", &["records.comment"], there()).await;
+    assert_eq!(make("").await, MORE);
+    assert_eq!(make("user:eve").await, MORE);
+    assert_eq!(make("user:lim").await, "ok", "Eve has nothing of it");
+    world.grant("acme", "service:clerk", &["records.comment"], there()).await;
+    assert_eq!(make("").await, "ok");
+    // At the organization, where it is of objects; by a group, whoever is in it; a wildcard needs one.
+    world.grant("acme", "group:internal-users", &["records.delete"], None).await;
+    assert_eq!(make("").await, MORE);
+    world.grant("acme", "service:clerk", &["records.delete"], there()).await;
+    assert_eq!(make("").await, "ok");
+    world.grant("acme", "user:eve", &["records.*"], None).await;
+    world.grant("acme", "service:clerk", &["records.*"], there()).await;
+    assert_eq!(make("").await, MORE);
+    assert_eq!(make("user:lim").await, "ok", "the group may be Lim's, and the clerk has what it has");
+    world.grant("acme", "service:clerk", &["records.*"], None).await;
+    assert_eq!(make("").await, "ok");
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn m3_7_what_a_constraint_voids_for_the_caller_it_does_not_hand_out() {
     let world = World::new().await;
     world.furnish().await;

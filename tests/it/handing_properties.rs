@@ -34,15 +34,22 @@ impl Side {
         self.everybody.get(who).map(|members| self.oracle.given(members, place, voided)).unwrap_or_default()
     }
 
+    /// What is given where nothing is closed to them: an element that is another's (4.4).
+    fn open(&self, who: &str, place: &Question) -> BTreeSet<String> {
+        if self.oracle.is_anothers(who, place) { BTreeSet::new() } else { self.given(who, place, false) }
+    }
+
     /// Whether what is given is enough for a permission on what nobody owns.
     fn suffices(&self, given: &BTreeSet<String>, permission: &str, place: &Question) -> bool {
         let twin = self.twins.get(permission).filter(|_| place.record.is_some());
         given.contains(twin.map_or(permission, String::as_str))
     }
 
-    /// What somebody at a place holds or may do that they did not before; constraints take nothing from them.
-    fn gained(&self, before: &Side, who: &str, place: &Question) -> BTreeSet<String> {
-        let (was, is) = (before.given(who, place, false), self.given(who, place, false));
+    /// What somebody at a place holds or may do that they did not before; constraints take nothing from them. With
+    /// `closed`, nobody has anything where an element is another's.
+    fn gained(&self, before: &Side, who: &str, place: &Question, closed: bool) -> BTreeSet<String> {
+        let have = |side: &Side| if closed { side.open(who, place) } else { side.given(who, place, false) };
+        let (was, is) = (have(before), have(self));
         let less = self.oracle.marks_less_than(&before.oracle);
         let mut gained: BTreeSet<String> = is.difference(&was).cloned().collect();
         gained.extend(is.intersection(&less).cloned());
@@ -87,11 +94,18 @@ fn m3_7_whoever_would_hand_out_what_they_lack_is_seen() {
             let change = Change::Replace { rows: read.rows, deactivate_missing: false };
             let Ok(made) = apply(&before, vec![change]) else { continue };
             let after = Side::of(&next);
-            let places: Vec<Question> = (0..PLACES).map(|_| generate::place(&mut rng, &next)).collect();
+            let mut places: Vec<Question> = (0..PLACES).map(|_| generate::place(&mut rng, &next)).collect();
+            let privacy = kind == "privacy";
+            if privacy {
+                let (old, new) = (file["objects"].as_array().unwrap(), next["objects"].as_array().unwrap());
+                let changed =
+                    old.iter().zip(new).find(|(old, new)| old != new).map(|(_, new)| new["id"].as_str().unwrap());
+                places.iter_mut().for_each(|place| place.object = changed.map(str::to_owned));
+            }
             let mut gained = Vec::new();
             for place in &places {
                 for who in after.everybody.keys() {
-                    gained.extend(after.gained(&side, who, place).into_iter().map(|name| (who, name, place)));
+                    gained.extend(after.gained(&side, who, place, privacy).into_iter().map(|name| (who, name, place)));
                 }
             }
             let mut asked = callers(&file);

@@ -118,6 +118,39 @@ fn m4_6_instances_are_ones_own_the_accounts_or_the_organizations() {
 }
 
 #[test]
+fn m4_6_a_role_at_another_account_acts_there_as_it_says_and_stays_when_its_holder_moves() {
+    // What somebody may do with an instance of that owner in that account: a letter for each verb.
+    let may = |table: &Table, who: &str, owner: &str, account: &str| {
+        let letter = |verb: &str| {
+            let record = Record { id: "r", owner, account, ..Record::default() };
+            let resource = Resource { object: "salesforce", record: Some(record), ..Resource::default() };
+            let permission = format!("element_instances.{verb}");
+            let question = Question { principal: who, permission: &permission, resource, ..Question::default() };
+            let allowed = decide(table, &question, NOW).unwrap() == Reason::Allowed;
+            if allowed { verb.chars().next().unwrap().to_ascii_uppercase() } else { '-' }
+        };
+        ["view", "use", "edit", "delete"].map(letter).iter().collect::<String>()
+    };
+    let mut file = platform(json!([]));
+    let elsewhere = json!({"role": "specialist", "member": "user:lou", "account": "emea"});
+    file["assignments"].as_array_mut().unwrap().push(elsewhere);
+    let before = table(&file);
+    let lou = |table: &Table| [("kim", "emea"), ("lou", "emea"), ("pia", "main")].map(|(o, a)| may(table, "lou", o, a));
+    // The twin is held at the account of the record, whosever account that is; on what is theirs, `org` counts.
+    assert_eq!(lou(&before), ["VUE-", "VUED", "----"]);
+    // Rule 3.4: an assignment is the administrator's. It stays at its account when its holder moves out of it, or in.
+    for (user, account) in [(2, "emea"), (4, "main")] {
+        file["users"][user]["account"] = json!(account);
+    }
+    let changes = vec![Change::Replace { rows: rows(&file), deactivate_missing: false }];
+    let after = apply(&before, changes).unwrap().table;
+    assert_eq!(lou(&after), ["VUE-", "VUED", "----"], "Lou moved in");
+    let ina = |table: &Table| [("kim", "emea"), ("ina", "main"), ("pia", "main")].map(|(o, a)| may(table, "ina", o, a));
+    assert_eq!(ina(&before), ["VUE-", "----", "----"]);
+    assert_eq!(ina(&after), ["VUE-", "VUED", "----"], "Ina moved out");
+}
+
+#[test]
 fn m3_6_bad_files_are_refused_and_nothing_changes() {
     let before = table(&platform(json!([])));
     let refused = |edit: &dyn Fn(&mut Value)| {
@@ -266,14 +299,57 @@ async fn m3_6_an_account_administrator_acts_in_that_account_and_sets_no_rules() 
     assert_eq!(outcome(roles.create_assignment(platform.by("ada", assign("admin", "user:kim", "emea"))).await), "ok");
     assert_eq!(outcome(roles.create_assignment(platform.by("ada", assign("admin", "user:kim", "main"))).await), NO);
     assert_eq!(outcome(roles.create_assignment(platform.by("ada", assign("org", "user:kim", ""))).await), NO);
+    // What she assigns in her account to a user of another leaves that one what the rule gives there.
+    let assigned = roles.create_assignment(platform.by("ada", assign("default-user", "user:lou", "emea"))).await;
+    assert_eq!(
+        summaries(&assigned.unwrap().into_inner().changes),
+        ["create assignment of role `default-user` to `user:lou` at account `emea`"]
+    );
+    let of_lou =
+        pb::ListAssignmentsRequest { organization: "acme".into(), member: "user:lou".into(), ..Default::default() };
+    let held = RoleServiceClient::new(platform.operator.clone())
+        .list_assignments(of_lou)
+        .await
+        .unwrap()
+        .into_inner()
+        .assignments;
+    let held: Vec<(&str, bool)> = held.iter().map(|a| (a.role.as_str(), a.by_rule)).collect();
+    assert_eq!(held, [("default-user", false), ("org", true)]);
+    let mut decisions = DecisionServiceClient::new(platform.operator.clone());
+    let question = pb::AuthorizeRequest {
+        organization: "acme".into(),
+        principal: "user:lou".into(),
+        permission: "formula_templates.read".into(),
+        ..Default::default()
+    };
+    let decided = decisions.authorize(question).await.unwrap().into_inner();
+    assert_eq!(decided.decision(), pb::Decision::Allow, "by `org`, at the organization");
     let account = Some(pb::Account { id: "apac".into(), ..Default::default() });
     let create = pb::CreateAccountRequest { organization: "acme".into(), account, ..Default::default() };
     assert_eq!(outcome(organizations.create_account(platform.by("ada", create.clone())).await), NO);
+    let account = Some(pb::Account { id: "emea".into(), default: true, ..Default::default() });
+    let update_mask = Some(prost_types::FieldMask { paths: vec!["default".into()] });
+    let default = pb::UpdateAccountRequest { organization: "acme".into(), account, update_mask, ..Default::default() };
+    assert_eq!(outcome(organizations.update_account(platform.by("ada", default)).await), NO);
     let delete = pb::DeleteAccountRequest { organization: "acme".into(), account: "emea".into(), ..Default::default() };
     assert_eq!(outcome(organizations.delete_account(platform.by("ada", delete)).await), NO);
-    let named = pb::Organization { id: "acme".into(), display_name: "Hers".into(), ..Default::default() };
-    let update = pb::UpdateOrganizationRequest { organization: Some(named), ..Default::default() };
-    assert_eq!(outcome(organizations.update_organization(platform.by("ada", update)).await), NO);
+    let acme = || pb::Organization { id: "acme".into(), ..Default::default() };
+    let open = pb::InvitePolicy { mode: pb::InvitePolicyMode::AnyDomain.into(), ..Default::default() };
+    let settings = pb::OrganizationSettings { invite_policy: Some(open), ..Default::default() };
+    let domain = pb::EmailDomain { domain: "hers.io".into(), audience: pb::UserKind::Internal.into() };
+    let level = pb::FieldType { scalar: pb::ScalarType::Int.into(), list: false };
+    for (organization, path) in [
+        (pb::Organization { display_name: "Hers".into(), ..acme() }, "display_name"),
+        (pb::Organization { settings: Some(settings), ..acme() }, "settings.invite_policy"),
+        (pb::Organization { email_domains: vec![domain], ..acme() }, "email_domains"),
+        (pb::Organization { user_attributes: [("level".into(), level)].into(), ..acme() }, "user_attributes"),
+        (pb::Organization { super_organization: "hers".into(), ..acme() }, "super_organization"),
+    ] {
+        let update_mask = Some(prost_types::FieldMask { paths: vec![path.into()] });
+        let organization = Some(organization);
+        let update = pb::UpdateOrganizationRequest { organization, update_mask, ..Default::default() };
+        assert_eq!(outcome(organizations.update_organization(platform.by("ada", update)).await), NO, "{path}");
+    }
     let everyone = pb::DataAccessPolicy {
         id: "everyone".into(),
         object: "sap".into(),

@@ -44,7 +44,7 @@ async fn m3_6_the_list_of_a_users_roles_has_the_one_given_by_rule() {
     // Before, while and after one is given by hand.
     assert_eq!(list(roles, of("user:lou")).await, ["org by rule"]);
     assert_eq!(list(roles, of("user:kim")).await, ["default-user at emea by rule"]);
-    assert_eq!(list(roles, of("user:ada")).await, ["admin at emea", "default-user at emea by rule"]);
+    assert_eq!(list(roles, of("user:ada")).await, ["admin at emea by hand", "default-user at emea by rule"]);
     roles.create_assignment(assign("org", "user:lou", "")).await.unwrap();
     assert_eq!(list(roles, of("user:lou")).await, ["org by hand"]);
     users.update_user(moved("lou", "emea")).await.unwrap();

@@ -1,6 +1,6 @@
 //! The rules of ACCESS-MODEL.md, one by one and by hand; the names begin with their numbers.
 
-use doorward::core::change::{Change, ChangeError, Effect, apply};
+use doorward::core::change::{Change, ChangeError, Effect, apply, apply_at};
 use doorward::core::decision::{Context, ProblemKind, Question, Reason, Record, Resource, decide};
 use doorward::core::id::Id;
 use doorward::core::model::{Account, Group, GroupKind, Key, Member, Object, PrivateTo, Row, Visibility};
@@ -407,13 +407,74 @@ fn m3_6_the_rule_gives_a_role_by_account_unless_one_was_given_by_hand() {
     assert_eq!(ask(&plain, "e", "formula_templates.run", in_account("emea")), Reason::Allowed);
     assert_eq!(ask(&plain, "e", "formula_templates.run", in_account("main")), Reason::NoPermission);
     assert_eq!(ask(&plain, "e", "formula_templates.read", in_account("emea")), Reason::NoPermission);
-    let by_hand =
-        table(&file(json!([{"role": "default-user", "member": "user:e", "account": "main", "by_hand": true}])));
-    assert_eq!(ask(&by_hand, "e", "formula_templates.run", in_account("emea")), Reason::NoPermission);
+    // By hand is what whoever administers the user assigned: at the organization, or at the user's own account.
+    for (role, member, account, stands) in [
+        ("org", "e", None, false),
+        ("default-user", "e", Some("emea"), false),
+        ("default-user", "e", Some("main"), true),
+        ("org", "d", None, false),
+        ("default-user", "d", Some("main"), false),
+        ("default-user", "d", Some("emea"), true),
+    ] {
+        let member = format!("user:{member}");
+        let mut row = json!({"role": role, "member": member, "expires_at": "2020-01-01T00:00:00Z"});
+        if let Some(account) = account {
+            row["account"] = json!(account);
+        }
+        let assigned = table(&file(json!([row])));
+        let (permission, place) = match member.as_str() {
+            "user:d" => ("formula_templates.read", Resource::default()),
+            _ => ("formula_templates.run", in_account("emea")),
+        };
+        let says = if stands { Reason::Allowed } else { Reason::NoPermission };
+        assert_eq!(ask(&assigned, &member, permission, place), says, "{row}");
+    }
+    // Whose account changes, of that one another assignment counts.
+    let mut moving = file(json!([
+        {"role": "default-user", "member": "user:e", "account": "main"},
+        {"role": "default-user", "member": "user:d", "account": "main", "expires_at": "2020-01-01T00:00:00Z"},
+    ]));
+    let apart = table(&moving);
+    moving["users"][0]["account"] = json!("emea");
+    moving["users"][1]["account"] = json!("main");
+    let swapped = applied(&apart, vec![Change::Replace { rows: rows(&moving), deactivate_missing: false }]);
+    assert_eq!(ask(&apart, "d", "formula_templates.read", Resource::default()), Reason::NoPermission);
+    assert_eq!(ask(&swapped, "d", "formula_templates.run", in_account("emea")), Reason::Allowed);
+    assert_eq!(ask(&apart, "e", "formula_templates.run", in_account("emea")), Reason::Allowed);
+    assert_eq!(ask(&swapped, "e", "formula_templates.read", Resource::default()), Reason::NoPermission);
+    assert_eq!(ask(&swapped, "e", "formula_templates.run", in_account("main")), Reason::Allowed);
     for (member, refused) in [("user:d", false), ("user:e", true), ("group:g", true)] {
         let file = file(json!([{"role": "org-admin", "member": member}]));
         let got = violations(&blank(1), Change::Replace { rows: rows(&file), deactivate_missing: false });
         assert_eq!(!got.is_empty(), refused, "{member}: {got:?}");
+    }
+}
+
+#[test]
+fn m3_6_a_row_of_a_system_role_is_by_hand_whoever_wrote_it() {
+    let mut file = json!({
+        "organization": "acme", "preset": "integration",
+        "accounts": [{"id": "main", "default": true}, {"id": "emea"}],
+        "users": [{"id": "d", "email": "d@x.io"}, {"id": "e", "email": "e@x.io", "account": "emea"}],
+        "roles": [{"id": "own", "scope": "account", "permissions": ["elements.read"]}],
+        "assignments": [
+            {"role": "org", "member": "user:d", "expires_at": "2020-01-01T00:00:00Z"},
+            {"role": "own", "member": "user:e", "account": "emea", "by_hand": true},
+        ],
+    });
+    let silent = table(&file);
+    assert_eq!(ask(&silent, "d", "formula_templates.read", Resource::default()), Reason::NoPermission);
+    let by_hand = |table: &Table| {
+        let of = |row| if let Row::Assignment(a) = row { Some((a.role.to_string(), a.by_hand)) } else { None };
+        table.rows().filter_map(of).collect::<std::collections::BTreeMap<_, _>>()
+    };
+    assert_eq!(by_hand(&silent), [("org".to_owned(), true), ("own".to_owned(), false)].into());
+    // Nothing is changed by a file that says of either what the other did, nor by what is exported.
+    file["assignments"][0]["by_hand"] = json!(true);
+    file["assignments"][1].as_object_mut().unwrap().remove("by_hand");
+    for rows in [rows(&file), silent.rows().collect()] {
+        let applied = apply(&silent, vec![Change::Replace { rows, deactivate_missing: false }]).unwrap();
+        assert!(applied.effects.is_empty(), "{:?}", applied.effects);
     }
 }
 
@@ -659,4 +720,31 @@ fn m3_6_a_holder_of_org_admin_stays_in_the_default_account() {
     assert_eq!(violations(&table, replace(file("emea", "main"))), [("account", "MISPLACED")]);
     assert_eq!(violations(&table, replace(file("main", "emea"))), [("account", "MISPLACED")]);
     assert_eq!(violations(&table, replace(file("emea", "emea"))), []);
+}
+
+#[test]
+fn m3_6_an_assignment_of_org_admin_that_is_over_holds_nobody_in_the_default_account() {
+    let file = |account: &str, until: i64| {
+        let until = jiff::Timestamp::from_millisecond(until).unwrap().to_string();
+        json!({
+            "organization": "acme", "preset": "integration",
+            "accounts": [{"id": "main", "default": true}, {"id": "emea"}],
+            "users": [{"id": "d", "email": "d@x.io", "account": account}],
+            "assignments": [{"role": "org-admin", "member": "user:d", "expires_at": until}],
+        })
+    };
+    let replace = |f: &Value| vec![Change::Replace { rows: rows(f), deactivate_missing: false }];
+    let before = table(&file("main", NOW));
+    let moved = file("emea", NOW);
+    assert!(matches!(apply_at(&before, replace(&moved), NOW - 1), Err(ChangeError::Violations(_))), "not over yet");
+    let moved = apply_at(&before, replace(&moved), NOW).unwrap().table;
+    // It can be exported, applied elsewhere and loaded, but not made to last again there.
+    let rows: Vec<Row> = moved.rows().collect();
+    Table::load(id("acme"), "h".into(), 1, 1, rows.clone()).unwrap();
+    apply_at(&blank(1), vec![Change::Replace { rows, deactivate_missing: false }], NOW).unwrap();
+    match apply_at(&moved, replace(&file("emea", NOW + 1)), NOW) {
+        Err(ChangeError::Violations(v)) => assert_eq!((v[0].field, v[0].fault.reason()), ("member", "MISPLACED")),
+        other => panic!("{:?}", other.map(|applied| applied.effects)),
+    }
+    apply_at(&moved, replace(&file("main", NOW + 1)), NOW).unwrap();
 }

@@ -55,6 +55,17 @@ impl Oracle {
         given
     }
 
+    /// 4.4: whether the object of a question is private, and not to this principal; whatever the lists say.
+    pub fn is_anothers(&self, who: &str, place: &Question) -> bool {
+        let object = place.object.as_ref().and_then(|id| self.objects.get(id));
+        object.and_then(|object| object.private_to.as_deref()).is_some_and(|owner| {
+            match owner.strip_prefix("account:") {
+                Some(account) => self.principals.get(who).is_none_or(|principal| principal.account != account),
+                None => who != owner,
+            }
+        })
+    }
+
     /// 4.6: what is asked in place of permissions on what nobody owns, where it is another.
     pub fn twins(&self) -> BTreeMap<&str, &str> {
         let twin = |permission: &Permission| permission.when_not_owner.as_deref().and_then(|twin| self.named(twin));

@@ -281,27 +281,31 @@ fn m5_2_auto_shared(file: &Value, relations: &[Relation], groups: &BTreeMap<Stri
 }
 
 /// 3.6: `org` for a user of the default account, `default-user` for one of any other, at that account; neither for one
-/// who was ever assigned one of the two by hand, in effect now or not.
+/// who has an assignment of one of the two at the organization or at that account, in effect now or not.
 fn m3_6_by_rule(file: &Value, default_account: &str, roles: &BTreeMap<String, Vec<String>>) -> Vec<Source> {
     if preset(file) != "integration" {
         return Vec::new();
     }
-    let by_hand = |member: &str| {
+    let by_hand = |member: &str, account: &str| {
         list(file, "assignments").iter().any(|row| {
-            row["by_hand"] == true && row["member"] == member && (row["role"] == "org" || row["role"] == "default-user")
+            row["member"] == member
+                && (row["role"] == "org" || row["role"] == "default-user")
+                && (row["account"].is_null() || row["account"] == account)
         })
     };
     let by_rule = |user: &Value| {
         let member = format!("user:{}", text(user, "id"));
         let account = maybe(user, "account").unwrap_or(default_account.to_owned());
+        if by_hand(&member, &account) {
+            return None;
+        }
         let (role, target) = if account == default_account {
             ("org", Target::Organization)
         } else {
             ("default-user", Target::Account(account))
         };
         let (patterns, role) = (roles[role].clone(), Some(role.to_owned()));
-        let source = Source { patterns, role, target, starts_at_ms: None, expires_at_ms: None, member };
-        (!by_hand(&source.member)).then_some(source)
+        Some(Source { patterns, role, target, starts_at_ms: None, expires_at_ms: None, member })
     };
     list(file, "users").iter().filter_map(by_rule).collect()
 }

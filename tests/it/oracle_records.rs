@@ -220,7 +220,9 @@ impl Oracle {
         for (list, relation) in
             [("watchers", "watcher"), ("assignees", "assignee"), ("mentioned", "mentioned"), ("shared_with", "shared")]
         {
-            put(list, self.m6_2_relation_list(question, resource, record, list, relation));
+            if let Some(users) = self.m6_2_relation_list(question, resource, record, list, relation) {
+                put(list, users);
+            }
         }
         for (name, kind) in &self.objects[resource.object.expect("a record has an object")].fields {
             if let Some(value) = record.attributes.get(name).and_then(|value| m6_3_of_type(value, kind)) {
@@ -231,6 +233,7 @@ impl Oracle {
     }
 
     /// 6.2: what the caller sent, which users have the relation, and the one who asks, if through a group usable for it.
+    /// 6.3: missing if it was sent as anything but a list of strings; not sent, or null, it is a list all the same.
     fn m6_2_relation_list(
         &self,
         question: &Question,
@@ -238,13 +241,12 @@ impl Oracle {
         record: &RecordQ,
         list: &str,
         relation: &str,
-    ) -> Attribute {
+    ) -> Option<Attribute> {
         let mut users: BTreeSet<String> = BTreeSet::new();
-        if let Some(Attribute::List(sent)) =
-            record.attributes.get(list).and_then(|sent| m6_3_of_type(sent, "list<string>"))
-        {
-            users.extend(sent.iter().map(|user| match user {
-                Attribute::String(user) => user.clone(),
+        if let Some(sent) = record.attributes.get(list).filter(|sent| **sent != Attribute::Null) {
+            let Attribute::List(sent) = m6_3_of_type(sent, "list<string>")? else { unreachable!("a list") };
+            users.extend(sent.into_iter().map(|user| match user {
+                Attribute::String(user) => user,
                 _ => unreachable!("a list of strings"),
             }));
         }
@@ -254,7 +256,7 @@ impl Oracle {
         if self.m5_1_has_relation(relation, &self.members(&name, Membership::Ordinary), resource, record) {
             users.insert(as_written(&name));
         }
-        texts(users)
+        Some(texts(users))
     }
 
     /// Whatever their status.

@@ -309,7 +309,8 @@ fn m3_4_a_period_has_its_beginning_and_not_its_end() {
 
 #[test]
 fn m3_6_roles_by_rule_follow_the_account_unless_given_by_hand() {
-    let by_hand = json!({"role": "org", "member": "user:bo", "by_hand": true, "expires_at": "2020-01-01T00:00:00Z"});
+    let over = "2020-01-01T00:00:00Z";
+    let by_hand = json!({"role": "org", "member": "user:bo", "expires_at": over});
     let mut file = acme(json!({"preset": "integration", "roles": [{"id": "org", "permissions": ["elements.read"]}]}));
     let answer = |file: &Value, who: &str, account| authorize(file, &at(ask(who, "elements.read"), account, None));
     assert_eq!((answer(&file, "user:ana", None), answer(&file, "service:ci", None)), (Allow, NO_PERMISSION));
@@ -320,14 +321,21 @@ fn m3_6_roles_by_rule_follow_the_account_unless_given_by_hand() {
     assert_eq!(authorize(&file, &ask("user:ana", "formula_templates.run")), NO_PERMISSION); // the file changed what `org` gives
     file["assignments"] = json!([by_hand]);
     assert_eq!((answer(&file, "user:ana", None), answer(&file, "user:bo", Some("emea"))), (Allow, NO_PERMISSION));
+    // At an account, the users of that account are meant.
+    for (member, account, has) in
+        [("bo", "emea", false), ("bo", "main", true), ("ana", "emea", true), ("ana", "main", false)]
+    {
+        file["assignments"] = json!([{"role": "default-user", "member": format!("user:{member}"), "account": account, "expires_at": over}]);
+        let home = if member == "bo" { Some("emea") } else { None };
+        assert_eq!(answer(&file, &format!("user:{member}"), home) == Allow, has, "{member} {account}");
+    }
 }
 
 #[test]
 fn m4_6_on_what_is_not_ones_own_the_twin_is_asked() {
     let mut file = acme(granted("element_instances.view", "user:ana"));
     file["preset"] = json!("integration");
-    file["assignments"] =
-        json!([{"role": "org", "member": "user:ana", "by_hand": true, "expires_at": "2020-01-01T00:00:00Z"}]);
+    file["assignments"] = json!([{"role": "org", "member": "user:ana", "expires_at": "2020-01-01T00:00:00Z"}]);
     let answer = |file: &Value, owner| {
         authorize(file, &on(at(ask("user:ana", "element_instances.view"), Some("main"), None), "r", owner, None))
     };

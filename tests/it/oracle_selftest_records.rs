@@ -339,7 +339,13 @@ fn m6_2_relation_lists_join_what_is_sent_told_and_held_through_groups() {
     let list = |users: &[&str]| r(&[("watchers", Attribute::List(users.iter().map(|user| text(user)).collect()))]);
     assert_eq!(says(&watching("bo"), r(&[])), Some(false));
     assert_eq!(says(&watching("bo"), list(&["bo", "ext"])), Some(true));
-    assert_eq!(says(&watching("bo"), r(&[("watchers", Attribute::Int(3))])), Some(false)); // as good as not sent
+    assert_eq!(says(&watching("bo"), r(&[("watchers", Attribute::Null)])), Some(false)); // as good as not sent
+    for odd in [Attribute::Int(3), Attribute::List(vec![text("bo"), Attribute::Int(1)])] {
+        let sent = || r(&[("watchers", odd.clone())]);
+        assert_eq!((says(&watching("bo"), sent()), says(&not(watching("bo")), sent())), (None, None));
+        assert_eq!(says(&Condition::Has(Path::Record("watchers".into())), sent()), Some(false));
+        assert_eq!(says_to("user:ana", &watching("bo"), told("watcher", "user:bo"), sent()), None);
+    }
     assert_eq!(says_to("user:ana", &watching("bo"), told("watcher", "user:bo"), list(&["ext"])), Some(true));
     assert_eq!(says_to("user:ana", &watching("bo"), told("assignee", "user:bo"), list(&["ext"])), Some(false));
     // Through a group only the one who asks is listed, and only while it is usable.

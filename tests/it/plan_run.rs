@@ -26,6 +26,18 @@ pub enum Cell {
 /// A record as its caller keeps it: columns by name, those that are null left out.
 pub type Row = BTreeMap<String, Attribute>;
 
+/// The same record without what no typed column can hold and is an error if it is sent: a relation list that is no
+/// list of texts. (Of a declared field, what is of another type is missing, as a null is.)
+pub fn kept(mut record: RecordQ) -> RecordQ {
+    let is_text = |user: &Attribute| matches!(user, Attribute::String(_));
+    record.attributes.retain(|name, value| match (name.as_str(), value) {
+        ("watchers" | "assignees" | "mentioned" | "shared_with", Attribute::List(users)) => users.iter().all(is_text),
+        ("watchers" | "assignees" | "mentioned" | "shared_with", value) => *value == Attribute::Null,
+        _ => true,
+    });
+    record
+}
+
 /// What a caller keeps of a record (see `core::plan`): its owner as a condition reads it.
 pub fn row(record: &RecordQ) -> Row {
     let mut row = record.attributes.clone();

@@ -385,10 +385,80 @@ fn m6_2_relation_lists_hold_what_is_sent_what_was_told_and_the_asker_through_a_u
     assert_eq!(both(&before, bare("told")), [false, true]);
     assert_eq!(both(&before, bare("grouped")), [true, false]);
     let odd = attributes(&[("watchers", Attribute::List(vec![text("ana"), Attribute::Int(1)]))]);
-    assert_eq!(both(&before, r(&odd)), [false, false], "a list that is not as declared was not sent");
+    assert_eq!(both(&before, r(&odd)), [false, false], "a list that is not as declared is none (6.3)");
     file["groups"][0]["visibility"] = json!(["data_access"]);
     let after = applied(&before, vec![Change::Replace { rows: rows(&file), deactivate_missing: false }]);
     assert_eq!(both(&after, bare("grouped")), [false, false]);
+}
+
+/// What is sent in place of a relation list and is none is an error, told or not, by row and by column; of a list that
+/// is not sent it is known who is in it.
+fn relation_lists_that_are_none(everything: &Value) {
+    let relations = json!([{"relation": "assignee", "member": "user:ana", "object": "app", "record": "told"}]);
+    let with = |policies: Value| table(&base(json!({"data_access": policies, "relations": relations})));
+    let hides = |condition: &str| {
+        let mut hides = policy("restrict", json!(["group:risk"]), condition);
+        hides["id"] = "hides".into();
+        with(json!([everything.clone(), hides]))
+    };
+    let list = |items: &[Attribute]| Attribute::List(items.to_vec());
+    for odd in
+        [Attribute::Int(3), text("bo"), list(&[text("ana"), Attribute::Int(1)]), list(&[text("ana"), Attribute::Null])]
+    {
+        let sent = attributes(&[("assignees", odd.clone())]);
+        for condition in [
+            "!('bo' in record.assignees)",
+            "!(user.id in record.assignees)",
+            "!(record.owner in record.assignees)",
+            "record.assignees.size() >= 0",
+            "record.assignees.all(a, a != 'bo')",
+            "has(record.assignees)",
+        ] {
+            let (opens, restricts) =
+                (with(json!([policy("allow", json!(["group:risk"]), condition)])), hides(condition));
+            for id in ["r", "told"] {
+                let one = |of| Record { id, owner: "cy", attributes: of, ..Record::default() };
+                let says = |table: &Table, record| [read(table, "ana", record), filtered(table, record)];
+                assert_eq!(says(&opens, one(&sent)), [Reason::NotVisible; 2], "{condition} of {odd:?}, {id}");
+                let hidden = if condition.starts_with("has") { Reason::Allowed } else { Reason::Restricted };
+                assert_eq!(read(&restricts, "ana", one(&sent)), hidden, "{condition} of {odd:?}, {id}");
+                assert_eq!(filtered(&restricts, one(&sent)) == Reason::Allowed, hidden == Reason::Allowed);
+                let none = attributes(&[("assignees", Attribute::Null)]);
+                for of in [&none, &Attributes::new()] {
+                    let holds = id == "r" || condition != "!(user.id in record.assignees)";
+                    assert_eq!(read(&opens, "ana", one(of)) == Reason::Allowed, holds, "{condition}, {id}");
+                }
+            }
+        }
+        assert_eq!(read(&hides("user.id in record.assignees"), "ana", r(&sent)), Reason::Restricted, "{odd:?}");
+    }
+    // By column, of another type than texts: those that have an empty list or none are asked.
+    let opens = with(json!([policy("allow", json!(["group:risk"]), "!('bo' in record.assignees)")]));
+    let ids: Vec<&str> = vec!["one", "empty", "none", "told"];
+    let column = |values: Values<'static>, lists: Option<Vec<u32>>| Columns {
+        ids: ids.iter().copied().collect::<Texts<'_>>(),
+        owners: None,
+        accounts: None,
+        attributes: vec![Column { name: "assignees", present: Bits::but(4, &[0b0100]), odd: None, lists, values }],
+    };
+    for (columns, passed) in [
+        (column(Values::Ints(vec![7, 7, 7, 7].into()), None), vec![2]),
+        (column(Values::Ints(vec![7, 7].into()), Some(vec![1, 1, 1, 2])), vec![1, 2]),
+        (column(Values::Texts(["bo", "cy"].into_iter().collect()), Some(vec![1, 1, 1, 2])), vec![1, 2, 3]),
+    ] {
+        let resource = Resource { object: "app", ..Resource::default() };
+        let question = Question { principal: "ana", resource, ..Question::default() };
+        let found = filter::filter(&opens, &question, &["records.read"], Records::Columns(&columns), NOW).unwrap();
+        assert_eq!(found[0].positions().collect::<Vec<_>>(), passed, "{columns:?}");
+    }
+}
+
+/// What a filter says of one record.
+fn filtered(table: &Table, record: Record<'_>) -> Reason {
+    let resource = Resource { object: "app", ..Resource::default() };
+    let question = Question { principal: "ana", permission: "records.read", resource, ..Question::default() };
+    let passed = filter(table, &question, [record], NOW).unwrap().positions;
+    if passed.is_empty() { Reason::NotVisible } else { Reason::Allowed }
 }
 
 #[test]
@@ -419,6 +489,7 @@ fn m6_3_no_error_ever_opens_a_record() {
         assert_eq!(read(&allow("record.region != 'eu'"), "ana", r(&odd)), Reason::NotVisible);
         assert_eq!(read(&allow("!has(record.region)"), "ana", r(&odd)), Reason::Allowed);
     }
+    relation_lists_that_are_none(&everything);
     // A mismatch of undeclared attributes is an error, in `==` and in `in`.
     let sent: Attributes = [("x".to_owned(), Attribute::Int(1))].into();
     for condition in ["context.attributes.x != 'a'", "!(context.attributes.x in ['a', 'b'])"] {
@@ -517,6 +588,7 @@ fn m6_5_several_permissions_are_asked_at_once_and_answered_each_by_itself() {
         attributes: vec![Column {
             name: "region",
             present: Bits::all(4, true),
+            odd: None,
             lists: None,
             values: Values::Texts(texts(&["us", "eu", "us", "eu"])),
         }],

@@ -17,7 +17,7 @@ use crate::cerbos;
 use crate::edges::{sharpen_record, sharpen_world};
 use crate::generate::{self, World};
 use crate::oracle::{self, FilterQuestion, Oracle, Question, RecordQ};
-use crate::plan_run::{passes, row};
+use crate::plan_run::{kept, passes, row};
 use crate::stored::Stored;
 use crate::streamed::{Chunk, Streamed};
 use crate::support::{Sent, activated, question, record, sent, table};
@@ -306,6 +306,7 @@ fn records(rng: &mut Rng, world: &World, table: &Table, object: &str, questions:
         records.extend(more);
     }
     records.iter_mut().for_each(|record| sharpen_record(rng, &world.file, object, record));
+    let mut records: Vec<RecordQ> = records.into_iter().map(kept).collect();
     // One that names an account that is not there is an error, not an answer.
     records.retain(|one| questions.iter().all(|q| is_sound(q, one)));
     records

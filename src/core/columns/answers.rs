@@ -286,16 +286,20 @@ fn contains(columns: &Columns<'_>, source: &Source, many: &Many, sought: &str) -
         return None;
     }
     if let Attribute::Record(part) = &source.attribute {
-        // Rule 6.2: what was not sent, or not as texts, is a list without elements.
-        let column = columns.attribute(part.name());
-        let sent =
-            column.and_then(|c| if let Values::Texts(t) = &c.values { Some((c, c.lists.as_ref()?, t)) } else { None });
-        let mut with = Bits::all(columns.len(), false);
-        if let Some((column, ends, texts)) = sent {
-            with = with_text(ends, texts, sought);
-            with.and(&column.present);
-        }
-        return Some(Answers::among(&Bits::all(columns.len(), true), with));
+        // Rule 6.2: what was not sent is a list without elements. What was sent as something else is an error (6.3).
+        let mut asked = Bits::all(columns.len(), true);
+        let with = match columns.attribute(part.name()) {
+            None => Bits::all(columns.len(), false),
+            Some(Column { present, odd, lists: Some(ends), values: Values::Texts(texts), .. }) => {
+                odd.iter().for_each(|odd| asked.without(odd));
+                let mut with = with_text(ends, texts, sought);
+                with.and(present);
+                with
+            }
+            // Of these, some may have left it out, or have an empty list.
+            Some(_) => return None,
+        };
+        return Some(Answers::among(&asked, with));
     }
     match Read::of(source, columns)? {
         Read::Nothing => Some(nothing(columns)),

@@ -7,7 +7,7 @@ use super::super::decision::Record;
 use super::{Bits, Column, Columns, Texts, Values};
 
 /// The rows as columns, of the attributes only those that are `read`. What a row has of another type
-/// than declared it does not have (rule 6.3).
+/// than declared it does not have (rule 6.3), and of lists it is [odd](Column::odd).
 #[must_use]
 pub fn columns_of<'a>(rows: &[Record<'a>], read: &BTreeMap<&'a str, Shape>) -> Columns<'a> {
     let given = |part: fn(&Record<'a>) -> &'a str| {
@@ -27,16 +27,20 @@ fn column<'a>(rows: &[Record<'a>], name: &'a str, shape: Shape) -> Column<'a> {
         Shape::One(ty) => {
             let mut present = Vec::with_capacity(rows.len());
             let values = values(ty, facts, &mut present);
-            Column { name, present: present.into_iter().collect(), lists: None, values }
+            Column { name, present: present.into_iter().collect(), odd: None, lists: None, values }
         }
         Shape::Many(ty) => {
+            let mut odd = Vec::with_capacity(rows.len());
             // One with an element that is not as declared is no such list.
             let lists: Vec<Option<List<'a>>> = facts
-                .map(|fact| match fact {
-                    Fact::List(list) if conforms(list, ty) => Some(list),
-                    _ => None,
+                .map(|fact| {
+                    let list = if let Fact::List(list) = fact { Some(list) } else { None };
+                    let list = list.filter(|list| conforms(*list, ty));
+                    odd.push(list.is_none() && !matches!(fact, Fact::Missing | Fact::Null));
+                    list
                 })
                 .collect();
+            let odd = odd.contains(&true).then(|| odd.into_iter().collect());
             let mut end = 0;
             let ends = lists.iter().map(|list| {
                 end += list.map_or(0, |list| u32::try_from(list.count()).unwrap_or(u32::MAX));
@@ -46,7 +50,7 @@ fn column<'a>(rows: &[Record<'a>], name: &'a str, shape: Shape) -> Column<'a> {
             let elements = lists.iter().flatten().flat_map(|list| list.iter());
             let values = values(ty, elements, &mut Vec::new());
             let present: Bits = lists.iter().map(Option::is_some).collect();
-            Column { name, present, lists: Some(ends), values }
+            Column { name, present, odd, lists: Some(ends), values }
         }
     }
 }

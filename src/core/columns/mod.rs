@@ -48,6 +48,9 @@ pub struct Column<'a> {
     pub name: &'a str,
     /// The records that have a value.
     pub present: Bits,
+    /// Of rows, those whose value is none because it is not as declared (rule 6.3), if there are such: of a relation
+    /// list that is an error, where none at all is an empty list. By column, whoever reads it sees the type.
+    pub odd: Option<Bits>,
     /// Where it is a list: where the elements of each record end, the values being the elements of
     /// all records in order.
     pub lists: Option<Vec<u32>>,

@@ -59,7 +59,7 @@ pub trait Elements {
 pub trait Facts {
     /// `record.NAME`: a declared field, by its place among the declared fields in order of name.
     fn field(&self, slot: u16, name: &str) -> Fact<'_>;
-    /// `record.id` and so on. The relation lists of rule 6.2 are lists, if empty ones.
+    /// `record.id` and so on. The relation lists of rule 6.2 are lists, if empty ones, unless something else was sent.
     fn record(&self, part: RecordPart) -> Fact<'_>;
     /// `user.id` and so on.
     fn user(&self, part: UserPart) -> Fact<'_>;

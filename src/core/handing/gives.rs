@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::Held;
 use crate::core::edge::{AT_RECORDS, Edge, GROUP_MEMBER, edges, relation_of};
-use crate::core::id::{OpaqueId, Pattern};
-use crate::core::model::{EmergencyRule, Period, Related, Target};
+use crate::core::id::{Coverage, OpaqueId, Pattern};
+use crate::core::model::{EmergencyRule, Level, Member, Object, Period, Related, Row, Target};
 use crate::core::principal::PrincipalFound;
 use crate::core::table::{ObjectSlot, Table};
 
@@ -69,6 +69,68 @@ impl Table {
         {
             self.contents(&Edge::new(0, bundle, Period::default(), false), &target, to);
         }
+    }
+
+    /// What those come to have at an element to whom it was closed, being private to others (rule 4.4): at most all that
+    /// reaches it. Users and service accounts are asked whether they are among them; in a group, anybody may be. What
+    /// lists close besides is closed by others, who may open it again.
+    pub(super) fn opened(&self, before: &Self, [old, new]: [&Object; 2], to: &mut Vec<Held>) {
+        let (was, is) = (before.open_by_owner(old), self.open_by_owner(new));
+        let opens = |member: &Member| match member {
+            Member::Group(_) => true,
+            Member::User(id) => {
+                !before.find_user(id).is_some_and(|f| was.to(&f)) && self.find_user(id).is_some_and(|f| is.to(&f))
+            }
+            Member::Service(id) => {
+                !before.find_service(id).is_some_and(|f| was.to(&f)) && self.find_service(id).is_some_and(|f| is.to(&f))
+            }
+        };
+        let reaches = |target: &Target| match target {
+            Target::Organization | Target::Account(_) => true,
+            Target::Object(object) | Target::Record(object, _) => *object == new.id,
+        };
+        let mut gives = |patterns: &[Pattern], target: &Target, period| {
+            for pattern in patterns {
+                // Of the organization's, what is of objects is gained at this one.
+                let here = *target == Target::Organization && self.is_of_objects(pattern);
+                let target = if here { &Target::Object(new.id.clone()) } else { target };
+                add(to, std::slice::from_ref(pattern), target, period);
+            }
+        };
+        // Many hold the same.
+        let mut given = BTreeSet::new();
+        let mut related = Vec::new();
+        for row in self.edge_rows() {
+            match row {
+                Row::Assignment(a) if reaches(&a.target) && opens(&a.member) => {
+                    if let (Some(role), true) =
+                        (self.role_row(&a.role), given.insert((a.role.clone(), a.target.clone(), a.period)))
+                    {
+                        gives(&role.permissions, &a.target, a.period);
+                    }
+                }
+                Row::Grant(g) if reaches(&g.target) && opens(&g.member) => {
+                    gives(std::slice::from_ref(&g.permission), &g.target, g.period);
+                }
+                Row::Related(row) if row.object == new.id && opens(&row.member) => related.push(row),
+                _ => {}
+            }
+        }
+        for rule in self.emergencies().filter(|rule| reaches(&rule.target)) {
+            let role = self.role_row(&rule.role).filter(|_| rule.users.iter().any(|u| opens(&Member::User(u.clone()))));
+            gives(role.map_or(&[], |role| &role.permissions), &rule.target, Period::default());
+        }
+        let by_rule = self.by_rule.iter().flat_map(|rule| [rule.default_account, rule.other_account]);
+        for bundle in by_rule.filter_map(|bundle| self.bundle(bundle)) {
+            gives(self.patterns(bundle), &Target::Organization, Period::default());
+        }
+        related.iter().for_each(|row| self.shared_by(row, to));
+    }
+
+    /// Whether a pattern names one permission, of level `object`.
+    fn is_of_objects(&self, pattern: &Pattern) -> bool {
+        let Coverage::One(name) = pattern.coverage() else { return false };
+        self.permission(name).is_some_and(|permission| permission.level == Level::Object)
     }
 
     /// All that a principal holds, by every path.

@@ -147,7 +147,8 @@ pub struct Assignment {
     /// When.
     #[n(3)]
     pub period: Period,
-    /// For a system role: assigned by a person, not by rule (rule 3.6).
+    /// Whether it is of a system role, which is assigned by rule else (rule 3.6). Of what is put, whatever it says:
+    /// a version has it as the role is.
     #[n(4)]
     pub by_hand: bool,
 }

@@ -66,6 +66,12 @@ impl Period {
         self.starts() <= now && self.expires_at.is_none_or(|end| now < end)
     }
 
+    /// Whether it has no effect any more, at a time and after.
+    #[must_use]
+    pub fn is_over(&self, now: Millis) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+
     /// Whether the other has effect whenever this one has.
     #[must_use]
     pub fn is_within(&self, outer: &Self) -> bool {

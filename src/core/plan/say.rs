@@ -167,7 +167,8 @@ impl<'s, T: Told> Saying<'s, T> {
         })
     }
 
-    /// Rule 6.2: the caller's list, empty where there is none, and what was told.
+    /// Rule 6.2: the caller's list, empty where there is none, and what was told. Where the caller keeps it there is
+    /// nothing else: a list of another type, which is an error if it is sent (6.3), is in no typed column.
     fn related(&self, element: Operand, ty: Type, part: RecordPart) -> Result<Operand, PlanError> {
         if ty != Type::String {
             return Err(PlanError::Inexpressible("what is no text in a relation list"));

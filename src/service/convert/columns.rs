@@ -88,7 +88,7 @@ fn attribute<'a>(f: &mut Fields, column: &'a proto::Column, count: usize) -> Opt
     let values = f.within("values", |f| self::values(f, values))?;
     let wanted = lists.as_ref().map_or(count, |ends| ends.last().map_or(0, |end| *end as usize));
     as_many(f, "values", values.len(), wanted)?;
-    Some(Column { name, present: Bits::but(count, missing), lists, values })
+    Some(Column { name, present: Bits::but(count, missing), odd: None, lists, values })
 }
 
 /// Where lists of these lengths end.

@@ -94,10 +94,13 @@ impl ElementListService for Admin {
     }
 
     async fn update_denylist(&self, request: Request<UpdateDenylistRequest>) -> Reply<UpdateDenylistResponse> {
-        let (call, (wanted, etag)) = supers::writing(request, Create::Never, |f, m| {
-            let UpdateDenylistRequest { super_organization: _, elements, etag, request_id: _, validate_only: _ } = m;
-            convert::elements(f, &elements, 0, true).zip(self::etag(f, etag))
-        })?;
+        let (call, (wanted, etag)) = self
+            .writing_super(request, Create::Never, |f, m| {
+                let UpdateDenylistRequest { super_organization: _, elements, etag, request_id: _, validate_only: _ } =
+                    m;
+                convert::elements(f, &elements, 0, true).zip(self::etag(f, etag))
+            })
+            .await?;
         let plan = move |over: Option<&SuperOrganization>| plans::denylist(over, etag, |_| Ok(wanted));
         self.write_super(call, plan, |o| UpdateDenylistResponse {
             denylist: denylist(o),
@@ -111,11 +114,18 @@ impl ElementListService for Admin {
         &self,
         request: Request<AddDenylistElementsRequest>,
     ) -> Reply<AddDenylistElementsResponse> {
-        let (call, (more, etag)) = supers::writing(request, Create::Never, |f, m| {
-            let AddDenylistElementsRequest { super_organization: _, elements, etag, request_id: _, validate_only: _ } =
-                m;
-            convert::elements(f, &elements, 1, false).zip(self::etag(f, etag))
-        })?;
+        let (call, (more, etag)) = self
+            .writing_super(request, Create::Never, |f, m| {
+                let AddDenylistElementsRequest {
+                    super_organization: _,
+                    elements,
+                    etag,
+                    request_id: _,
+                    validate_only: _,
+                } = m;
+                convert::elements(f, &elements, 1, false).zip(self::etag(f, etag))
+            })
+            .await?;
         let plan = move |over: Option<&SuperOrganization>| plans::denylist(over, etag, |list| Ok(list.union(more)));
         self.write_super(call, plan, |o| AddDenylistElementsResponse {
             denylist: denylist(o),
@@ -128,11 +138,18 @@ impl ElementListService for Admin {
         &self,
         request: Request<RemoveDenylistElementRequest>,
     ) -> Reply<RemoveDenylistElementResponse> {
-        let (call, (element, etag)) = supers::writing(request, Create::Never, |f, m| {
-            let RemoveDenylistElementRequest { super_organization: _, element, etag, request_id: _, validate_only: _ } =
-                m;
-            f.parse::<Id>("element", &element).zip(self::etag(f, etag))
-        })?;
+        let (call, (element, etag)) = self
+            .writing_super(request, Create::Never, |f, m| {
+                let RemoveDenylistElementRequest {
+                    super_organization: _,
+                    element,
+                    etag,
+                    request_id: _,
+                    validate_only: _,
+                } = m;
+                f.parse::<Id>("element", &element).zip(self::etag(f, etag))
+            })
+            .await?;
         let plan =
             move |over: Option<&SuperOrganization>| plans::denylist(over, etag, |list| plans::without(list, element));
         self.write_super(call, plan, |o| RemoveDenylistElementResponse {
@@ -143,10 +160,12 @@ impl ElementListService for Admin {
     }
 
     async fn clear_denylist(&self, request: Request<ClearDenylistRequest>) -> Reply<ClearDenylistResponse> {
-        let (call, etag) = supers::writing(request, Create::Never, |f, m| {
-            let ClearDenylistRequest { super_organization: _, etag, request_id: _, validate_only: _ } = m;
-            self::etag(f, etag)
-        })?;
+        let (call, etag) = self
+            .writing_super(request, Create::Never, |f, m| {
+                let ClearDenylistRequest { super_organization: _, etag, request_id: _, validate_only: _ } = m;
+                self::etag(f, etag)
+            })
+            .await?;
         let plan = move |over: Option<&SuperOrganization>| plans::denylist(over, etag, |_| Ok(OrdSet::new()));
         self.write_super(call, plan, |o| ClearDenylistResponse {
             revision: supers::revision(o),

@@ -57,7 +57,7 @@ impl OrganizationService for Admin {
     }
 
     async fn list_organizations(&self, request: Request<ListOrganizationsRequest>) -> Reply<ListOrganizationsResponse> {
-        caller(&request)?.operator_only()?;
+        self.operators_only(caller(&request)?, "doorward.v1.OrganizationService/ListOrganizations").await?;
         let mut message = request.into_inner();
         let mut fields = Fields::default();
         let page = Page::take(&mut fields, "ListOrganizations", &mut message);
@@ -412,7 +412,7 @@ impl OrganizationService for Admin {
         &self,
         request: Request<ListSuperOrganizationsRequest>,
     ) -> Reply<ListSuperOrganizationsResponse> {
-        self.list_supers(request)
+        self.list_supers(request).await
     }
 
     async fn update_super_organization(

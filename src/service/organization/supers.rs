@@ -12,17 +12,19 @@ use super::super::paging::Page;
 use super::super::proto::*;
 use super::super::refusal::Refusal;
 use super::super::request::{caller, etag};
-use super::super::supers::{content, denylists, revision, writing};
+use super::super::supers::{content, denylists, revision};
 
 impl Admin {
     pub(super) async fn create_super(
         &self,
         request: Request<CreateSuperOrganizationRequest>,
     ) -> Reply<CreateSuperOrganizationResponse> {
-        let (call, new) = writing(request, Create::Always, |f, m| {
-            let CreateSuperOrganizationRequest { super_organization, request_id: _, validate_only: _ } = m;
-            f.message("super_organization", super_organization, |_, m| Some(convert::super_organization(m)))
-        })?;
+        let (call, new) = self
+            .writing_super(request, Create::Always, |f, m| {
+                let CreateSuperOrganizationRequest { super_organization, request_id: _, validate_only: _ } = m;
+                f.message("super_organization", super_organization, |_, m| Some(convert::super_organization(m)))
+            })
+            .await?;
         self.write_super(
             call,
             |_| Ok(Some(new)),
@@ -40,11 +42,11 @@ impl Admin {
         Ok(Response::new(GetSuperOrganizationResponse { super_organization, revision }))
     }
 
-    pub(super) fn list_supers(
+    pub(super) async fn list_supers(
         &self,
         request: Request<ListSuperOrganizationsRequest>,
     ) -> Reply<ListSuperOrganizationsResponse> {
-        caller(&request)?.operator_only()?;
+        self.operators_only(caller(&request)?, "doorward.v1.OrganizationService/ListSuperOrganizations").await?;
         let mut message = request.into_inner();
         let mut fields = Fields::default();
         let page = Page::take(&mut fields, "ListSuperOrganizations", &mut message);
@@ -61,17 +63,19 @@ impl Admin {
         &self,
         request: Request<UpdateSuperOrganizationRequest>,
     ) -> Reply<UpdateSuperOrganizationResponse> {
-        let (call, (name, etag)) = writing(request, Create::Never, |f, m| {
-            let UpdateSuperOrganizationRequest {
-                super_organization,
-                update_mask,
-                etag,
-                request_id: _,
-                validate_only: _,
-            } = m;
-            let name = convert::super_organization_patch(f, super_organization, update_mask);
-            name.zip(self::etag(f, etag))
-        })?;
+        let (call, (name, etag)) = self
+            .writing_super(request, Create::Never, |f, m| {
+                let UpdateSuperOrganizationRequest {
+                    super_organization,
+                    update_mask,
+                    etag,
+                    request_id: _,
+                    validate_only: _,
+                } = m;
+                let name = convert::super_organization_patch(f, super_organization, update_mask);
+                name.zip(self::etag(f, etag))
+            })
+            .await?;
         let plan = move |over: Option<&SuperOrganization>| {
             let over = unchanged(over, etag.as_ref())?;
             let content = content(over);
@@ -88,10 +92,12 @@ impl Admin {
         &self,
         request: Request<DeleteSuperOrganizationRequest>,
     ) -> Reply<DeleteSuperOrganizationResponse> {
-        let (call, etag) = writing(request, Create::Never, |f, m| {
-            let DeleteSuperOrganizationRequest { super_organization: _, etag, request_id: _, validate_only: _ } = m;
-            self::etag(f, etag)
-        })?;
+        let (call, etag) = self
+            .writing_super(request, Create::Never, |f, m| {
+                let DeleteSuperOrganizationRequest { super_organization: _, etag, request_id: _, validate_only: _ } = m;
+                self::etag(f, etag)
+            })
+            .await?;
         let plan = move |over: Option<&SuperOrganization>| unchanged(over, etag.as_ref()).map(|_| None);
         self.write_super(call, plan, |o| DeleteSuperOrganizationResponse {
             revision: revision(o),
