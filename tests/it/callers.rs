@@ -98,7 +98,7 @@ impl Who {
 }
 
 /// One call, whatever its kind; all that it answers is read.
-async fn call(channel: &Channel, rpc: &str, messages: Vec<Vec<u8>>, who: &Who) -> Result<Vec<Bytes>, Status> {
+pub async fn call(channel: &Channel, rpc: &str, messages: Vec<Vec<u8>>, who: &Who) -> Result<Vec<Bytes>, Status> {
     let mut grpc = Grpc::new(channel.clone());
     grpc.ready().await.unwrap();
     let path = format!("/doorward.v1.{rpc}").parse().unwrap();

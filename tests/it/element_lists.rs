@@ -15,7 +15,7 @@ use doorward::store::{MemoryStore, Options, PolicyStore, SledStore};
 use serde_json::json;
 
 use crate::engine::TestClock;
-use crate::support::{call, rows};
+use crate::support::{call, met, rows};
 
 fn open(store: Arc<dyn PolicyStore>) -> Arc<Engine> {
     Arc::new(Engine::open(store, TestClock::at(5), |error| panic!("{error}")).unwrap())
@@ -299,7 +299,7 @@ async fn a_repeated_write_of_a_super_organization_gets_the_first_reply() {
     assert!(matches!(unknown, Err(WriteError::UnknownSuperOrganization(_))));
 }
 
-/// Prints how long it takes; a release build, which can tell, also asserts it (`.ci/run properties`).
+/// Prints how long it takes, and whether that was wanted of a release build (`.ci/run properties`).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement: 100 organizations of 5,000 elements; minutes in a debug build"]
 async fn a_denylist_of_a_thousand_elements_in_a_hundred_organizations() {
@@ -317,7 +317,7 @@ async fn a_denylist_of_a_thousand_elements_in_a_hundred_organizations() {
         deny(&engine, "globex", denied).await.unwrap();
         let took = began.elapsed();
         println!("1,000 of 5,000 elements {what}, in 100 organizations: {took:?} until it is seen in all of them");
-        assert!(cfg!(debug_assertions) || took < Duration::from_secs(1), "{took:?}");
+        met("a denylist is seen in a second", took < Duration::from_secs(1));
         for name in &organizations {
             let closed = ids.iter().filter(|element| asks(&engine, name, element) == Reason::ElementNotListed);
             assert_eq!(closed.count(), denied.len(), "{name}");
@@ -367,6 +367,6 @@ async fn a_denylist_of_a_thousand_elements_in_a_hundred_organizations() {
             median(with.clone()),
             median(without.clone())
         );
-        assert!(cfg!(debug_assertions) || ratio <= 1.1, "{what}: {ratio}");
+        met(&format!("Authorize {what} takes at most 1.1 times as long"), ratio <= 1.1);
     }
 }

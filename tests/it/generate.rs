@@ -19,6 +19,8 @@
 mod changes;
 #[path = "generate_conditions.rs"]
 mod conditions;
+#[path = "generate_edits.rs"]
+mod edits;
 #[path = "generate_handed.rs"]
 mod handed;
 #[path = "generate_policies.rs"]
@@ -34,7 +36,8 @@ use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
 use super::oracle;
-pub use changes::{CHANGES, change, place};
+pub use changes::{CHANGES, any, change, place};
+pub use edits::{EDITS, edit};
 use handed::*;
 pub use policies::{World, all_flags_on, world};
 pub use questions::question;

@@ -181,7 +181,7 @@ pub fn change(rng: &mut Rng, file: &mut Value, kind: &str) -> Option<()> {
 }
 
 /// A row of the file.
-fn any<'f>(rng: &mut Rng, file: &'f mut Value, key: &str, which: impl Fn(&Value) -> bool) -> Option<&'f mut Value> {
+pub fn any<'f>(rng: &mut Rng, file: &'f mut Value, key: &str, which: impl Fn(&Value) -> bool) -> Option<&'f mut Value> {
     rng.choice(file.get_mut(key)?.as_array_mut()?.iter_mut().filter(|row| which(row)).collect::<Vec<_>>())
 }
 

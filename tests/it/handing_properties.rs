@@ -18,6 +18,7 @@ const CALLERS: usize = 5;
 /// An organization of the oracle, and who is in what.
 struct Side {
     oracle: Oracle,
+    covered: Vec<BTreeSet<String>>,
     everybody: BTreeMap<String, BTreeSet<String>>,
     twins: BTreeMap<String, String>,
 }
@@ -27,36 +28,45 @@ impl Side {
         let oracle = Oracle::new(&all_active(file));
         let everybody = oracle.everybody();
         let twins = oracle.twins().into_iter().map(|(one, twin)| (one.to_owned(), twin.to_owned())).collect();
-        Self { oracle, everybody, twins }
+        Self { covered: oracle.covered(), oracle, everybody, twins }
     }
 
-    fn given(&self, who: &str, place: &Question, voided: bool) -> BTreeSet<String> {
-        self.everybody.get(who).map(|members| self.oracle.given(members, place, voided)).unwrap_or_default()
+    fn given(&self, who: &str, place: &Question, voided: bool) -> BTreeSet<&str> {
+        let members = self.everybody.get(who);
+        members.map(|members| self.oracle.given(&self.covered, members, place, voided)).unwrap_or_default()
     }
 
     /// What is given where nothing is closed to them: an element that is another's (4.4).
-    fn open(&self, who: &str, place: &Question) -> BTreeSet<String> {
+    fn open(&self, who: &str, place: &Question) -> BTreeSet<&str> {
         if self.oracle.is_anothers(who, place) { BTreeSet::new() } else { self.given(who, place, false) }
     }
 
     /// Whether what is given is enough for a permission on what nobody owns.
-    fn suffices(&self, given: &BTreeSet<String>, permission: &str, place: &Question) -> bool {
+    fn suffices(&self, given: &BTreeSet<&str>, permission: &str, place: &Question) -> bool {
         let twin = self.twins.get(permission).filter(|_| place.record.is_some());
         given.contains(twin.map_or(permission, String::as_str))
     }
 
-    /// What somebody at a place holds or may do that they did not before; constraints take nothing from them. With
-    /// `closed`, nobody has anything where an element is another's.
-    fn gained(&self, before: &Side, who: &str, place: &Question, closed: bool) -> BTreeSet<String> {
-        let have = |side: &Side| if closed { side.open(who, place) } else { side.given(who, place, false) };
-        let (was, is) = (have(before), have(self));
-        let less = self.oracle.marks_less_than(&before.oracle);
-        let mut gained: BTreeSet<String> = is.difference(&was).cloned().collect();
-        gained.extend(is.intersection(&less).cloned());
+    /// What somebody at a place holds or may do that they did not before; constraints take nothing from them.
+    /// `less`: what asks for less than it did. With `closed`, nobody has anything where an element is another's.
+    fn gained(
+        &self,
+        before: &Side,
+        less: &BTreeSet<String>,
+        (who, place): (&str, &Question),
+        closed: bool,
+    ) -> BTreeSet<String> {
+        let (was, is) = if closed {
+            (before.open(who, place), self.open(who, place))
+        } else {
+            (before.given(who, place, false), self.given(who, place, false))
+        };
+        let mut gained: BTreeSet<&str> = is.difference(&was).copied().collect();
+        gained.extend(is.iter().filter(|name| less.contains(**name)));
         let twinned = self.twins.keys().chain(before.twins.keys());
         let may = twinned.filter(|name| self.suffices(&is, name, place) && !before.suffices(&was, name, place));
-        gained.extend(may.cloned());
-        gained
+        gained.extend(may.map(String::as_str));
+        gained.into_iter().map(str::to_owned).collect()
     }
 }
 
@@ -95,6 +105,7 @@ fn m3_7_whoever_would_hand_out_what_they_lack_is_seen() {
             let Ok(made) = apply(&before, vec![change]) else { continue };
             let after = Side::of(&next);
             let mut places: Vec<Question> = (0..PLACES).map(|_| generate::place(&mut rng, &next)).collect();
+            let less = after.oracle.marks_less_than(&side.oracle);
             let privacy = kind == "privacy";
             if privacy {
                 let (old, new) = (file["objects"].as_array().unwrap(), next["objects"].as_array().unwrap());
@@ -103,30 +114,31 @@ fn m3_7_whoever_would_hand_out_what_they_lack_is_seen() {
                 places.iter_mut().for_each(|place| place.object = changed.map(str::to_owned));
             }
             let mut gained = Vec::new();
-            for place in &places {
+            for (at, place) in places.iter().enumerate() {
                 for who in after.everybody.keys() {
-                    gained.extend(after.gained(&side, who, place, privacy).into_iter().map(|name| (who, name, place)));
+                    let here = after.gained(&side, &less, (who, place), privacy);
+                    gained.extend(here.into_iter().map(|name| (who, name, at)));
                 }
             }
             let mut asked = callers(&file);
             rng.shuffle(&mut asked);
             for caller in asked.iter().take(CALLERS) {
-                let lacks_it = |(_, name, place): &&(&String, String, &Question)| {
-                    let has = side.given(caller, place, true);
-                    !has.contains(name) && !side.suffices(&has, name, place)
+                let has: Vec<_> = places.iter().map(|place| side.given(caller, place, true)).collect();
+                let lacks_it = |(_, name, at): &&(&String, String, usize)| {
+                    !has[*at].contains(name.as_str()) && !side.suffices(&has[*at], name, &places[*at])
                 };
                 let lacking = gained.iter().find(lacks_it);
                 let said = lacks(&before, &made.table, &made.effects, caller, Counting::All, NOW_MS);
-                if let (None, Some((who, name, place))) = (&said, lacking) {
+                if let (None, Some((who, name, at))) = (&said, lacking) {
                     panic!(
-                        "seed {seed}, {kind} by {caller}: {who} gains {name} at {place:#?}\n{:?}\n{file:#}",
-                        made.effects
+                        "seed {seed}, {kind} by {caller}: {who} gains {name} at {:#?}\n{:?}\n{file:#}",
+                        places[*at], made.effects
                     );
                 }
                 match (said, lacking) {
-                    (Some(_), Some((_, name, place))) => {
+                    (Some(_), Some((_, name, at))) => {
                         *refused.entry(kind).or_default() += 1;
-                        voided += usize::from(side.given(caller, place, false).contains(name));
+                        voided += usize::from(side.given(caller, &places[*at], false).contains(name.as_str()));
                     }
                     (Some(_), None) => needless += 1,
                     (None, _) if !gained.is_empty() => *passed.entry(kind).or_default() += 1,

@@ -15,6 +15,7 @@ mod administrators;
 mod allowed;
 mod arrows;
 mod authority;
+mod bad_input;
 mod by_column;
 mod callers;
 mod cli;

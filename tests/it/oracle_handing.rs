@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{Membership, Oracle, Permission, Question};
+use super::{Membership, Oracle, Permission, Question, Source};
 
 /// The file with all its users active, and in the groups that they wait for: a move of a status hands out nothing.
 pub fn all_active(file: &Value) -> Value {
@@ -35,24 +35,34 @@ impl Oracle {
         self.principals.keys().map(|name| (name.clone(), self.members(name, Membership::Ordinary))).collect()
     }
 
+    /// 3.2: what each source gives, wherever and whenever it does; for [`Oracle::given`].
+    pub fn covered(&self) -> Vec<BTreeSet<String>> {
+        let of = |source: &Source| {
+            let at_level = self.catalogue.values().filter(|permission| source.target.level() <= permission.level);
+            let covered =
+                at_level.filter(|one| source.patterns.iter().any(|pattern| self.m3_2_covers(pattern, &one.name)));
+            covered.map(|permission| permission.name.clone()).collect()
+        };
+        self.sources.iter().map(of).collect()
+    }
+
     /// 4.5: every permission that these members are given at the place of a question, then; less what is `voided`.
-    pub fn given(&self, members: &BTreeSet<String>, place: &Question, voided: bool) -> BTreeSet<String> {
+    pub fn given<'c>(
+        &self,
+        covered: &'c [BTreeSet<String>],
+        members: &BTreeSet<String>,
+        place: &Question,
+        voided: bool,
+    ) -> BTreeSet<&'c str> {
         let Some(resource) = self.m4_1_resource(place) else { return BTreeSet::new() };
         let void = if voided { self.m4_5_void(members, &resource, place.now_ms) } else { BTreeSet::new() };
-        let mut given = BTreeSet::new();
-        let sources = self.sources.iter().filter(|source| {
+        let sources = self.sources.iter().zip(covered).filter(|(source, _)| {
             members.contains(&source.member)
                 && source.role.as_ref().is_none_or(|role| !void.contains(role))
                 && source.m3_4_in_effect(place.now_ms)
                 && source.target.m3_3_reaches(&resource)
         });
-        for source in sources {
-            let at_level = self.catalogue.values().filter(|permission| source.target.level() <= permission.level);
-            let covered =
-                at_level.filter(|one| source.patterns.iter().any(|pattern| self.m3_2_covers(pattern, &one.name)));
-            given.extend(covered.map(|permission| permission.name.clone()));
-        }
-        given
+        sources.flat_map(|(_, covered)| covered.iter().map(String::as_str)).collect()
     }
 
     /// 4.4: whether the object of a question is private, and not to this principal; whatever the lists say.

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use doorward::core::change::Change;
+use doorward::core::change::{Change, apply};
 use doorward::core::decision::{Reason, Walk};
 use doorward::core::emergency::used;
 use doorward::core::filter::{self, Filtered, Records, Wrong};
@@ -14,10 +14,11 @@ use doorward::core::id::OpaqueId;
 use doorward::core::model::{Key, Row, Write};
 use doorward::core::table::Table;
 use fastrand::Rng;
+use serde_json::Value as Json;
 
 use crate::by_column::Sheet;
-use crate::generate;
-use crate::oracle::{Answer, Closed, Oracle, catalogue};
+use crate::generate::{self, CHANGES, EDITS};
+use crate::oracle::{Answer, Closed, Oracle, Question, catalogue};
 use crate::support::{
     Sent, activated, answer, applied, blank, filter, over, parsed, question, record, rows, sent, table,
 };
@@ -27,9 +28,16 @@ pub fn organizations() -> u64 {
     std::env::var("DOORWARD_PROPERTY_ORGANIZATIONS").map_or(150, |n| n.parse().unwrap())
 }
 const QUESTIONS: usize = 60;
+/// Changes of an organization, one after the other; of how many principals, places and permissions is asked after each, and
+/// how many of the answers that are others than before are held against the oracle.
+const CHANGES_EACH: u64 = 12;
+const PRINCIPALS: usize = 6;
+const PLACES: usize = 4;
+const NAMES: usize = 24;
+const MOVED: usize = 6;
 
 /// Row by row, each row a revision of its own.
-fn row_by_row(file: &serde_json::Value) -> Table {
+fn row_by_row(file: &Json) -> Table {
     let rows = rows(file);
     let (first, rest): (Vec<_>, Vec<_>) = rows
         .into_iter()
@@ -99,7 +107,7 @@ fn decisions_are_the_oracles_however_the_organization_came_about() {
         if let Some(previous) = previous.get(&preset) {
             let previous = &with_possible_statuses(previous, &rows(&file));
             let change = Change::Replace { rows: rows(&file), deactivate_missing: true };
-            let next = doorward::core::change::apply(previous, vec![change]);
+            let next = apply(previous, vec![change]);
             // Users of the other organization stay, inactive, and may stand in the way.
             if let Ok(next) = next {
                 tables.push(("from another", next.table.under(over(&file, 2).as_ref())));
@@ -128,10 +136,7 @@ fn decisions_are_the_oracles_however_the_organization_came_about() {
         for (how, table) in &tables {
             let mut exported: Vec<_> = table.rows().collect();
             exported.sort_by_key(doorward::core::model::Row::key);
-            let again = doorward::core::change::apply(
-                table,
-                vec![Change::Replace { rows: exported.clone(), deactivate_missing: false }],
-            );
+            let again = apply(table, vec![Change::Replace { rows: exported.clone(), deactivate_missing: false }]);
             assert!(again.unwrap().effects.is_empty(), "seed {seed}, {how}");
             let loaded = Table::load(table.id().clone(), "h".into(), 9, 1, exported.clone()).unwrap();
             let mut reloaded: Vec<_> = loaded.rows().collect();
@@ -219,7 +224,7 @@ fn replaying_the_deltas_gives_the_same_rows() {
             file["preset"] = preset.clone();
             let Ok(parsed) = parsed(&file) else { continue };
             let change = Change::Replace { rows: parsed.rows, deactivate_missing: true };
-            let Ok(next) = doorward::core::change::apply(&table, vec![change]) else { continue };
+            let Ok(next) = apply(&table, vec![change]) else { continue };
             for write in next.writes {
                 match write {
                     Write::Put(row) => drop(stored.insert(row.key(), row)),
@@ -233,95 +238,147 @@ fn replaying_the_deltas_gives_the_same_rows() {
     }
 }
 
-/// Puts an element onto a list, unless it is on the other one, or takes it off.
-fn toggle(rng: &mut Rng, file: &mut serde_json::Value, list: &str, other: &str) {
-    let objects = file["objects"].as_array().into_iter().flatten();
-    let elements: Vec<_> = objects.filter(|object| object["kind"] == "element").map(|o| o["id"].clone()).collect();
-    let Some(element) = rng.choice(elements) else { return };
-    if file[other].as_array().is_some_and(|other| other.contains(&element)) {
-        return;
-    }
-    let mut listed = file[list].as_array().cloned().unwrap_or_default();
-    let before = listed.len();
-    listed.retain(|listed| *listed != element);
-    if listed.len() == before {
-        listed.push(element);
-    }
-    file[list] = listed.into();
+/// What has gone from one file to the next, as the rows that a call would delete.
+fn gone(file: &Json, next: &Json) -> Vec<Key> {
+    let ids = |file: &Json, key: &str, name: &str| {
+        let rows = file[key].as_array().cloned().unwrap_or_default();
+        rows.iter().map(|row| row[name].as_str().unwrap().to_owned()).collect::<BTreeSet<String>>()
+    };
+    let missing = |key: &str, name: &str| &ids(file, key, name) - &ids(next, key, name);
+    let objects = missing("objects", "id").into_iter().map(|id| Key::Object(id.parse().unwrap()));
+    let groups = missing("groups", "id").into_iter().map(|id| Key::Group(id.parse().unwrap()));
+    let roles = missing("roles", "id").into_iter().map(|id| Key::Role(id.parse().unwrap()));
+    let accounts = missing("accounts", "id").into_iter().map(|id| Key::Account(id.parse().unwrap()));
+    let names = missing("permissions", "name").into_iter().map(|name| Key::Permission(name.parse().unwrap()));
+    objects.chain(groups).chain(roles).chain(accounts).chain(names).collect()
 }
 
-/// Changes one thing in the file, if it has such a thing; what comes out need not be valid.
-fn edit(rng: &mut Rng, file: &mut serde_json::Value) {
-    let removed = ["assignments", "grants", "email_domains", "separation_of_duties"];
-    match rng.u8(..11) {
-        8 => toggle(rng, file, "element_safelist", "element_denylist"),
-        9 => {
-            toggle(rng, file, "element_denylist", "element_safelist");
-            file["super_organization"] = "globex".into();
-        }
-        10 => {
-            let Some(object) = file["objects"].as_array_mut().and_then(|objects| rng.choice(objects)) else { return };
-            if object["kind"] == "element" {
-                object["private_to"] =
-                    if object["private_to"].is_string() { serde_json::Value::Null } else { "account:main".into() };
-                object.as_object_mut().unwrap().retain(|_, value| !value.is_null());
-            }
-        }
-        // Two roles change what they contain: everything else that refers to them stays as it is.
-        0..3 => {
-            let Some(roles) = file["roles"].as_array_mut().filter(|roles| roles.len() > 1) else { return };
-            let (one, other) = (rng.usize(..roles.len()), rng.usize(..roles.len()));
-            let permissions = roles[one]["permissions"].take();
-            let permissions = std::mem::replace(&mut roles[other]["permissions"], permissions);
-            if one != other {
-                roles[one]["permissions"] = permissions;
-            }
-        }
-        n @ 3..7 => {
-            let Some(rows) = file[removed[usize::from(n) - 3]].as_array_mut().filter(|rows| !rows.is_empty()) else {
-                return;
-            };
-            rows.remove(rng.usize(..rows.len()));
-        }
-        7 => {
-            let groups = file["groups"].as_array_mut().into_iter().flatten();
-            let mut manual: Vec<_> =
-                groups.filter_map(|group| group["members"].as_array_mut()).filter(|m| !m.is_empty()).collect();
-            let Some(members) = rng.choice(&mut manual) else { return };
-            members.remove(rng.usize(..members.len()));
-        }
-        _ => {
-            let Some(permissions) = file["permissions"].as_array_mut().filter(|rows| !rows.is_empty()) else { return };
-            let one = rng.usize(..permissions.len());
-            permissions[one]["level"] = (*rng.choice(&["organization", "account", "object"]).unwrap()).into();
-        }
+/// What some principals are told of every permission at a few places, oldest first.
+fn told(table: &Table, names: &[String], questions: &[Question]) -> Vec<Option<Reason>> {
+    let mut told = Vec::new();
+    for q in questions {
+        let sent = sent(q);
+        let q = (question(q, &sent), q.now_ms);
+        let walk = Walk::begin(table, &q.0, q.1).ok();
+        let ask = |name: &String| Some(walk.as_ref()?.ask(table.permission(name)?));
+        told.extend(names.iter().map(ask));
     }
+    told
 }
 
+/// Who is asked about after a change, and where; nothing but what is held shall stand in their way.
+fn asked_after(rng: &mut Rng, files: [&Json; 2]) -> Vec<Question> {
+    let mut people: Vec<String> = Vec::new();
+    for (key, prefix) in [("users", "user"), ("service_accounts", "service")] {
+        let rows = files[1][key].as_array().into_iter().flatten();
+        people.extend(rows.map(|row| format!("{prefix}:{}", row["id"].as_str().unwrap())));
+    }
+    rng.shuffle(&mut people);
+    let mut questions = Vec::new();
+    for nth in 0..PLACES {
+        let place = generate::place(rng, files[nth % 2]);
+        questions.extend(people.iter().take(PRINCIPALS).map(|principal| Question {
+            principal: principal.clone(),
+            channel: Some("email".into()),
+            authenticated_at_ms: Some(place.now_ms - 1),
+            ..place.clone()
+        }));
+    }
+    questions
+}
+
+/// What came of a kind of change: how often it was made, and how often what it moved was held against the oracle.
+type Made = BTreeMap<&'static str, (usize, usize)>;
+
+/// Each change is of the version before it. What is then said is what is said of the file anew, and where that is not what
+/// was said before, it is the oracle's.
 #[test]
 fn small_changes_leave_decisions_the_oracles() {
-    let mut changed = 0;
-    for seed in 0..organizations() / 2 {
+    let kinds: Vec<&str> = CHANGES.into_iter().chain(EDITS).collect();
+    let (mut made, mut deleted): (Made, usize) = Default::default();
+    for seed in 0..organizations() / 5 {
         let mut rng = Rng::with_seed(seed ^ 0x3C3C);
-        let mut file = generate::organization(&mut rng);
-        let mut table = table(&file);
-        for revision in 2..9 {
-            let mut next = file.clone();
-            edit(&mut rng, &mut next);
-            let Ok(parsed) = parsed(&next) else { continue };
-            let change = Change::Replace { rows: parsed.rows, deactivate_missing: false };
-            let Ok(applied) = doorward::core::change::apply(&table, vec![change]) else { continue };
-            changed += usize::from(!applied.effects.is_empty());
-            (file, table) = (next.clone(), applied.table.under(over(&next, revision).as_ref()));
-            let oracle = Oracle::new(&file);
-            for _ in 0..QUESTIONS / 3 {
-                let q = generate::question(&mut rng, &file);
-                let (got, expected) = (answer(&table, &q), oracle.authorize(&q));
-                assert!(got == expected, "seed {seed}: {got:?}, not {expected:?}: {q:#?}\n{file:#}");
+        let generate::World { mut file, conditions, .. } = generate::world(&mut rng);
+        let mut before = table(&file);
+        let mut drawn = kinds.clone();
+        rng.shuffle(&mut drawn);
+        let mut revision = 1;
+        for kind in drawn {
+            if revision > CHANGES_EACH {
+                break;
             }
+            let mut next = file.clone();
+            let changed = match CHANGES.contains(&kind) {
+                true => generate::change(&mut rng, &mut next, kind),
+                false => generate::edit(&mut rng, &mut next, kind),
+            };
+            let (Some(()), Ok(parsed)) = (changed, parsed(&next)) else { continue };
+            let change = Change::Replace { rows: parsed.rows, deactivate_missing: false };
+            let Ok(made_of_it) = apply(&before, vec![change.clone()]) else { continue };
+            if made_of_it.effects.is_empty() && kind != "denylist" {
+                continue;
+            }
+            revision += 1;
+            let over = over(&next, revision);
+            let mut tables = vec![("as the file says", made_of_it.table.under(over.as_ref()))];
+            // A call that deletes takes with it what the file does no longer say (rule 2.10).
+            let keys = gone(&file, &next);
+            if !keys.is_empty()
+                && let Ok(made_of_it) = apply(&before, vec![Change::Delete { keys, etag: None }])
+            {
+                deleted += 1;
+                tables.push(("deleted", made_of_it.table.under(over.as_ref())));
+            }
+
+            // All of its own permissions, and some that ship.
+            let mut names: Vec<String> = catalogue(&next).into_iter().map(|permission| permission.name).collect();
+            rng.shuffle(&mut names);
+            names.sort_by_key(|name| {
+                !next["permissions"].as_array().into_iter().flatten().any(|own| own["name"] == **name)
+            });
+            names.truncate(NAMES);
+            let questions = asked_after(&mut rng, [&file, &next]);
+            let anew = applied(&blank(1).under(over.as_ref()), vec![change]);
+            let (was, is) = (told(&before, &names, &questions), told(&anew, &names, &questions));
+            let asked = |at: usize| Question {
+                permission: names[at % names.len()].clone(),
+                ..questions[at / names.len()].clone()
+            };
+            for (how, table) in &tables {
+                for (at, (got, anew)) in told(table, &names, &questions).iter().zip(&is).enumerate() {
+                    let wrong = || format!("{:#?}\n{file:#}\n{next:#}", asked(at));
+                    assert_eq!(got, anew, "seed {seed}, {kind}, {how}, not as the file anew: {}", wrong());
+                }
+            }
+            let oracle = Oracle::with_conditions(&next, &conditions);
+            let mut moved: Vec<usize> = (0..is.len()).filter(|at| was[*at] != is[*at]).collect();
+            rng.shuffle(&mut moved);
+            moved.truncate(MOVED);
+            let (times, held) = made.entry(kind).or_default();
+            (*times, *held) = (*times + 1, *held + moved.len());
+            let world = generate::World { file: next, conditions: BTreeMap::new(), activations: Vec::new() };
+            let mut questions: Vec<Question> = moved.into_iter().map(asked).collect();
+            questions.extend((0..2).map(|_| generate::world_question(&mut rng, &world)));
+            for q in questions {
+                let expected = oracle.authorize(&q);
+                for (how, table) in &tables {
+                    let got = answer(table, &q);
+                    let wrong = || format!("{q:#?}\n{file:#}\n{:#}", world.file);
+                    assert!(got == expected, "seed {seed}, {kind}, {how}: {got:?}, not {expected:?}: {}", wrong());
+                }
+            }
+            (file, before) = (world.file, tables.swap_remove(tables.len() - 1).1);
         }
     }
-    assert!(changed as u64 > organizations(), "most edits change something: {changed}");
+    println!("{deleted} deletions; by kind, how often it was made and how many answers it moved: {made:?}");
+    // Of few organizations, none may have what a kind of change needs.
+    if organizations() >= 100 {
+        let never: Vec<_> = kinds.iter().filter(|kind| !made.contains_key(*kind)).collect();
+        assert!(never.is_empty() && deleted > 10, "never: {never:?}");
+        let moved: usize = made.values().map(|(_, moved)| moved).sum();
+        let moving = made.values().filter(|(_, moved)| *moved > 0).count();
+        assert!(moved as u64 > organizations() && moving * 3 > kinds.len(), "changes change answers: {made:?}");
+    }
 }
 
 /// Organizations with policies, relations and auto-share, and questions each.
@@ -331,7 +388,7 @@ fn worlds() -> u64 {
 const WORLD_QUESTIONS: usize = 200;
 
 /// An organization as it may have come about: what cleared flags suspend was there before.
-fn grown(file: &serde_json::Value) -> Table {
+fn grown(file: &Json) -> Table {
     let before = table(&generate::all_flags_on(file));
     applied(&before, vec![Change::Replace { rows: rows(file), deactivate_missing: false }])
 }
@@ -370,7 +427,7 @@ fn m6_what_is_visible_is_what_the_oracle_sees() {
         let exported: Vec<_> = tables[0].1.rows().collect();
         let changes = |table: &Table| {
             let same = Change::Replace { rows: exported.clone(), deactivate_missing: false };
-            doorward::core::change::apply(table, vec![same]).unwrap().effects
+            apply(table, vec![same]).unwrap().effects
         };
         assert!(changes(&tables[0].1).is_empty() && changes(&tables[1].1).is_empty(), "seed {seed}");
         let loaded = Table::load(tables[0].1.id().clone(), "h".into(), 9, 1, exported.clone()).unwrap();

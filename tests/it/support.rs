@@ -195,3 +195,13 @@ pub fn call(organization: &str) -> doorward::engine::Call {
         create: doorward::engine::Create::IfMissing,
     }
 }
+
+/// Prints whether a time that was wanted was kept: a busy machine may not keep it, and a test must not fail by that.
+pub fn met(what: &str, kept: bool) {
+    let word = match (cfg!(debug_assertions), kept) {
+        (true, _) => "not judged, without optimization",
+        (false, true) => "met",
+        (false, false) => "NOT MET",
+    };
+    println!("{what}: {word}");
+}

@@ -1,9 +1,11 @@
 //! `TestCondition`: a policy's condition before it is stored. What it says of sample records is what
 //! `FilterRecords` says once a policy has it.
 
+use doorward::core::change::Change;
 use doorward::core::condition::MAX_COST;
 use doorward::core::condition::Outcome;
 use doorward::core::decision::{Question, Reason, Resource};
+use doorward::core::model::{Effect, Policy, Row};
 use doorward::core::sample::{Tried, try_condition};
 use doorward::service::proto as pb;
 use doorward::service::proto::data_access_service_client::DataAccessServiceClient;
@@ -15,7 +17,7 @@ use tonic::{Code, Status};
 
 use crate::generate;
 use crate::properties::organizations;
-use crate::support::{Sent, filter, question, record, sent, table};
+use crate::support::{Sent, applied, filter, question, record, sent, table};
 use crate::wire::{Running, Wire, fields, reason, token};
 use crate::wire_records::apply;
 
@@ -236,6 +238,18 @@ fn a_tried_condition_says_what_filter_records_says_once_it_is_stored() {
         let policies = world.file["data_access"].as_array().cloned().unwrap_or_default();
         let with_condition: Vec<_> = policies.iter().filter(|policy| policy["condition"].is_string()).collect();
         let users: Vec<_> = world.file["users"].as_array().into_iter().flatten().collect();
+        // What is held at records would show them whatever the policies. No policy is stored yet.
+        let mut file = world.file.clone();
+        for key in ["assignments", "grants"] {
+            if let Some(rows) = file.get_mut(key).and_then(|rows| rows.as_array_mut()) {
+                rows.retain(|row| row["record"].is_null());
+            }
+        }
+        for role in file.get_mut("roles").and_then(|rows| rows.as_array_mut()).into_iter().flatten() {
+            role.as_object_mut().unwrap().remove("auto_share");
+        }
+        file["data_access"] = json!([]);
+        let before = table(&file);
         for _ in 0..3 {
             let (Some(policy), Some(user)) = (rng.choice(&with_condition), rng.choice(&users)) else { break };
             let (object, condition) = (policy["object"].as_str().unwrap(), policy["condition"].as_str().unwrap());
@@ -254,30 +268,20 @@ fn a_tried_condition_says_what_filter_records_says_once_it_is_stored() {
             let sent_with = sent(&one);
             let attributes: Vec<Sent> = q.records.iter().map(|r| Sent::of(&r.attributes)).collect();
             let records = || q.records.iter().zip(&attributes).map(|(r, sent)| record(r, sent));
-            // What is held at records would show them whatever the policies.
-            let stored = |policies: serde_json::Value| {
-                let mut file = world.file.clone();
-                for key in ["assignments", "grants"] {
-                    if let Some(rows) = file.get_mut(key).and_then(|rows| rows.as_array_mut()) {
-                        rows.retain(|row| row["record"].is_null());
-                    }
-                }
-                for role in file.get_mut("roles").and_then(|rows| rows.as_array_mut()).into_iter().flatten() {
-                    role.as_object_mut().unwrap().remove("auto_share");
-                }
-                file["data_access"] = policies;
-                table(&file)
+            let row = |id: &str, effect, condition: Option<&str>| {
+                Change::Create(Row::Policy(Policy {
+                    id: id.parse().unwrap(),
+                    object: object.parse().unwrap(),
+                    effect,
+                    members: vec![q.principal.parse().unwrap()],
+                    condition: condition.map(str::to_owned),
+                }))
             };
-            let row = |id: &str, effect: &str| json!({"id": id, "object": object, "effect": effect, "members": [q.principal]});
-            let mut allow = row("allow", "allow");
-            allow["condition"] = condition.into();
-            let mut restrict = row("restrict", "restrict");
-            restrict["condition"] = condition.into();
-            let (allow, restrict) = (stored(json!([allow])), stored(json!([row("all", "allow"), restrict])));
+            let allow = applied(&before, vec![row("allow", Effect::Allow, Some(condition))]);
+            let rows = [row("all", Effect::Allow, None), row("restrict", Effect::Restrict, Some(condition))];
+            let restrict = applied(&before, rows.into());
             let asked = question(&one, &sent_with);
             let filtered = |table| filter(table, &asked, records(), q.now_ms);
-            // Before it is stored, that is: where there is no policy at all.
-            let before = stored(json!([]));
             let tried = try_condition(&before, &asked, condition, records(), q.now_ms);
             let (Ok(shown), Ok(left)) = (filtered(&allow), filtered(&restrict)) else {
                 // Rule 4.1 says the same either way, but for the account, which is not asked for.

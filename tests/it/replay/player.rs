@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64};
 use doorward::clock::Clock;
 use doorward::core::table::Table;
 use doorward::engine::Engine;
+use doorward::service::proto as pb;
 use doorward::service::{Admin, Caller};
 use doorward::store::PolicyStore;
 use fastrand::Rng;
@@ -18,7 +19,7 @@ use crate::activity::operator;
 use crate::wire::reason;
 
 /// Every reason for which a call of the player may be refused. They are part of the API: clients go by them.
-const REASONS: [&str; 38] = [
+const REASONS: [&str; 39] = [
     "ALREADY_ACTIVE",
     "ALREADY_EXISTS",
     "AUTO_CREATION_REFUSED",
@@ -56,6 +57,7 @@ const REASONS: [&str; 38] = [
     "SIGN_ON_MISMATCH",
     "SIGN_ON_TAKEN",
     "UNKNOWN_REFERENCE",
+    "UNKNOWN_SUPER_ORGANIZATION",
     "WRONG_SCOPE",
 ];
 
@@ -75,6 +77,9 @@ pub struct Player {
     pub(super) credentials: Vec<String>,
     pub(super) activations: Vec<String>,
     pub(super) tokens: Vec<[u8; 32]>,
+    pub(super) seed: u64,
+    pub(super) preset: pb::Preset,
+    pub(super) roles: [&'static str; 6],
 }
 
 macro_rules! play {
@@ -116,6 +121,10 @@ impl Player {
         let clock = Arc::new(SeededClock { now: AtomicI64::new(NOW), seed: randomness, drawn: AtomicU64::new(0) });
         let engine = Engine::open(store, Arc::clone(&clock) as Arc<dyn Clock>, |error| panic!("{error}"));
         let engine = Arc::new(engine.unwrap());
+        let (preset, roles) = match seed % 2 {
+            0 => (pb::Preset::Integration, ["r0", "r1", "r2", "r3", "default-user", "org-admin"]),
+            _ => (pb::Preset::Workspace, ["r0", "r1", "r2", "r3", "organization-admin", "content-viewer"]),
+        };
         Self {
             admin: Admin::new(Arc::clone(&engine)),
             engine,
@@ -128,6 +137,9 @@ impl Player {
             credentials: Vec::new(),
             activations: Vec::new(),
             tokens: Vec::new(),
+            seed,
+            preset,
+            roles,
         }
     }
 
@@ -149,9 +161,12 @@ impl Player {
         };
         self.told.push(format!("{rpc} by {}: {told}", self.caller.name));
     }
-    /// Where the organization is, if there is one: its history and revision.
-    pub(super) fn stands(&self) -> Option<(String, u64)> {
+
+    /// Where all are, if there are any: the organization and those above it, each with its history and revision.
+    pub(super) fn stands(&self) -> Vec<(String, u64)> {
         let stands = |table: &Table| (table.history().to_string(), table.revision());
-        self.engine.with_table("acme", None, stands).ok()
+        let above = self.engine.super_organizations();
+        let above = above.iter().map(|one| (one.history.to_string(), one.revision));
+        self.engine.with_table("acme", None, stands).into_iter().chain(above).collect()
     }
 }
