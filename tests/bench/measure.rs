@@ -9,10 +9,6 @@ pub struct Spread {
 }
 
 impl Spread {
-    pub const fn new() -> Self {
-        Self { values: Vec::new() }
-    }
-
     pub fn add(&mut self, value: f64) {
         self.values.push(value);
     }
