@@ -3,11 +3,10 @@
 use super::*;
 
 /// The kinds, by name; `… gone` takes with it what refers to it, and nothing where that is not to be (rule 2.10).
-pub const EDITS: [&str; 24] = [
+pub const EDITS: [&str; 23] = [
     "account gone",
     "assignment gone",
     "attribute",
-    "by hand",
     "constraint gone",
     "contents swapped",
     "denylist",
@@ -64,12 +63,6 @@ pub fn edit(rng: &mut Rng, file: &mut Value, kind: &str) -> Option<()> {
             let of = any(rng, file, "users", |row| row["attributes"].is_object())?["attributes"].as_object_mut()?;
             let name = rng.choice(of.keys().cloned().collect::<Vec<_>>())?;
             of.remove(&name);
-        }
-        // What the rule would give, given by hand, and back (rule 3.6).
-        "by hand" => {
-            let by_rule = |row: &Value| row["role"] == "org" || row["role"] == "default-user";
-            let row = any(rng, file, "assignments", by_rule)?;
-            row["by_hand"] = json!(row["by_hand"] != true);
         }
         // Everything else that refers to the two stays as it is.
         "contents swapped" => {

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use doorward::core::model::{Row, Target};
 use doorward::service::proto as pb;
+use doorward::service::proto::activity_service_server::ActivityService;
 use doorward::service::proto::credential_service_server::CredentialService;
 use doorward::service::proto::data_access_service_server::DataAccessService;
 use doorward::service::proto::group_service_server::GroupService;
@@ -358,7 +359,7 @@ impl Player {
 
     /// What changes and deletes.
     async fn change(&mut self) {
-        match self.rng.u8(0..30) {
+        match self.rng.u8(0..31) {
             0 => {
                 let group = pb::Group { kind: 0, domains: Vec::new(), ..self.group() };
                 play!(self, update_group UpdateGroupRequest { group: group });
@@ -407,6 +408,10 @@ impl Player {
                 let credential = self.one_of(|p| &p.credentials);
                 let made = play!(self, rotate_credential RotateCredentialRequest { credential: credential });
                 self.made(made.map(|made| (made.credential, made.secret)));
+            }
+            30 => {
+                let user = self.pick(&USERS);
+                play!(self, erase_personal_data ErasePersonalDataRequest { user: user });
             }
             18 => {
                 let credential = self.one_of(|p| &p.credentials);
