@@ -370,9 +370,14 @@ impl Player {
                 play!(self, update_role UpdateRoleRequest { role: role });
             }
             2 => {
-                let pb::DataAccessPolicy { id, condition, members, .. } = self.policy();
-                let policy = pb::DataAccessPolicy { id, condition, members, ..Default::default() };
-                play!(self, update_policy UpdatePolicyRequest { policy: policy });
+                // Of four that may be there, few are.
+                for _ in 0..3 {
+                    let pb::DataAccessPolicy { id, condition, members, .. } = self.policy();
+                    let policy = pb::DataAccessPolicy { id, condition, members, ..Default::default() };
+                    if play!(self, update_policy UpdatePolicyRequest { policy: policy }).is_some() {
+                        break;
+                    }
+                }
             }
             3 => drop(play!(self, delete_group DeleteGroupRequest { group: self.pick(&GROUPS) })),
             4 => drop(play!(self, delete_role DeleteRoleRequest { role: self.a_role() })),
