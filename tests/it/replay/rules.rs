@@ -23,8 +23,12 @@ impl Player {
         let id = format!("c{}", self.rng.u8(0..2));
         let enforcement = pb::SeparationEnforcement::Deny.into();
         let known = self.roles;
-        let mut roles = self.some(&known, 3);
+        let mut roles = self.some(&known[1..], 3);
         roles.push("r0".to_owned());
+        if self.rng.u8(0..4) > 0 {
+            roles.sort();
+            roles.dedup();
+        }
         pb::SeparationConstraint { id, roles, max: 1, enforcement, ..Default::default() }
     }
 
@@ -96,7 +100,15 @@ impl Player {
             }
             14 => {
                 let max = self.rng.u32(1..3);
-                let constraint = pb::SeparationConstraint { max, ..self.constraint() };
+                let mut constraint = pb::SeparationConstraint { max, ..self.constraint() };
+                let known = self.engine.with_table("acme", None, |table| {
+                    let constraint =
+                        |row| if let Row::Separation(known) = row { Some(known.id.to_string()) } else { None };
+                    table.rows().filter_map(constraint).collect::<Vec<_>>()
+                });
+                let known = self.rng.choice(known.unwrap()).filter(|_| self.rng.u8(0..4) > 0);
+                constraint.id = known.unwrap_or(constraint.id);
+                constraint.roles.truncate(self.rng.usize(0..3));
                 play!(self, update_separation_constraint UpdateSeparationConstraintRequest { separation_constraint: constraint });
             }
             15 => {
