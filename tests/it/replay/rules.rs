@@ -50,6 +50,16 @@ impl Player {
         self.rng.choice(rules.unwrap())
     }
 
+    /// The id of a constraint, mostly of one that there is.
+    fn known_constraint(&mut self) -> String {
+        let known = self.engine.with_table("acme", None, |table| {
+            let id = |row| if let Row::Separation(known) = row { Some(known.id.to_string()) } else { None };
+            table.rows().filter_map(id).collect::<Vec<_>>()
+        });
+        let known = self.rng.choice(known.unwrap()).filter(|_| self.rng.u8(0..4) > 0);
+        known.unwrap_or_else(|| format!("c{}", self.rng.u8(0..2)))
+    }
+
     /// Rules of the organization.
     pub(super) async fn govern(&mut self) {
         match self.rng.u8(0..24) {
@@ -57,15 +67,18 @@ impl Player {
                 play!(self, create_separation_constraint CreateSeparationConstraintRequest { separation_constraint: self.constraint() }),
             ),
             1 => {
-                let constraint = format!("c{}", self.rng.u8(0..2));
+                let constraint = self.known_constraint();
                 play!(self, delete_separation_constraint DeleteSeparationConstraintRequest { separation_constraint: constraint });
             }
             2 | 3 => {
                 play!(self, create_emergency_rule CreateEmergencyRuleRequest { emergency_rule: self.rule() });
             }
             4 => {
-                let role = self.a_role();
-                let target = self.target_of(&role);
+                let mut role = self.a_role();
+                let mut target = self.target_of(&role);
+                if let Some((known, at, _)) = self.known_rule().filter(|_| self.rng.bool()) {
+                    (role, target) = (known, message_of(&at));
+                }
                 play!(self, delete_emergency_rule DeleteEmergencyRuleRequest { role: role, target: target });
             }
             5 | 6 => self.activate().await,
@@ -101,13 +114,7 @@ impl Player {
             14 => {
                 let max = self.rng.u32(1..3);
                 let mut constraint = pb::SeparationConstraint { max, ..self.constraint() };
-                let known = self.engine.with_table("acme", None, |table| {
-                    let constraint =
-                        |row| if let Row::Separation(known) = row { Some(known.id.to_string()) } else { None };
-                    table.rows().filter_map(constraint).collect::<Vec<_>>()
-                });
-                let known = self.rng.choice(known.unwrap()).filter(|_| self.rng.u8(0..4) > 0);
-                constraint.id = known.unwrap_or(constraint.id);
+                constraint.id = self.known_constraint();
                 constraint.roles.truncate(self.rng.usize(0..3));
                 play!(self, update_separation_constraint UpdateSeparationConstraintRequest { separation_constraint: constraint });
             }
