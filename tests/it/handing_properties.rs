@@ -38,7 +38,7 @@ impl Side {
 
     /// What is given where nothing is closed to them: an element that is another's (4.4).
     fn open(&self, who: &str, place: &Question) -> BTreeSet<&str> {
-        if self.oracle.is_anothers(who, place) { BTreeSet::new() } else { self.given(who, place, false) }
+        if self.oracle.is_of_another(who, place) { BTreeSet::new() } else { self.given(who, place, false) }
     }
 
     /// Whether what is given is enough for a permission on what nobody owns.

@@ -66,7 +66,7 @@ impl Oracle {
     }
 
     /// 4.4: whether the object of a question is private, and not to this principal; whatever the lists say.
-    pub fn is_anothers(&self, who: &str, place: &Question) -> bool {
+    pub fn is_of_another(&self, who: &str, place: &Question) -> bool {
         let object = place.object.as_ref().and_then(|id| self.objects.get(id));
         object.and_then(|object| object.private_to.as_deref()).is_some_and(|owner| {
             match owner.strip_prefix("account:") {
