@@ -160,17 +160,30 @@ impl Admin {
         let Some(summary) = logged::summary(&error) else { return error.into() };
         let failure = Failure::from(error);
         let Some(history) = history.or_else(|| self.history(organization)) else { return failure.into() };
-        let same = Some(AtLeast { history: &history, number: 0 });
+        let account = |table: &Table| authority.account(table);
+        self.log_refused(organization, &history, origin, (failure.reason(), &summary), account).await;
+        failure.into()
+    }
+
+    /// Logs a refusal in that history, without what may be somebody's address (`logged::unaddressed`). Where it is
+    /// over, there is no log to tell of it.
+    pub(super) async fn log_refused(
+        &self,
+        organization: &str,
+        history: &str,
+        origin: Origin,
+        (reason, summary): (&str, &str),
+        account: impl FnOnce(&Table) -> Option<Id>,
+    ) {
+        let same = Some(AtLeast { history, number: 0 });
         let found = self.engine.with_table(organization, same, |table| {
             let on_behalf_of = origin.on_behalf_of.as_deref().map(|user| logged::unaddressed(user, table));
-            (authority.account(table), logged::unaddressed(&summary, table), on_behalf_of)
+            (account(table), logged::unaddressed(summary, table), on_behalf_of)
         });
-        // Where that history is over, there is no log to tell of it.
-        let Ok((account, summary, on_behalf_of)) = found else { return failure.into() };
-        let (origin, reason) = (Origin { on_behalf_of, ..origin }, failure.reason().to_owned());
+        let Ok((account, summary, on_behalf_of)) = found else { return };
+        let (origin, reason) = (Origin { on_behalf_of, ..origin }, reason.to_owned());
         let note = Note { origin, ending: Ending::Refused, reason, summary, account, emergency_activation: None };
-        self.engine.refused(organization, &history, note).await;
-        failure.into()
+        self.engine.refused(organization, history, note).await;
     }
 }
 

@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status};
 
 use crate::core::id::Id;
 use crate::core::lists::SuperOrganization;
-use crate::engine::activity::{Ending, Note, Origin, named};
+use crate::engine::activity::{Origin, named};
 use crate::engine::{Call, Create, SuperContent, SuperOutcome};
 
 use super::Caller;
@@ -120,9 +120,8 @@ impl Admin {
             let (name, on_behalf_of, peer) = names(caller.clone());
             let origin =
                 Origin { caller: named(&name), on_behalf_of, peer, method: method.to_owned(), ..Origin::default() };
-            let (reason, ending) = (failure.reason().to_owned(), Ending::Refused);
-            let note = Note { origin, ending, reason, summary, account: None, emergency_activation: None };
-            self.engine.refused(bearer.organization.as_str(), &bearer.history, note).await;
+            let said = (failure.reason(), summary.as_str());
+            self.log_refused(bearer.organization.as_str(), &bearer.history, origin, said, |_| None).await;
         }
         Err(failure.into())
     }
