@@ -441,6 +441,8 @@ async fn m7_5_refused_calls_of_platform_operators_are_logged_where_their_caller_
     let bearer = world.engine.bearer(&Sha256::digest(made.secret.as_bytes()).into()).unwrap();
     let ci = &Caller { peer: operator().peer, ..Caller::bearer(bearer) };
     let for_ana = &Caller { on_behalf_of: user("ana").on_behalf_of, ..ci.clone() };
+    // What cannot be erased is not logged: an address that is nobody's id.
+    let for_address = &Caller { on_behalf_of: user("bo@acme.com").on_behalf_of, ..ci.clone() };
 
     let begin = world.all().await.len();
     let globex = || "globex".to_owned();
@@ -483,7 +485,7 @@ async fn m7_5_refused_calls_of_platform_operators_are_logged_where_their_caller_
         ("ElementListService/UpdateDenylist", why(world.admin.update_denylist(by(for_ana, set)).await)),
         ("ElementListService/AddDenylistElements", why(world.admin.add_denylist_elements(by(ci, add.clone())).await)),
         ("ElementListService/RemoveDenylistElement", why(world.admin.remove_denylist_element(by(ci, remove)).await)),
-        ("ElementListService/ClearDenylist", why(world.admin.clear_denylist(by(ci, clear)).await)),
+        ("ElementListService/ClearDenylist", why(world.admin.clear_denylist(by(for_address, clear)).await)),
     ];
     let all = world.all().await;
     let logged = &all[begin..];
@@ -492,7 +494,12 @@ async fn m7_5_refused_calls_of_platform_operators_are_logged_where_their_caller_
         assert_eq!((entry.method.as_str(), reason.as_str()), (&*format!("doorward.v1.{method}"), "PERMISSION_DENIED"));
         assert_eq!((entry.reason.as_str(), entry.outcome()), ("PERMISSION_DENIED", pb::ActivityOutcome::Refused));
         assert_eq!((entry.caller.as_str(), entry.peer.as_str()), ("service:ci", "192.0.2.7:4242"));
-        assert_eq!(entry.on_behalf_of, if method.ends_with("UpdateDenylist") { "user:ana" } else { "" });
+        let on_behalf_of = match *method {
+            "ElementListService/UpdateDenylist" => "user:ana",
+            "ElementListService/ClearDenylist" => "user:(an address)",
+            _ => "",
+        };
+        assert_eq!(entry.on_behalf_of, on_behalf_of);
         assert!(entry.revision.is_none() && entry.account.is_empty());
         assert!(!entry.summary.is_empty() && !entry.summary.contains("globex"), "{}", entry.summary);
     }
