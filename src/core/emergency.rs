@@ -225,9 +225,7 @@ impl Table {
         let same = |a: &&Activation| !a.rehearsal && (&a.user, &a.role, &a.target) == (user, role, target);
         self.activations().filter(same).max_by_key(|a| a.starts_at)
     }
-}
 
-impl Table {
     /// Whether a bundle is that of a role that is activated.
     pub(super) fn is_activation(&self, bundle: u32) -> bool {
         matches!(self.bundle(bundle).map(|bundle| &bundle.source), Some(Source::Activation(_)))

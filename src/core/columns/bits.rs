@@ -19,7 +19,7 @@ impl Bits {
 
     /// A bit for each of `values`, set where `test` holds.
     pub fn of<T>(values: &[T], test: impl Fn(&T) -> bool) -> Self {
-        // With as wide registers as this machine has: twice as fast, and thrice for whole numbers.
+        // With as wide registers as the machine that it runs on has.
         pulp::Arch::new().dispatch(|| Self::of_each(values, test))
     }
 
@@ -144,7 +144,7 @@ impl Bits {
 
 /// A bit for each byte, which is 0 or 1. The product has the lowest bits of eight of them, each moved to its
 /// place, in its highest byte.
-#[allow(clippy::inline_always, reason = "as above")]
+#[allow(clippy::inline_always, reason = "compiled for each kind of machine, as its caller")]
 #[inline(always)]
 fn packed(held: &[u8; WORD]) -> u64 {
     let eight = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56;
