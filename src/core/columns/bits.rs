@@ -46,17 +46,16 @@ impl Bits {
     /// A bit for each of the lists that end there, set where one is set for any of the list's elements.
     #[must_use]
     pub fn of_lists(ends: &[u32], elements: &Self) -> Self {
-        let mut from = 0;
-        let word = |ends: &[u32]| {
-            let bit = |(at, end): (usize, &u32)| {
-                let until = *end as usize;
-                let any = elements.any(from, until);
-                from = until;
-                u64::from(any) << at
-            };
-            ends.iter().enumerate().map(bit).fold(0, |word, bit| word | bit)
+        // How many are set before each word: a list has one where more are set before its end than before its start.
+        let mut before = 0;
+        let counted = |word: &u64| {
+            let counted = (before, *word);
+            before += word.count_ones();
+            counted
         };
-        Self(ends.chunks(WORD).map(word).collect())
+        let mut words: Vec<(u32, u64)> = elements.0.iter().map(counted).collect();
+        words.push((before, 0));
+        pulp::Arch::new().dispatch(EachList { ends, words: &words })
     }
 
     /// Those of `count` records whose bit is not set in `missing`, least significant bit of the first
@@ -93,21 +92,6 @@ impl Bits {
         }
     }
 
-    /// Whether any is set from one place until before another.
-    #[inline]
-    fn any(&self, from: usize, until: usize) -> bool {
-        let word = |at: usize| self.0.get(at).copied().unwrap_or(0);
-        let (at, shift) = (from / WORD, from % WORD);
-        let count = until.saturating_sub(from);
-        if shift + count <= WORD {
-            // Most lists are short.
-            let beyond = u32::try_from(WORD - count).unwrap_or(u32::MAX);
-            return word(at) >> shift & u64::MAX.unbounded_shr(beyond) != 0;
-        }
-        let (end, last) = ((until - 1) / WORD, (until - 1) % WORD);
-        word(at) >> shift != 0 || (at + 1..end).any(|at| word(at) != 0) || word(end) << (WORD - 1 - last) != 0
-    }
-
     /// Whether none is set.
     #[must_use]
     pub fn none(&self) -> bool {
@@ -139,6 +123,35 @@ impl Bits {
     /// Keeps those that are not in `other`.
     pub fn without(&mut self, other: &Self) {
         self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a &= !b);
+    }
+}
+
+/// [`Bits::of_lists`]: where lists end, and words with how many bits are set before each. No closure, of which the compiler
+/// may make a function of its own, for the least of machines, which count bits one by one.
+struct EachList<'l> {
+    ends: &'l [u32],
+    words: &'l [(u32, u64)],
+}
+
+impl pulp::NullaryFnOnce for EachList<'_> {
+    type Output = Bits;
+
+    #[inline(always)]
+    fn call(self) -> Bits {
+        let mut before = 0;
+        let mut bits = Vec::with_capacity(self.ends.len().div_ceil(WORD));
+        for ends in self.ends.chunks(WORD) {
+            let mut held = [0; WORD];
+            for (held, end) in held.iter_mut().zip(ends) {
+                let end = *end as usize;
+                let (count, word) = self.words.get(end / WORD).copied().unwrap_or_default();
+                let until = count + (word & ((1 << (end % WORD)) - 1)).count_ones();
+                *held = u8::from(until != before);
+                before = until;
+            }
+            bits.push(packed(&held));
+        }
+        Bits(bits)
     }
 }
 
