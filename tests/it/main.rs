@@ -19,6 +19,7 @@ mod bad_input;
 mod by_column;
 mod callers;
 mod cli;
+mod cli_bench;
 mod cli_filter;
 mod cli_sample;
 mod compare_roles;
