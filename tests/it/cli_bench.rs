@@ -34,7 +34,11 @@ cases:
 
 /// Runs `bench` of these questions, without warming up: exit status, what it found, what it complained of.
 fn bench(files: &Files, address: &str, more: &[&str]) -> (i32, Value, String) {
-    let args = ["bench", "--server", address, "--warm-up", "0", "--json", "questions.yaml"];
+    bench_after("0", files, address, more)
+}
+
+fn bench_after(warm_up: &str, files: &Files, address: &str, more: &[&str]) -> (i32, Value, String) {
+    let args = ["bench", "--server", address, "--warm-up", warm_up, "--json", "questions.yaml"];
     let (status, out, error) = files.run(&[&args, more].concat());
     (status, serde_json::from_str(&out).unwrap_or(Value::Null), error)
 }
@@ -61,7 +65,8 @@ fn a_closed_loop_counts_the_answers_that_the_questions_have() {
     let expected = [json!(50), json!(40), json!(10), denied(10), json!({"INVALID_ARGUMENT": 10}), json!(50)];
     assert_eq!(counted.map(|name| found[name].clone())[..6], expected, "{found}");
     assert_eq!((&found["never_sent"], &found["broken"]), (&Value::Null, &Value::Null));
-    let with = [("method", json!("Authorize")), ("questions", json!(5)), ("connections", json!(4)), ("in_flight", json!(64))];
+    let with =
+        [("method", json!("Authorize")), ("questions", json!(5)), ("connections", json!(4)), ("in_flight", json!(64))];
     with.into_iter().for_each(|(name, value)| assert_eq!(found[name], value, "{name}"));
     let latency = |name: &str| found["latency_us"][name].as_f64().unwrap();
     let ascending = ["p50", "p90", "p99", "p99_9", "max"].map(latency);
@@ -85,9 +90,14 @@ fn a_closed_loop_counts_the_answers_that_the_questions_have() {
     let (status, out, error) = files.run(&args);
     assert_eq!((status, error.as_str()), (0, ""));
     let lines: Vec<&str> = out.lines().collect();
-    assert!(lines[1].starts_with(&format!("{address}: Authorize, 5 questions of questions.yaml about `acme`")), "{out}");
+    assert!(
+        lines[1].starts_with(&format!("{address}: Authorize, 5 questions of questions.yaml about `acme`")),
+        "{out}"
+    );
     assert!(lines[2].starts_with("closed loop; connections: 4, in flight: 64 in all, threads: 1; 0.10 s of"), "{out}");
-    for name in ["calls", "decisions", "latency    p50 ", "allow", "deny       NO_PERMISSION ", "error      INVALID_ARGUMENT "] {
+    for name in
+        ["calls", "decisions", "latency    p50 ", "allow", "deny       NO_PERMISSION ", "error      INVALID_ARGUMENT "]
+    {
         assert!(lines.iter().any(|line| line.starts_with(name)), "{name}: {out}");
     }
 }
@@ -178,7 +188,8 @@ fn who_is_not_known_to_the_server_is_told_so() {
     let token = files.path("data").join("admin.token").display().to_string();
     let (status, _, error) = files.run(&["apply", "--server", &address, "--token-file", &token, "acme.yaml"]);
     assert_eq!(status, 0, "{error}");
-    let (status, found, error) = bench(&files, &address, &["--token-file", &token, "--calls", "5", "--pick", "in-turn"]);
+    let (status, found, error) =
+        bench(&files, &address, &["--token-file", &token, "--calls", "5", "--pick", "in-turn"]);
     assert_eq!((status, &found["allow"]), (0, &json!(1)), "{error}");
     for more in [&[][..], &["--token-file", "acme.yaml"], &["--method", "batch"]] {
         let (status, found, error) = bench(&files, &address, &[&["--calls", "5"], more].concat());
@@ -239,9 +250,11 @@ impl Odd {
         Self { address, calls, _runtime: runtime }
     }
 
-    fn bench(&self, files: &Files, more: &[&str]) -> (i32, Value, String) {
+    /// One call at a time.
+    fn bench(&self, warm_up: &str, more: &[&str]) -> (i32, Value, String) {
+        let files = Files::new();
         files.write("questions.yaml", QUESTIONS);
-        bench(files, &self.address, &[&["--connections", "1", "--in-flight", "1"], more].concat())
+        bench_after(warm_up, &files, &self.address, &[&["--connections", "1", "--in-flight", "1"], more].concat())
     }
 }
 
@@ -263,54 +276,54 @@ async fn reply(mut asked: h2::RecvStream, mut respond: h2::server::SendResponse<
 
 #[test]
 fn a_server_that_goes_away_midway_ends_it_and_what_was_counted_is_told() {
-    let files = Files::new();
     let odd = Odd::serving(|call| if call == 6 { Answer::Close } else { Answer::Allow });
-    let (status, found, error) = odd.bench(&files, &[]);
+    let (status, found, error) = odd.bench("0", &[]);
     assert_eq!(status, 1, "{error}");
     assert_eq!((&found["calls"], &found["allow"], &found["sent"]), (&json!(5), &json!(5), &json!(6)), "{found}");
     assert!(found["broken"].as_str().unwrap().starts_with("the server went away"), "{found}");
-    assert!(error.starts_with("broken off after ") && error.contains("1 calls unanswered: the server went away"), "{error}");
+    assert!(
+        error.starts_with("broken off after ") && error.contains("1 calls unanswered: the server went away"),
+        "{error}"
+    );
     // While warming up, and before anything.
     let odd = Odd::serving(|call| if call == 6 { Answer::Close } else { Answer::Allow });
-    let (status, found, error) = odd.bench(&files, &["--warm-up", "100s"]);
+    let (status, found, error) = odd.bench("100s", &[]);
     assert_eq!((status, &found["calls"]), (1, &json!(0)), "{error}");
     let odd = Odd::serving(|_| Answer::Close);
-    let (status, found, error) = odd.bench(&files, &[]);
+    let (status, found, error) = odd.bench("0", &[]);
     assert_eq!((status, found), (2, Value::Null), "{error}");
     assert!(error.contains("cannot reach"), "{error}");
 }
 
 #[test]
 fn a_call_that_fails_is_counted_by_its_code_and_ends_nothing() {
-    let files = Files::new();
     let odd = Odd::serving(|call| match call {
         3 => Answer::Reset,
         4 | 5 => Answer::Gateway,
         _ => Answer::Allow,
     });
-    let (status, found, error) = odd.bench(&files, &["--calls", "10"]);
+    let (status, found, error) = odd.bench("0", &["--calls", "10"]);
     assert_eq!((status, error.as_str()), (0, ""));
     assert_eq!((&found["calls"], &found["allow"], &found["decisions"]), (&json!(10), &json!(7), &json!(7)));
     assert_eq!(found["errors"], json!({"RESOURCE_EXHAUSTED": 1, "UNKNOWN": 2}));
     let odd = Odd::serving(|_| Answer::Gateway);
-    let (status, _, error) = odd.bench(&files, &["--calls", "10"]);
+    let (status, _, error) = odd.bench("0", &["--calls", "10"]);
     assert!(status == 2 && error.contains("HTTP status 502"), "{error}");
 }
 
 #[test]
 fn in_an_open_loop_an_answer_that_is_late_makes_the_calls_behind_it_late() {
-    let files = Files::new();
     // The first call that counts takes 300 ms; in the meantime 19 others are due, 10 ms apart.
     let slow = |call| if call == 1 { Answer::Slowly(Duration::from_millis(300)) } else { Answer::Allow };
     let odd = Odd::serving(slow);
-    let (status, found, error) = odd.bench(&files, &["--rate", "100", "--calls", "20"]);
+    let (status, found, error) = odd.bench("0", &["--rate", "100", "--calls", "20"]);
     assert_eq!((status, &found["calls"]), (0, &json!(20)), "{error}");
     assert!(found["latency_us"]["p50"].as_f64().unwrap() >= 190_000.0, "{found}");
     assert!(found["sent_late"].as_u64().unwrap() >= 19 && found["latest_us"].as_f64().unwrap() >= 280_000.0, "{found}");
     assert_eq!(found["never_sent"], 0);
     // And what could not be sent in time is never sent.
     let odd = Odd::serving(slow);
-    let (status, found, error) = odd.bench(&files, &["--rate", "100", "--duration", "200ms"]);
+    let (status, found, error) = odd.bench("0", &["--rate", "100", "--duration", "200ms"]);
     assert_eq!((status, &found["calls"], &found["never_sent"]), (0, &json!(1), &json!(19)), "{error}");
 }
 
@@ -320,11 +333,11 @@ fn interrupted_it_tells_what_was_counted() {
     files.write("questions.yaml", QUESTIONS);
     let mut odd = Odd::serving(|_| Answer::Allow);
     let args = ["bench", "--server", &odd.address, "--warm-up", "0", "--duration", "600s", "--json", "questions.yaml"];
-    let mut command = doorward(files.path("").as_path());
+    let mut command = doorward(&files.path(""));
     let child = command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     while odd.calls.blocking_recv().unwrap() < 1_000 {}
-    let pid = child.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let kill = format!("kill -INT {}", child.id());
+    assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();

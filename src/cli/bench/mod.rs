@@ -40,7 +40,7 @@ use timetable::Timetable;
 use wire::{Address, Unanswered};
 
 /// Calls a second that may be asked for: more than any server answers.
-const MAX_RATE: u64 = 10_000_000;
+const MAX_RATE: i64 = 10_000_000;
 /// Calls in flight that may be asked for: each has a task of its own.
 const MAX_IN_FLIGHT: u64 = 1 << 16;
 /// Questions in one batch, if nothing is said.
@@ -81,7 +81,7 @@ pub struct BenchArgs {
     threads: usize,
     /// An open loop: so many calls are due a second, at equal distances, whether or not those before were answered; latency
     /// counts from when a call was due. Without it, a closed loop: a caller asks again when it was answered.
-    #[arg(long, value_name = "CALLS", value_parser = RangedU64ValueParser::<u32>::new().range(1..=MAX_RATE))]
+    #[arg(long, value_name = "CALLS", value_parser = clap::value_parser!(u32).range(1..=MAX_RATE))]
     rate: Option<u32>,
     /// How long to ask, such as `10` (seconds) or `500ms`.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = some_time)]
@@ -120,7 +120,11 @@ pub fn bench(args: BenchArgs) -> Result<bool, CliError> {
     block_on(async { first(&plan).await.map(|()| true) })?;
     let outcome = load::run(&plan)?;
     let report = Report::new(&args, &plan, &outcome);
-    if args.json { say!("{:#}", report.json()) } else { say!("{}", report.text()) }
+    if args.json {
+        say!("{:#}", report.json())
+    } else {
+        say!("{}", report.text())
+    }
     if let Some(broken) = &outcome.broken {
         let unanswered = outcome.tally.sent - outcome.tally.calls;
         eprintln!("broken off after {:.1} s, {unanswered} calls unanswered: {broken}", outcome.took.as_secs_f64());
@@ -144,7 +148,9 @@ impl BenchArgs {
             return wrong(format!("{connections} connections want as many calls in flight, not {in_flight}"));
         }
         if in_flight > connections.saturating_mul(MAX_STREAMS as usize) {
-            return wrong(format!("a server takes {MAX_STREAMS} calls at a time on a connection: {in_flight} want more"));
+            return wrong(format!(
+                "a server takes {MAX_STREAMS} calls at a time on a connection: {in_flight} want more"
+            ));
         }
         let unreachable = |problem: String| {
             let address = self.server.server.clone().unwrap_or_default();

@@ -82,7 +82,8 @@ impl Questions {
         }
         let draw = Draw::new(pick, seed, requests.len());
         // A message's encoding may be in parts, so an item's is that of a batch with this one.
-        let item = |request| BatchAuthorizeRequest { items: vec![request], ..Default::default() }.encode_to_vec().into();
+        let item =
+            |request| BatchAuthorizeRequest { items: vec![request], ..Default::default() }.encode_to_vec().into();
         let (encoded, batch) = match batch {
             None => (requests.iter().map(framed).collect(), None),
             Some(size) => {
@@ -248,7 +249,13 @@ mod tests {
         let questions = questions("asked.jsonl", LINES, Some(3)).unwrap();
         let batch = |n| BatchAuthorizeRequest::decode(&questions.call(n)[5..]).unwrap();
         let asked = |n| batch(n).items.iter().map(|item| item.principal.clone()).collect::<Vec<_>>();
-        assert_eq!((asked(0), asked(1)), (vec!["user:ana".into(), "bo".into(), "user:ana".into()], vec!["bo".to_owned(), "user:ana".into(), "bo".into()]));
+        assert_eq!(
+            (asked(0), asked(1)),
+            (
+                vec!["user:ana".into(), "bo".into(), "user:ana".into()],
+                vec!["bo".to_owned(), "user:ana".into(), "bo".into()]
+            )
+        );
         assert_eq!(batch(0).organization, "acme");
         assert!(batch(0).items.iter().all(|item| item.organization.is_empty()));
         assert_eq!(questions.batch(), Some(3));
@@ -257,7 +264,10 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_file_is_told_with_its_line() {
         let wrong = |name, text| questions(name, text, None).unwrap_err().to_string();
-        let error = wrong("asked.jsonl", "\n{\"principal\": \"ana\"}\n{\"principal\": \"ana\", \"permission\": \"x\", \"expect\": 1}\n[");
+        let error = wrong(
+            "asked.jsonl",
+            "\n{\"principal\": \"ana\"}\n{\"principal\": \"ana\", \"permission\": \"x\", \"expect\": 1}\n[",
+        );
         let lines: Vec<&str> = error.lines().map(|line| line.split_once("asked.jsonl:").unwrap().1).collect();
         assert_eq!(lines.len(), 3, "{error}");
         assert!(lines[0].starts_with("2:1: ") && lines[0].contains("permission"), "{error}");

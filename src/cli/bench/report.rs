@@ -56,7 +56,10 @@ impl<'r> Report<'r> {
         let asked = plan.questions.batch().map_or("Authorize".to_owned(), |size| format!("BatchAuthorize of {size}"));
         let (count, organization, seed) = (plan.questions.count(), &plan.questions.organization, args.seed);
         let (file, address, drawn) = (args.questions.display(), &plan.address, args.drawn());
-        let _ = writeln!(text, "\n{address}: {asked}, {count} questions of {file} about `{organization}`, {drawn} (seed {seed})");
+        let _ = writeln!(
+            text,
+            "\n{address}: {asked}, {count} questions of {file} about `{organization}`, {drawn} (seed {seed})"
+        );
         let kind = args.rate.map_or("closed loop".to_owned(), |rate| format!("open loop, {rate} calls due a second"));
         let (connections, in_flight, threads) = (args.connections, args.in_flight, args.threads);
         let until = args.calls.map_or(seconds(args.duration), |calls| format!("{calls} calls"));
@@ -65,7 +68,9 @@ impl<'r> Report<'r> {
             text,
             "{kind}; connections: {connections}, in flight: {in_flight} in all, threads: {threads}; {warm_up} of warming up, then {until}\n"
         );
-        let mut line = |name: &str, said: String| drop(writeln!(text, "{name:<10} {said}"));
+        let mut line = |name: &str, said: String| {
+            let _ = writeln!(text, "{name:<10} {said}");
+        };
         let took = seconds(outcome.took);
         line("calls", format!("{} in {took}, {:.0} a second", tally.calls, self.a_second(tally.calls)));
         let decisions = tally.decisions();
@@ -93,7 +98,10 @@ impl<'r> Report<'r> {
             return format!("kept: all of {due} calls were sent when they were due");
         }
         let latest = tally.latest.as_secs_f64() * 1e3;
-        let mut said = format!("fell behind: of {due} calls {} were sent more than 1 ms late ({latest:.1} ms at most)", tally.late);
+        let mut said = format!(
+            "fell behind: of {due} calls {} were sent more than 1 ms late ({latest:.1} ms at most)",
+            tally.late
+        );
         if unsent > 0 {
             let _ = write!(said, ", {unsent} never: in no latency above");
         }

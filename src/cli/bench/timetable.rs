@@ -51,6 +51,10 @@ impl Alarm {
     pub fn new() -> io::Result<Self> {
         use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        #[allow(
+            deprecated,
+            reason = "an OwnedFd is the same one as long as it lives; what is new for others is unsafe"
+        )]
         let timer = tokio::io::unix::AsyncFd::with_interest(timer, tokio::io::Interest::READABLE)?;
         Ok(Self { timer })
     }
@@ -58,10 +62,8 @@ impl Alarm {
     async fn wait(&self, wait: Duration) -> io::Result<()> {
         use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
         let once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let after = Timespec {
-            tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: wait.subsec_nanos().into(),
-        };
+        let after =
+            Timespec { tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX), tv_nsec: wait.subsec_nanos().into() };
         let set = Itimerspec { it_interval: once, it_value: after };
         timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::empty(), &set)?;
         loop {

@@ -6,8 +6,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::pin::Pin;
 
-use h2::client::{self, SendRequest};
 use h2::RecvStream;
+use h2::client::{self, SendRequest};
 use http::{HeaderValue, Request, Response, Version};
 use prost::Message;
 use prost::bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -63,7 +63,11 @@ impl Address {
         }
         let host = text.strip_prefix("http://").unwrap_or(text);
         let host = host.strip_suffix('/').unwrap_or(host);
-        if host.contains("://") { Err("there is no TLS yet: only `http://` and `unix://`") } else { Ok(Self::Tcp(host.to_owned())) }
+        if host.contains("://") {
+            Err("there is no TLS yet: only `http://` and `unix://`")
+        } else {
+            Ok(Self::Tcp(host.to_owned()))
+        }
     }
 
     fn authority(&self) -> &str {
@@ -106,11 +110,7 @@ pub fn headed(parts: &[&[u8]]) -> Bytes {
 ///
 /// # Errors
 /// The address cannot stand in a request.
-pub fn head(
-    address: &Address,
-    method: &str,
-    authorization: Option<&HeaderValue>,
-) -> Result<Request<()>, http::Error> {
+pub fn head(address: &Address, method: &str, authorization: Option<&HeaderValue>) -> Result<Request<()>, http::Error> {
     let uri = format!("http://{}/doorward.v1.DecisionService/{method}", address.authority());
     let mut head = Request::post(uri)
         .version(Version::HTTP_2)
