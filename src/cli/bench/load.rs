@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use h2::Reason;
 use h2::client::SendRequest;
 use http::Request;
 use prost::bytes::Bytes;
@@ -30,6 +31,8 @@ use super::wire::{self, Address, Unanswered};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long calls may be in flight with none of them answered.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long calls in flight are waited for once nobody asks any more, because somebody could not go on.
+const LAST: Duration = Duration::from_secs(1);
 /// How often that is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -145,14 +148,14 @@ async fn share(plan: Arc<Plan>, all: Arc<All>, number: usize) -> Result<Outcome,
     let Ready { senders, alarm, tallies: [warm, tally] } = ready?;
     let mut broken = None;
     if !all.is_over() && !plan.warm_up.is_zero() {
-        let phase = Phase::new(&plan, number, End::After(plan.warm_up), &alarm, warm);
-        broken = phase.run(&senders, &all).await.broken;
+        let phase = Phase::new(&plan, &all, number, End::After(plan.warm_up), &alarm, warm);
+        broken = phase.run(&senders).await.broken;
     }
     all.together.wait().await;
     if all.is_over() {
         return Ok(Outcome { tally, took: Duration::ZERO, broken });
     }
-    Ok(Phase::new(&plan, number, plan.end, &alarm, tally).run(&senders, &all).await)
+    Ok(Phase::new(&plan, &all, number, plan.end, &alarm, tally).run(&senders).await)
 }
 
 impl All {
@@ -184,6 +187,7 @@ impl Ready {
 /// Warming up, or what counts, of one thread.
 struct Phase {
     plan: Arc<Plan>,
+    all: Arc<All>,
     /// Which of the threads it is.
     number: usize,
     end: End,
@@ -195,14 +199,14 @@ struct Phase {
 }
 
 impl Phase {
-    fn new(plan: &Arc<Plan>, number: usize, end: End, alarm: &Arc<Alarm>, tally: Tally) -> Arc<Self> {
-        let (plan, alarm) = (Arc::clone(plan), Arc::clone(alarm));
+    fn new(plan: &Arc<Plan>, all: &Arc<All>, number: usize, end: End, alarm: &Arc<Alarm>, tally: Tally) -> Arc<Self> {
+        let (plan, all, alarm) = (Arc::clone(plan), Arc::clone(all), Arc::clone(alarm));
         let (turn, tally) = (tokio::sync::Mutex::new(number as u64), Mutex::new(tally));
-        Arc::new(Self { plan, number, end, started: Instant::now(), alarm, turn, tally })
+        Arc::new(Self { plan, all, number, end, started: Instant::now(), alarm, turn, tally })
     }
 
     /// Asks until the end, or until nobody can.
-    async fn run(self: Arc<Self>, senders: &[SendRequest<Bytes>], all: &All) -> Outcome {
+    async fn run(self: Arc<Self>, senders: &[SendRequest<Bytes>]) -> Outcome {
         let mut callers = JoinSet::new();
         // Connections are counted round the threads, and callers round the connections.
         let connections = (self.number..).step_by(self.plan.threads);
@@ -212,33 +216,35 @@ impl Phase {
             }
         }
         let (mut look, mut interrupted) = (interval(LOOK), pin!(ctrl_c()));
-        let (mut answered, mut since) = (0, Instant::now());
-        let broken = loop {
+        let (mut answered, mut since, mut ending) = (0, Instant::now(), None);
+        let mut broken: Option<String> = None;
+        loop {
             tokio::select! {
                 ended = callers.join_next() => match ended {
-                    None => break None,
+                    None => break,
                     Some(Ok(Ok(()))) => {}
-                    Some(Ok(Err(lost))) => break Some(format!("the server went away: {lost}")),
-                    Some(Err(died)) => break Some(died.to_string()),
+                    Some(Ok(Err(lost))) => broken = broken.or_else(|| Some(gone(&lost))),
+                    Some(Err(died)) => broken = broken.or_else(|| Some(died.to_string())),
                 },
                 _ = look.tick() => {
                     let (sent, calls) = { let tally = self.tally(); (tally.sent, tally.calls) };
-                    if all.is_over() {
-                        break None;
-                    }
-                    if sent == calls || answered != calls {
+                    if self.all.is_over() {
+                        if ending.get_or_insert_with(Instant::now).elapsed() > LAST {
+                            break;
+                        }
+                    } else if sent == calls || answered != calls {
                         (answered, since) = (calls, Instant::now());
                     } else if since.elapsed() > PATIENCE {
-                        break Some(format!("the server answers none of {} calls", sent - calls));
+                        broken = Some(format!("the server answers none of {} calls", sent - calls));
                     }
                 }
-                _ = &mut interrupted => break Some("interrupted".to_owned()),
+                _ = &mut interrupted, if broken.is_none() => broken = Some("interrupted".to_owned()),
             }
-        };
-        let took = self.started.elapsed();
-        if broken.is_some() {
-            all.over.store(true, Ordering::Relaxed);
+            if broken.is_some() {
+                self.all.over.store(true, Ordering::Relaxed);
+            }
         }
+        let took = self.started.elapsed();
         callers.shutdown().await;
         Outcome { tally: self.tally().clone(), took, broken }
     }
@@ -265,13 +271,16 @@ impl Phase {
             // What was not sent by then is not sent any more, whenever it was due.
             End::After(span) => due.unwrap_or(self.started).max(Instant::now()) >= self.started + span,
         };
-        if over {
+        if over || self.all.is_over() {
             return None;
         }
         let message = self.plan.questions.call(*turn);
         *turn += self.plan.threads as u64;
         if let Some(due) = due {
             self.alarm.ring(due).await;
+            if self.all.is_over() {
+                return None;
+            }
         }
         let now = Instant::now();
         let since = due.unwrap_or(now);
@@ -281,5 +290,13 @@ impl Phase {
 
     fn tally(&self) -> MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What it means that a connection is no more.
+fn gone(lost: &h2::Error) -> String {
+    match lost.reason() {
+        Some(Reason::NO_ERROR) => "the server went away: it takes no more calls".to_owned(),
+        _ => format!("the server went away: {lost}"),
     }
 }

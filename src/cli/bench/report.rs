@@ -95,7 +95,7 @@ impl<'r> Report<'r> {
         let tally = &self.outcome.tally;
         let due = tally.sent + unsent;
         if tally.late == 0 && unsent == 0 {
-            return format!("kept: all of {due} calls were sent when they were due");
+            return format!("kept: all of {due} calls were sent within 1 ms of when they were due");
         }
         let latest = tally.latest.as_secs_f64() * 1e3;
         let mut said = format!(
