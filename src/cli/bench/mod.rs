@@ -121,9 +121,9 @@ pub fn bench(args: BenchArgs) -> Result<bool, CliError> {
     let outcome = load::run(&plan)?;
     let report = Report::new(&args, &plan, &outcome);
     if args.json {
-        say!("{:#}", report.json())
+        say!("{:#}", report.json());
     } else {
-        say!("{}", report.text())
+        say!("{}", report.text());
     }
     if let Some(broken) = &outcome.broken {
         let unanswered = outcome.tally.sent - outcome.tally.calls;

@@ -178,7 +178,7 @@ async fn read(reply: Response<RecvStream>) -> Result<Bytes, Unanswered> {
         pieces => pieces.concat().into(),
     };
     let trailers = body.trailers().await.map_err(unanswered)?.unwrap_or_default();
-    if !trailers.get(Status::GRPC_STATUS).is_some_and(|status| status == "0") {
+    if trailers.get(Status::GRPC_STATUS).is_none_or(|status| status != "0") {
         let missing = || Status::unknown("the reply has no status");
         return Err(refused(Status::from_header_map(&trailers).unwrap_or_else(missing)));
     }
