@@ -164,15 +164,13 @@ impl Draft {
                         let fits = self.fits_org_admin(bundle, &row.member, row.period);
                         self.note(&key, "member", fits);
                     }
-                    // Whoever wrote the row, a call or a file: what the rule gives (3.6) is no row.
-                    let by_hand = self.is_system(bundle);
-                    self.put_edge(&key, bundle, &row.member, &row.target, row.period, by_hand);
+                    self.put_edge(&key, bundle, &row.member, &row.target, row.period);
                 }
             }
             Row::Grant(row) => {
                 let bundle = self.pattern(&row.permission);
                 if let Some(bundle) = self.note(&key, "permission", bundle) {
-                    self.put_edge(&key, bundle, &row.member, &row.target, row.period, false);
+                    self.put_edge(&key, bundle, &row.member, &row.target, row.period);
                 }
             }
             Row::Related(row) => self.put_related(&key, row),
@@ -241,7 +239,7 @@ impl Draft {
 
     fn is_system(&self, bundle: u32) -> bool {
         let source = self.next.bundle(bundle).map(|b| &b.source);
-        matches!(source, Some(Source::Role { row, .. }) if row.kind == super::model::RoleKind::System)
+        matches!(source, Some(Source::Role { row, .. }) if row.is_system())
     }
 
     /// Rule 3.6: users of the default account only, no groups. What is over holds nobody there.

@@ -47,22 +47,20 @@ pub(super) fn unpack(target: TargetNo) -> Unpacked {
 pub(super) struct Edge {
     /// Target number, or member number with [`GROUP_MEMBER`].
     pub(super) at: u32,
-    /// Bundle number; [`BY_HAND`] is kept beside it.
+    /// Bundle number.
     pub(super) bundle: u32,
     pub(super) from: i64,
     pub(super) until: i64,
-    pub(super) by_hand: bool,
 }
 
 /// Marks a member number as a group's.
 pub(super) const GROUP_MEMBER: u32 = 1 << 31;
-const BY_HAND: u32 = 1 << 31;
 pub(super) const EDGE_BYTES: usize = 24;
 
 impl Edge {
-    pub(super) fn new(at: u32, bundle: u32, period: Period, by_hand: bool) -> Self {
+    pub(super) fn new(at: u32, bundle: u32, period: Period) -> Self {
         let from = period.starts_at.unwrap_or(i64::MIN);
-        Self { at, bundle, from, until: period.expires_at.unwrap_or(i64::MAX), by_hand }
+        Self { at, bundle, from, until: period.expires_at.unwrap_or(i64::MAX) }
     }
 
     pub(super) fn period(&self) -> Period {
@@ -78,8 +76,7 @@ impl Edge {
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.at.to_le_bytes());
-        let by_hand = if self.by_hand { BY_HAND } else { 0 };
-        out.extend_from_slice(&(self.bundle | by_hand).to_le_bytes());
+        out.extend_from_slice(&self.bundle.to_le_bytes());
         out.extend_from_slice(&self.from.to_le_bytes());
         out.extend_from_slice(&self.until.to_le_bytes());
     }
@@ -89,14 +86,7 @@ impl Edge {
         let (at, rest) = bytes.split_at(4);
         let (bundle, rest) = rest.split_at(4);
         let (from, until) = rest.split_at(8);
-        let bundle = le_u32(bundle);
-        Self {
-            at: le_u32(at),
-            bundle: bundle & !BY_HAND,
-            from: le_i64(from),
-            until: le_i64(until),
-            by_hand: bundle & BY_HAND != 0,
-        }
+        Self { at: le_u32(at), bundle: le_u32(bundle), from: le_i64(from), until: le_i64(until) }
     }
 
     /// Rule 3.4: in effect while `starts_at <= now < expires_at`.

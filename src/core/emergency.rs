@@ -122,7 +122,7 @@ impl Draft {
         if newest && !row.rehearsal {
             if row.end() > row.starts_at {
                 let period = Period { starts_at: Some(row.starts_at), expires_at: Some(row.end()) };
-                self.put_edge(key, bundle, &member, &row.target, period, false);
+                self.put_edge(key, bundle, &member, &row.target, period);
             } else {
                 self.remove_edge(bundle, &member, &row.target);
             }

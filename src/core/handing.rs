@@ -143,7 +143,7 @@ fn gains(before: &Table, after: &Table, key: &Key, joined: &mut BTreeSet<u32>) -
             let given = |rule: ByRuleRoles| if new.default { rule.default_account } else { rule.other_account };
             let target = if new.default { Target::Organization } else { Target::Account(new.id) };
             if let Some(bundle) = after.by_rule.map(given) {
-                after.contents(&Edge::new(0, bundle, Period::default(), false), &target, &mut gains);
+                after.contents(&Edge::new(0, bundle, Period::default()), &target, &mut gains);
             }
         }
         (old, Some(Row::Service(new))) => {

@@ -47,15 +47,7 @@ impl Draft {
         })
     }
 
-    pub(super) fn put_edge(
-        &mut self,
-        key: &Key,
-        bundle: u32,
-        member: &Member,
-        target: &Target,
-        period: Period,
-        by_hand: bool,
-    ) {
+    pub(super) fn put_edge(&mut self, key: &Key, bundle: u32, member: &Member, target: &Target, period: Period) {
         if let (Some(from), Some(until)) = (period.starts_at, period.expires_at)
             && until <= from
         {
@@ -68,7 +60,7 @@ impl Draft {
         if let Target::Record(_, record) = target {
             let Unpacked::Object(object) = unpack(at) else { return };
             let edges = self.record(object, record.as_str());
-            let edge = Edge::new(number, bundle, period, by_hand);
+            let edge = Edge::new(number, bundle, period);
             let new = upsert(edges, (edge, member.clone()), |(e, _)| (e.at, e.bundle));
             let full = edges.len() > limits::MAX_HELD_AT_RECORD;
             if new && number & GROUP_MEMBER != 0 {
@@ -76,7 +68,7 @@ impl Draft {
             }
             self.bound(key, full, "roles and grants at one record", limits::MAX_HELD_AT_RECORD);
         } else if number & GROUP_MEMBER != 0 {
-            let edge = Edge::new(group, bundle, period, by_hand);
+            let edge = Edge::new(group, bundle, period);
             if self.holdings(at).insert((bundle, group), edge).is_none() {
                 self.count_held(group, Some(bundle), at);
             }
@@ -87,7 +79,7 @@ impl Draft {
                 Member::Group(_) => return,
             };
             let Some(draft) = self.principal(service, id) else { return };
-            upsert(&mut draft.edges, Edge::new(at, bundle, period, by_hand), |e| (e.at, e.bundle));
+            upsert(&mut draft.edges, Edge::new(at, bundle, period), |e| (e.at, e.bundle));
             let full = draft.edges.len() > limits::MAX_HELD_DIRECTLY;
             self.bound(key, full, "roles and grants held directly", limits::MAX_HELD_DIRECTLY);
         }

@@ -155,7 +155,7 @@ impl Draft {
             }
         }
         let target = Target::Record(row.object, row.record);
-        self.put_edge(key, of_relation(row.relation), &row.member, &target, Period::default(), false);
+        self.put_edge(key, of_relation(row.relation), &row.member, &target, Period::default());
     }
 
     /// Rule 2.9: a group comes to have a relation only if it is usable for it. What an organization

@@ -125,7 +125,7 @@ impl Table {
                     member: member.clone(),
                     target: target.clone(),
                     period: edge.period(),
-                    by_hand: edge.by_hand,
+                    by_hand: self.role_row(role)?.is_system(),
                 }))
             }
             Key::Grant(permission, member, target) => {
@@ -246,7 +246,7 @@ impl Table {
                 member,
                 target,
                 period: edge.period(),
-                by_hand: edge.by_hand,
+                by_hand: row.is_system(),
             }),
             Source::Grant(permission) => {
                 Row::Grant(Grant { permission: permission.clone(), member, target, period: edge.period() })

@@ -29,7 +29,7 @@ use super::answers::request_id;
 use super::head::{Head, Scope};
 use super::rows::{self, Answered, Birth};
 use super::write::Step;
-use super::{Call, Durable, Engine, Guard, Revision, WriteError, Written, credentials, supers};
+use super::{Call, Durable, Engine, Guard, Revision, Work, WriteError, credentials, supers};
 
 /// An organization that ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,31 +40,19 @@ pub struct Ended {
     pub rows: u64,
 }
 
-impl Engine {
-    /// Deletes the organization `call.organization` with everything in it, if `guard` admits the caller and
-    /// `check` lets the newest version go.
-    ///
-    /// # Errors
-    /// See [`WriteError`]. An error leaves nothing changed, `Stopping` aside.
-    pub async fn end<E, G, C, R>(
-        self: &Arc<Self>,
-        call: Call,
-        guard: G,
-        check: C,
-        reply: R,
-    ) -> Result<Written, WriteError<E>>
-    where
-        E: Send + 'static,
-        G: Guard<E>,
-        C: FnOnce(&Table) -> Result<(), E> + Send + 'static,
-        R: FnOnce(&Ended) -> Vec<u8> + Send + 'static,
-    {
-        self.carry_out(call, move |engine, call, scope, head, _| {
-            engine.end_locked(call, scope, head, &guard, check, reply)
-        })
-        .await
+impl<E: Send + 'static> Work<E> {
+    /// Deletes the organization of the call with everything in it, if `guard` admits the caller and `check` lets
+    /// the newest version go.
+    pub fn end(
+        guard: impl Guard<E>,
+        check: impl FnOnce(&Table) -> Result<(), E> + Send + 'static,
+        reply: impl FnOnce(&Ended) -> Vec<u8> + Send + 'static,
+    ) -> Self {
+        Self::new(move |engine, call, scope, head, _| engine.end_locked(call, scope, head, &guard, check, reply))
     }
+}
 
+impl Engine {
     fn end_locked<E>(
         &self,
         call: &Call,

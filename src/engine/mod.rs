@@ -43,7 +43,7 @@ pub use supers::{SuperContent, SuperOutcome};
 pub use token::{Malformed, Token};
 pub use tokens::{TokenHash, TokenRow};
 pub use uses::Use;
-pub use write::{Call, Create, Guard, Outcome, WriteError, Written};
+pub use write::{Call, Create, Guard, Outcome, Work, WriteError, Written};
 
 use activity::{Tip, Trail};
 use head::{Head, Scope};

@@ -163,10 +163,42 @@ pub(super) enum Step {
     Unchanged { reply: Vec<u8>, replayed: bool },
 }
 
-impl Engine {
-    /// Plans a change against the newest version, stores it and publishes it. `plan` sees the
-    /// version that the change will apply to, under the organization's writer; `reply` makes the
+/// What a write does under its organization's writer. Boxed: the way of a write is compiled once, not once for each
+/// of the calls that take it.
+pub struct Work<E>(Box<Locked<E>>);
+
+type Locked<E> = dyn FnOnce(&Engine, &Call, &Arc<Scope>, &mut Head, &mut Seen) -> Result<Step, WriteError<E>> + Send;
+type Plan<E> = Box<dyn FnOnce(&Table) -> Result<Vec<Change>, E> + Send>;
+/// Makes the reply from what came of it.
+pub(super) type Reply<T> = Box<dyn FnOnce(&T) -> Vec<u8> + Send>;
+
+impl<E: Send + 'static> Work<E> {
+    /// A change, if `guard` allows it. `plan` sees the version that the change will apply to; `reply` makes the
     /// reply from what came of it, to be remembered with the request id in the same commit.
+    pub fn change(
+        guard: impl Guard<E>,
+        plan: impl FnOnce(&Table) -> Result<Vec<Change>, E> + Send + 'static,
+        reply: impl FnOnce(&Outcome) -> Vec<u8> + Send + 'static,
+    ) -> Self {
+        Self::planned(Box::new(guard), Box::new(plan), Box::new(reply))
+    }
+
+    fn planned(guard: Box<dyn Guard<E>>, plan: Plan<E>, reply: Reply<Outcome>) -> Self {
+        Self::new(move |engine, call, scope, head, seen| {
+            engine.write_locked(call, scope, head, &*guard, plan, reply, seen)
+        })
+    }
+
+    pub(super) fn new(
+        work: impl FnOnce(&Engine, &Call, &Arc<Scope>, &mut Head, &mut Seen) -> Result<Step, WriteError<E>> + Send + 'static,
+    ) -> Self {
+        Self(Box::new(work))
+    }
+}
+
+impl Engine {
+    /// Plans a change against the newest version, stores it and publishes it: [`Work::change`] that everybody may
+    /// make.
     ///
     /// # Errors
     /// See [`WriteError`]. An error leaves nothing changed, `Stopping` aside.
@@ -176,42 +208,22 @@ impl Engine {
         P: FnOnce(&Table) -> Result<Vec<Change>, E> + Send + 'static,
         R: FnOnce(&Outcome) -> Vec<u8> + Send + 'static,
     {
-        self.write_guarded(call, (), plan, reply).await
+        self.carry_out(call, Work::change((), plan, reply)).await
     }
 
-    /// As [`Engine::write`], if `guard` allows it.
+    /// Has `work` done under the organization's writer, and waits for what it came to.
     ///
     /// # Errors
-    /// As [`Engine::write`]; what the guard says is [`WriteError::Plan`].
-    pub async fn write_guarded<E, G, P, R>(
-        self: &Arc<Self>,
-        call: Call,
-        guard: G,
-        plan: P,
-        reply: R,
-    ) -> Result<Written, WriteError<E>>
+    /// See [`WriteError`]; what a guard says is [`WriteError::Plan`]. An error leaves nothing changed, `Stopping`
+    /// aside.
+    pub async fn carry_out<E>(self: &Arc<Self>, call: Call, work: Work<E>) -> Result<Written, WriteError<E>>
     where
         E: Send + 'static,
-        G: Guard<E>,
-        P: FnOnce(&Table) -> Result<Vec<Change>, E> + Send + 'static,
-        R: FnOnce(&Outcome) -> Vec<u8> + Send + 'static,
-    {
-        self.carry_out(call, move |engine, call, scope, head, seen| {
-            engine.write_locked(call, scope, head, &guard, plan, reply, seen)
-        })
-        .await
-    }
-
-    /// Has `write` do its part under the organization's writer, and waits for what it came to.
-    pub(super) async fn carry_out<E, W>(self: &Arc<Self>, call: Call, write: W) -> Result<Written, WriteError<E>>
-    where
-        E: Send + 'static,
-        W: FnOnce(&Self, &Call, &Arc<Scope>, &mut Head, &mut Seen) -> Result<Step, WriteError<E>> + Send + 'static,
     {
         let engine = Arc::clone(self);
         let organization = call.organization.clone();
         // Applying a large file takes long; it must not sit on a runtime's thread.
-        let step = tokio::task::spawn_blocking(move || engine.write_blocking(&call, write)).await;
+        let step = tokio::task::spawn_blocking(move || engine.write_blocking(&call, work)).await;
         let (step, tentative, seen) = step.map_err(|_| WriteError::Stopping)?;
         if !matches!(step, Ok(Step::Submitted(..))) {
             for (id, revision) in seen {
@@ -243,11 +255,7 @@ impl Engine {
         durable.wait_for(|reached| *reached >= revision).await.map(drop).map_err(|_| WriteError::Stopping)
     }
 
-    fn write_blocking<E>(
-        &self,
-        call: &Call,
-        write: impl FnOnce(&Self, &Call, &Arc<Scope>, &mut Head, &mut Seen) -> Result<Step, WriteError<E>>,
-    ) -> Attempt<E> {
+    fn write_blocking<E>(&self, call: &Call, work: Work<E>) -> Attempt<E> {
         let id = call.organization.as_str();
         loop {
             let found = match self.scope(call) {
@@ -261,7 +269,7 @@ impl Engine {
                 continue;
             }
             let mut seen = Vec::new();
-            let step = write(self, call, &found, &mut head, &mut seen);
+            let step = (work.0)(self, call, &found, &mut head, &mut seen);
             let tentative = head.revision();
             if tentative == 0 {
                 // It was not created after all.
@@ -290,14 +298,14 @@ impl Engine {
     }
 
     #[allow(clippy::too_many_arguments, reason = "what the caller brings, and what it is done under")]
-    fn write_locked<E>(
+    fn write_locked<E: 'static>(
         &self,
         call: &Call,
         scope: &Arc<Scope>,
         head: &mut Head,
-        guard: &impl Guard<E>,
-        plan: impl FnOnce(&Table) -> Result<Vec<Change>, E>,
-        reply: impl FnOnce(&Outcome) -> Vec<u8>,
+        guard: &dyn Guard<E>,
+        plan: Plan<E>,
+        reply: Reply<Outcome>,
         seen: &mut Seen,
     ) -> Result<Step, WriteError<E>> {
         let now = self.clock.now();

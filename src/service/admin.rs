@@ -12,7 +12,7 @@ use crate::core::id::{Id, OpaqueId};
 use crate::core::model::{Key, Millis, Row};
 use crate::core::table::Table;
 use crate::engine::activity::{Ending, Erasure, Note, Origin};
-use crate::engine::{AtLeast, Call, Ended, Engine, Outcome, WriteError, Written};
+use crate::engine::{AtLeast, Ended, Engine, Outcome, Work, WriteError, Written};
 
 use super::access::Authority;
 use super::logged;
@@ -65,7 +65,9 @@ impl Admin {
         reply: impl FnOnce(Report<'_>) -> R + Send + 'static,
     ) -> Result<(R, bool), Status> {
         let reply = |outcome: &Outcome| reply(Report(outcome)).encode_to_vec();
-        self.carried(writing, |call, guard| self.engine.write_guarded(call, guard, plan, reply)).await
+        let work = Work::change(Arc::clone(&writing.authority), plan, reply);
+        let written = self.carried(writing, work).await?;
+        Ok((decoded(&written)?, written.replayed))
     }
 
     /// Ends an organization and returns the reply, or the one that the same request had before.
@@ -75,9 +77,8 @@ impl Admin {
         check: impl FnOnce(&Table) -> Result<(), Refusal> + Send + 'static,
         reply: impl FnOnce(&Ended) -> R + Send + 'static,
     ) -> Reply<R> {
-        let reply = |ended: &Ended| reply(ended).encode_to_vec();
-        let (reply, _) = self.carried(writing, |call, guard| self.engine.end(call, guard, check, reply)).await?;
-        Ok(Response::new(reply))
+        let work = Work::end(Arc::clone(&writing.authority), check, |ended| reply(ended).encode_to_vec());
+        Ok(Response::new(decoded(&self.carried(writing, work).await?)?))
     }
 
     /// Erases a person from the activity log and returns the reply, or the one that the same request had before.
@@ -87,27 +88,17 @@ impl Admin {
         user: OpaqueId,
         reply: impl FnOnce(&Erasure) -> R + Send + 'static,
     ) -> Reply<R> {
-        let reply = |erasure: &Erasure| reply(erasure).encode_to_vec();
-        let (reply, _) =
-            self.carried(writing, |call, guard| self.engine.erase_person(call, guard, user, reply)).await?;
-        Ok(Response::new(reply))
+        let work = Work::erase(Arc::clone(&writing.authority), user, |erasure| reply(erasure).encode_to_vec());
+        Ok(Response::new(decoded(&self.carried(writing, work).await?)?))
     }
 
-    /// The reply of what the engine carries out, and whether it is one of before; a refusal is logged.
-    async fn carried<R, F>(
-        &self,
-        writing: Writing,
-        carry_out: impl FnOnce(Call, Arc<Authority>) -> F,
-    ) -> Result<(R, bool), Status>
-    where
-        R: Message + Default,
-        F: Future<Output = Result<Written, WriteError<Refusal>>>,
-    {
+    /// What the engine carries out; a refusal is logged.
+    async fn carried(&self, writing: Writing, work: Work<Refusal>) -> Result<Written, Status> {
         let Writing { call, authority } = writing;
-        let (authority, organization, origin) = (Arc::new(authority), call.organization.clone(), Origin::from(&call));
+        let (organization, origin) = (call.organization.clone(), Origin::from(&call));
         let history = self.history(organization.as_str());
-        match carry_out(call, Arc::clone(&authority)).await {
-            Ok(written) => Ok((decoded(&written)?, written.replayed)),
+        match self.engine.carry_out(call, work).await {
+            Ok(written) => Ok(written),
             Err(error) => Err(self.refused(organization.as_str(), history, &authority, origin, error).await),
         }
     }

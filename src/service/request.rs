@@ -1,5 +1,7 @@
 //! What requests have in common: who calls, which organization, how often, from which revision on.
 
+use std::sync::Arc;
+
 use prost::Message;
 use sha2::{Digest, Sha256};
 use tonic::Request;
@@ -74,7 +76,7 @@ pub struct Writing {
     /// For the engine.
     pub call: Call,
     /// What the caller may change.
-    pub authority: Authority,
+    pub authority: Arc<Authority>,
 }
 
 impl Read {
@@ -101,7 +103,7 @@ pub fn writing<M: WriteRequest, T>(
     convert: impl FnOnce(&mut Fields, M) -> Option<T>,
 ) -> Result<(Writing, T), Refusal> {
     let (caller, message) = entered(request)?;
-    let authority = Authority::new(&caller, message.organization(), M::METHOD, || message.touched())?;
+    let authority = Authority::new(&caller, message.organization(), M::METHOD, &|| message.touched())?;
     let mut message = message;
     let mut fields = Fields::default();
     let request_id = message.take_request_id();
@@ -115,7 +117,7 @@ pub fn writing<M: WriteRequest, T>(
     let (caller, on_behalf_of, peer) = names(caller);
     let method = M::METHOD;
     let call = Call { organization, caller, on_behalf_of, peer, method, request_id, body, validate_only, create };
-    Ok((Writing { call, authority }, converted))
+    Ok((Writing { call, authority: Arc::new(authority) }, converted))
 }
 
 /// Who calls, on whose behalf and from where, for the log.
@@ -152,7 +154,7 @@ pub fn reading<M: ReadRequest, T>(
 ) -> Result<(Read, T), Refusal> {
     let wait = super::decision::patience(request.metadata());
     let (caller, mut message) = entered(request)?;
-    let authority = Authority::new(&caller, message.organization(), M::METHOD, || message.touched())?;
+    let authority = Authority::new(&caller, message.organization(), M::METHOD, &|| message.touched())?;
     let mut fields = Fields::default();
     let organization = message.organization().to_owned();
     fields.parse::<Id>("organization", &organization);

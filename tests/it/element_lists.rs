@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use doorward::core::change::{Change, ChangeError};
 use doorward::core::decision::{Question, Reason, Resource};
@@ -15,7 +15,7 @@ use doorward::store::{MemoryStore, Options, PolicyStore, SledStore};
 use serde_json::json;
 
 use crate::engine::TestClock;
-use crate::support::{call, met, rows};
+use crate::support::{call, rows};
 
 fn open(store: Arc<dyn PolicyStore>) -> Arc<Engine> {
     Arc::new(Engine::open(store, TestClock::at(5), |error| panic!("{error}")).unwrap())
@@ -297,77 +297,4 @@ async fn a_repeated_write_of_a_super_organization_gets_the_first_reply() {
     let nobody = Call { create: Create::Never, ..call("nobody") };
     let unknown = engine.write_super(nobody, move |_| content(), reply).await;
     assert!(matches!(unknown, Err(WriteError::UnknownSuperOrganization(_))));
-}
-
-/// Prints how long it takes, and whether that was wanted of a release build (`.ci/run properties`).
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement: 100 organizations of 5,000 elements; minutes in a debug build"]
-async fn a_denylist_of_a_thousand_elements_in_a_hundred_organizations() {
-    let dir = tempfile::tempdir().unwrap();
-    let engine = open(Arc::new(SledStore::open(dir.path(), Options::default()).unwrap()));
-    let ids: Vec<String> = (0..5_000).map(|n| format!("element-{n}")).collect();
-    let organizations: Vec<String> = (0..100).map(|n| format!("organization-{n}")).collect();
-    deny(&engine, "globex", &[]).await.unwrap();
-    for name in &organizations {
-        organization(&engine, name, Some("globex"), &ids).await;
-    }
-    let thousand: Vec<&str> = ids.iter().step_by(5).map(String::as_str).collect();
-    for (what, denied) in [("onto the list", &thousand[..]), ("off it", &[])] {
-        let began = Instant::now();
-        deny(&engine, "globex", denied).await.unwrap();
-        let took = began.elapsed();
-        println!("1,000 of 5,000 elements {what}, in 100 organizations: {took:?} until it is seen in all of them");
-        met("a denylist is seen in a second", took < Duration::from_secs(1));
-        for name in &organizations {
-            let closed = ids.iter().filter(|element| asks(&engine, name, element) == Reason::ElementNotListed);
-            assert_eq!(closed.count(), denied.len(), "{name}");
-        }
-    }
-    // The element that is asked about is open: on no list, beside a denylist, on a safelist.
-    let (asked, safe) = ("element-7", ids.iter().skip(2).step_by(5));
-    let put: Vec<Change> = safe.clone().map(|element| Change::Create(entry(element))).collect();
-    let keys = safe.map(|element| Key::SafelistElement(id(element))).collect();
-    let clear = vec![Change::Delete { keys, etag: None }];
-    let time = || {
-        let ask = |times: u32| {
-            for _ in 0..times {
-                assert_eq!(
-                    std::hint::black_box(asks(&engine, "organization-7", std::hint::black_box(asked))),
-                    Reason::Allowed
-                );
-            }
-        };
-        // What was replaced is freed meanwhile, on a thread of the engine's, and what was just published is in no cache.
-        std::thread::sleep(Duration::from_millis(300));
-        ask(20_000);
-        let began = Instant::now();
-        ask(100_000);
-        began.elapsed().as_secs_f64() * 1e9 / 1e5
-    };
-    // In turn, and compared within a round, so that what else the machine does meets all of them.
-    let [mut without, mut denied, mut listed] = [const { Vec::new() }; 3];
-    let rounds = if cfg!(debug_assertions) { 1 } else { 15 };
-    for _ in 0..rounds {
-        without.push(time());
-        deny(&engine, "globex", &thousand).await.unwrap();
-        denied.push(time());
-        deny(&engine, "globex", &[]).await.unwrap();
-        write(&engine, "organization-7", put.clone()).await.unwrap();
-        assert_eq!(asks(&engine, "organization-7", "element-8"), Reason::ElementNotListed);
-        listed.push(time());
-        write(&engine, "organization-7", clear.clone()).await.unwrap();
-    }
-    let median = |mut all: Vec<f64>| {
-        all.sort_by(f64::total_cmp);
-        all[all.len() / 2]
-    };
-    for (what, with) in [("beside a denylist", &denied), ("on a safelist", &listed)] {
-        let ratio = median(with.iter().zip(&without).map(|(with, without)| with / without).collect());
-        println!(
-            "Authorize on an element that is open, {what} of 1,000: {:.0} ns, {:.0} without lists, medians of {rounds}; ratio {ratio:.3}",
-            median(with.clone()),
-            median(without.clone())
-        );
-        met(&format!("Authorize {what} takes at most 1.1 times as long"), ratio <= 1.1);
-    }
 }

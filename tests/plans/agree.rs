@@ -11,6 +11,7 @@ use doorward::core::table::Table;
 use doorward::service::{planned, proto as pb, to_timestamp, to_value};
 use fastrand::Rng;
 
+use crate::ask::{Sent, activated, question, record, sent};
 use crate::backends::{Databases, Ids, Prisma, SqlAlchemy};
 use crate::by_column::Sheet;
 use crate::cerbos;
@@ -20,7 +21,7 @@ use crate::oracle::{self, FilterQuestion, Oracle, Question, RecordQ};
 use crate::plan_run::{kept, passes, row};
 use crate::stored::Stored;
 use crate::streamed::{Chunk, Streamed};
-use crate::support::{Sent, activated, question, record, sent, table};
+use crate::support::table;
 
 /// (policy, record) pairs to look at; more with `DOORWARD_PLANNED_PAIRS`, as `.ci/run` has it.
 fn goal() -> usize {
@@ -250,7 +251,7 @@ impl Run {
 
 /// A record on the wire.
 fn message(record: &RecordQ) -> pb::Record {
-    let value = |value| to_value(crate::support::to_value(value));
+    let value = |value| to_value(crate::ask::to_value(value));
     pb::Record {
         id: record.id.clone(),
         owner: record.owner.clone().unwrap_or_default(),
@@ -381,7 +382,7 @@ fn request(q: &FilterQuestion, operators: &[&str]) -> pb::PlanRecordsRequest {
         channel: q.channel.clone().unwrap_or_default(),
         authenticated_at: q.authenticated_at_ms.map(to_timestamp),
         invitee_email: q.invitee_email.clone().unwrap_or_default(),
-        attributes: attributes.map(|(name, value)| (name.clone(), to_value(crate::support::to_value(value)))).collect(),
+        attributes: attributes.map(|(name, value)| (name.clone(), to_value(crate::ask::to_value(value)))).collect(),
     };
     pb::PlanRecordsRequest {
         organization: "acme".into(),

@@ -7,12 +7,13 @@ use doorward::core::plan::{Filter, plan};
 use doorward::core::table::Table;
 use serde_json::{Value as Json, json};
 
+use crate::ask::{Sent, record};
 use crate::backends::{Databases, Ids};
 use crate::oracle::RecordQ;
 use crate::oracle::conditions::Attribute;
 use crate::plan_run::{passes, row};
 use crate::stored::Stored;
-use crate::support::{Sent, record, table};
+use crate::support::table;
 
 const NOW: i64 = 1_795_348_800_000;
 /// 9999-12-30T22:00:00Z, the last that a condition can name.

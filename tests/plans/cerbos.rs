@@ -61,6 +61,9 @@ pub fn prisma_differs(condition: &PlanOperand) -> Option<&'static str> {
     if any(condition, &has_long_double) {
         return Some("a double of more than 15 digits");
     }
+    if any(condition, &has_long_int) {
+        return Some("an int beyond 2^53");
+    }
     any(condition, &has_wildcard).then_some("a text test of a wildcard")
 }
 
@@ -98,14 +101,27 @@ fn has_wildcard(expression: &PlanExpression) -> bool {
 
 /// Prisma's client takes 2.0000000000000004 for 2 on its way to the database.
 fn has_long_double(expression: &PlanExpression) -> bool {
-    fn long(kind: Option<&Kind>) -> bool {
+    has_value(
+        expression,
+        &|kind| matches!(kind, Kind::DoubleValue(value) if format!("{value:.14e}").parse() != Ok(*value)),
+    )
+}
+
+/// JavaScript's numbers are doubles: a reply in JSON with 2^53 + 1 is read there as 2^53.
+fn has_long_int(expression: &PlanExpression) -> bool {
+    has_value(expression, &|kind| matches!(kind, Kind::IntValue(value) if value.unsigned_abs() > 1 << 53))
+}
+
+/// Whether an operand is such a value, or a list with one.
+fn has_value(expression: &PlanExpression, such: &impl Fn(&Kind) -> bool) -> bool {
+    fn has(kind: Option<&Kind>, such: &impl Fn(&Kind) -> bool) -> bool {
         match kind {
-            Some(Kind::DoubleValue(value)) => format!("{value:.14e}").parse() != Ok(*value),
-            Some(Kind::ListValue(list)) => list.values.iter().any(|value| long(value.kind.as_ref())),
-            _ => false,
+            Some(Kind::ListValue(list)) => list.values.iter().any(|value| has(value.kind.as_ref(), such)),
+            Some(kind) => such(kind),
+            None => false,
         }
     }
-    expression.operands.iter().any(|operand| long(constant(operand)))
+    expression.operands.iter().any(|operand| has(constant(operand), such))
 }
 
 fn constant(operand: &PlanOperand) -> Option<&Kind> {

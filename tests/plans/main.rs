@@ -13,13 +13,15 @@
     reason = "a test or a bench may fail loudly"
 )]
 
-#[path = "../it/by_column.rs"]
+#[path = "../properties/ask.rs"]
+mod ask;
+#[path = "../properties/by_column.rs"]
 mod by_column;
-#[path = "../it/generate.rs"]
+#[path = "../properties/generate/mod.rs"]
 mod generate;
-#[path = "../it/oracle.rs"]
+#[path = "../properties/oracle/mod.rs"]
 mod oracle;
-#[path = "../it/plan_run.rs"]
+#[path = "../properties/plan_run.rs"]
 mod plan_run;
 #[allow(dead_code, reason = "of what the integration tests need, few is needed here")]
 #[path = "../it/support.rs"]

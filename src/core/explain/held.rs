@@ -167,7 +167,7 @@ impl Proof<'_, '_> {
     /// Rule 3.6.
     fn held_by_rule(&self, asked: Asked, everywhere: bool) -> Option<Held> {
         let (bundle, target) = self.walk.table.by_rule(&self.found)?;
-        let edge = Edge::new(target, bundle, Period::default(), false);
+        let edge = Edge::new(target, bundle, Period::default());
         let held = self.at_target(None, target, edge, asked).filter(|_| everywhere || self.is_here(target))?;
         Some(Held { by_rule: true, ..held })
     }
@@ -307,7 +307,7 @@ impl Proof<'_, '_> {
         let period = held.edge.period();
         Some(match &table.bundle(held.bundle)?.source {
             table::Source::Role { row, .. } => {
-                let (role, by_hand) = (row.id.clone(), held.edge.by_hand);
+                let (role, by_hand) = (row.id.clone(), row.is_system() && !held.by_rule);
                 let assignment = Assignment { role, member, target, period, by_hand };
                 if held.by_rule { Source::ByRule(assignment) } else { Source::Assignment(assignment) }
             }

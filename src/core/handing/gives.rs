@@ -58,7 +58,7 @@ impl Table {
         let shared = object.and_then(|slot| slot.shares.get(related.relation as usize));
         let target = Target::Record(related.object.clone(), related.record.clone());
         for bundle in shared.map_or(&[][..], |shared| shared) {
-            self.contents(&Edge::new(0, *bundle, Period::default(), false), &target, to);
+            self.contents(&Edge::new(0, *bundle, Period::default()), &target, to);
         }
     }
 
@@ -67,7 +67,7 @@ impl Table {
         if let Some((bundle, target)) = self.by_rule(found)
             && let Some(target) = self.target_of(target)
         {
-            self.contents(&Edge::new(0, bundle, Period::default(), false), &target, to);
+            self.contents(&Edge::new(0, bundle, Period::default()), &target, to);
         }
     }
 

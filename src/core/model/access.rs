@@ -132,6 +132,14 @@ pub struct Role {
     pub auto_share: Vec<Relation>,
 }
 
+impl Role {
+    /// Whether it is one that the system assigns by rule (3.6): every row that assigns it is by hand.
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        self.kind == RoleKind::System
+    }
+}
+
 /// A role held by a member at a target (rule 3.4). One exists for each role, member and target.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Assignment {
@@ -147,8 +155,7 @@ pub struct Assignment {
     /// When.
     #[n(3)]
     pub period: Period,
-    /// Whether it is of a system role, which is assigned by rule else (rule 3.6). Of what is put, whatever it says:
-    /// a version has it as the role is.
+    /// As [`Role::is_system`] says, of what is read from a version; of what is put it counts for nothing.
     #[n(4)]
     pub by_hand: bool,
 }

@@ -185,7 +185,7 @@ impl<'a> Review<'a> {
     /// Rule 3.6.
     fn by_rule(&self, found: &PrincipalFound<'_>) -> Option<Held<'a>> {
         let (bundle, target) = self.table.by_rule(found)?;
-        let edge = Edge::new(target, bundle, Period::default(), false);
+        let edge = Edge::new(target, bundle, Period::default());
         Some(Held { group: None, bundle, place: Place::At(target), edge, relation: None, by_rule: true })
     }
 
@@ -257,7 +257,7 @@ impl Holder<'_, '_> {
                 Source::Activation(table.activated(user, &role()?, &target)?.clone())
             }
             table::Source::Role { row, .. } => {
-                let (role, by_hand) = (row.id.clone(), held.edge.by_hand);
+                let (role, by_hand) = (row.id.clone(), row.is_system() && !held.by_rule);
                 let assignment = Assignment { role, member, target, period, by_hand };
                 if held.by_rule { Source::ByRule(assignment) } else { Source::Assignment(assignment) }
             }

@@ -300,7 +300,7 @@ impl<'t> Roles<'t> {
         if let (Paths::All, Some((bundle, target))) = (paths, table.by_rule(found))
             && let Some(role) = self.role_of.get(&bundle)
         {
-            let edge = Edge::new(target, bundle, Period::default(), false);
+            let edge = Edge::new(target, bundle, Period::default());
             let (place, role) = (Place::At(target), *role);
             held.push(Holding { role, bundle, place, edge, group: None, relation: None, by_rule: true, fresh: false });
         }
@@ -371,7 +371,8 @@ impl<'t> Roles<'t> {
                 Target::Record(table.object_slot(*object)?.row.id.clone(), OpaqueId::parse(id).ok()?)
             }
         };
-        let role = self.role(held.role)?.id.clone();
+        let row = self.role(held.role)?;
+        let role = row.id.clone();
         if let (Some(relation), Target::Record(object, record)) = (held.relation, &target) {
             let (object, record) = (object.clone(), record.clone());
             return Some(Source::AutoShare { role, relation: Related { relation, member, object, record } });
@@ -381,7 +382,7 @@ impl<'t> Roles<'t> {
         {
             return table.activated(user, &role, &target).cloned().map(Source::Activation);
         }
-        let (period, by_hand) = (held.edge.period(), held.edge.by_hand);
+        let (period, by_hand) = (held.edge.period(), row.is_system() && !held.by_rule);
         let assignment = Assignment { role, member, target, period, by_hand };
         Some(if held.by_rule { Source::ByRule(assignment) } else { Source::Assignment(assignment) })
     }

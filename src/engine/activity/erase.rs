@@ -20,7 +20,7 @@ use crate::engine::answers::request_id;
 use crate::engine::head::Head;
 use crate::engine::rows::{self, Answered};
 use crate::engine::write::Step;
-use crate::engine::{Call, Durable, Engine, Guard, Outcome, Revision, WriteError, Written, lock};
+use crate::engine::{Call, Durable, Engine, Guard, Outcome, Revision, Work, WriteError, lock};
 
 /// Entries that one call erases from, at most.
 pub const MAX_ERASED: u64 = 100_000;
@@ -46,28 +46,19 @@ struct Sealed {
     left: u64,
 }
 
-impl Engine {
-    /// Erases what is personal of a user from the activity log of the organization `call.organization`, if
-    /// `guard` admits the caller, and logs that. Where there is nothing of the user, nothing is written.
-    ///
-    /// # Errors
-    /// See [`WriteError`]. An error leaves everything as it was, `Stopping` aside.
-    pub async fn erase_person<E, G, R>(
-        self: &Arc<Self>,
-        call: Call,
-        guard: G,
+impl<E: Send + 'static> Work<E> {
+    /// Erases what is personal of a user from the activity log of the call's organization, if `guard` admits the
+    /// caller, and logs that. Where there is nothing of the user, nothing is written.
+    pub fn erase(
+        guard: impl Guard<E>,
         user: OpaqueId,
-        reply: R,
-    ) -> Result<Written, WriteError<E>>
-    where
-        E: Send + 'static,
-        G: Guard<E>,
-        R: FnOnce(&Erasure) -> Vec<u8> + Send + 'static,
-    {
-        self.carry_out(call, move |engine, call, _, head, _| engine.erase_locked(call, head, &guard, &user, reply))
-            .await
+        reply: impl FnOnce(&Erasure) -> Vec<u8> + Send + 'static,
+    ) -> Self {
+        Self::new(move |engine, call, _, head, _| engine.erase_locked(call, head, &guard, &user, reply))
     }
+}
 
+impl Engine {
     fn erase_locked<E>(
         &self,
         call: &Call,

@@ -138,7 +138,7 @@ impl Authority {
         caller: &Caller,
         organization: &str,
         method: &'static str,
-        touched: impl FnOnce() -> Touched,
+        touched: &dyn Fn() -> Touched,
     ) -> Result<Self, Refusal> {
         caller.approach(organization)?;
         let (trusted, history) = (caller.is_trusted(), caller.history());

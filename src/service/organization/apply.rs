@@ -4,6 +4,7 @@
 //! before the end was received. What rows leave open (a user's kind and account) is known only then.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use prost::Message;
 use sha2::{Digest, Sha256};
@@ -88,7 +89,7 @@ impl Staging {
             Some(Part::Header(_)) if self.header.is_some() => Err(Refusal::Stream("there are two headers")),
             Some(Part::Header(header)) => {
                 // Before its rows are taken in.
-                let authority = Authority::new(&self.caller, &header.organization, METHOD, || Touched::Organization)?;
+                let authority = Authority::new(&self.caller, &header.organization, METHOD, &|| Touched::Organization)?;
                 let plain = ApplyHeader { request_id: String::new(), ..header.clone() };
                 self.digest.update(plain.encode_length_delimited_to_vec());
                 self.header = Some((header, authority));
@@ -153,7 +154,7 @@ impl Staging {
         let method = METHOD;
         let call = Call { organization, caller, on_behalf_of, peer, method, request_id, body, validate_only, create };
         let job = Job { folded, expected_revision, deactivate_missing: deactivate_missing_users };
-        Ok((Writing { call, authority }, job))
+        Ok((Writing { call, authority: Arc::new(authority) }, job))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::core::explain::misses::period_words;
 use crate::core::explain::{Proof, Source};
 use crate::core::id::{Id, Pattern};
 use crate::core::model::{
-    Assignment, Grant, GroupKind, InvitePolicy, Level, Member, Period, Related, Relation, RoleKind, Row, Scope, Target,
+    Assignment, Grant, GroupKind, InvitePolicy, Level, Member, Period, Related, Relation, Row, Scope, Target,
 };
 use crate::core::presets::ORGANIZATION_ADMIN;
 use crate::core::table::{self, Bundle};
@@ -127,7 +127,7 @@ impl Proof<'_, '_> {
         let mut all = Vec::new();
         for (size, row) in roles.into_iter().take(MAX_ROLES) {
             for target in targets.iter().filter(|t| row.scope == scope(t)) {
-                let (role, by_hand) = (row.id.clone(), row.kind == RoleKind::System);
+                let (role, by_hand) = (row.id.clone(), row.is_system());
                 let Some(member) = self.principal() else { continue };
                 let weight = [EDGE, size, 1, breadth(target), 0];
                 let period = Period::default();

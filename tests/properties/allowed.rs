@@ -10,9 +10,10 @@ use doorward::core::table::Table;
 use fastrand::Rng;
 use serde_json::json;
 
+use crate::ask::{activated, question, sent};
+use crate::decisions::organizations;
 use crate::generate;
-use crate::properties::organizations;
-use crate::support::{activated, question, sent, table};
+use crate::support::table;
 
 const NOW: i64 = 4_000_000_000_000;
 

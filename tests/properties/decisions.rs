@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use doorward::core::change::{Change, apply};
-use doorward::core::decision::{Reason, Walk};
+use doorward::core::decision::{Reason, Walk, decide};
 use doorward::core::emergency::used;
 use doorward::core::filter::{self, Filtered, Records, Wrong};
 use doorward::core::id::OpaqueId;
@@ -16,12 +16,11 @@ use doorward::core::table::Table;
 use fastrand::Rng;
 use serde_json::Value as Json;
 
+use crate::ask::{Sent, activated, question, record, sent};
 use crate::by_column::Sheet;
 use crate::generate::{self, CHANGES, EDITS};
 use crate::oracle::{Answer, Closed, Oracle, Question, catalogue};
-use crate::support::{
-    Sent, activated, answer, applied, blank, filter, over, parsed, question, record, rows, sent, table,
-};
+use crate::support::{applied, blank, filter, over, parsed, rows, table};
 
 /// Organizations and questions each; more with `DOORWARD_PROPERTY_ORGANIZATIONS`, as `.ci/run` has it.
 pub fn organizations() -> u64 {
@@ -35,6 +34,18 @@ const PRINCIPALS: usize = 6;
 const PLACES: usize = 4;
 const NAMES: usize = 24;
 const MOVED: usize = 6;
+
+/// The library's answer, in the oracle's words.
+fn answer(table: &Table, q: &Question) -> Answer {
+    match decide(table, &question(q, &sent(q)), q.now_ms) {
+        Err(problems) => {
+            assert!(!problems.is_empty(), "an error names what is wrong: {q:?}");
+            Answer::Error
+        }
+        Ok(Reason::Allowed) => Answer::Allow,
+        Ok(reason) => Answer::Deny(reason.name()),
+    }
+}
 
 /// Row by row, each row a revision of its own.
 fn row_by_row(file: &Json) -> Table {

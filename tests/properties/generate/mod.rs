@@ -15,19 +15,12 @@
 
 #![allow(missing_docs, dead_code, unused_imports)]
 
-#[path = "generate_changes.rs"]
 mod changes;
-#[path = "generate_conditions.rs"]
 mod conditions;
-#[path = "generate_edits.rs"]
 mod edits;
-#[path = "generate_handed.rs"]
 mod handed;
-#[path = "generate_policies.rs"]
 mod policies;
-#[path = "generate_questions.rs"]
 mod questions;
-#[path = "generate_records.rs"]
 mod records;
 
 use std::collections::BTreeSet;

@@ -16,15 +16,10 @@
 
 #![allow(missing_docs, dead_code, unused_imports)]
 
-#[path = "oracle_conditions.rs"]
 pub mod conditions;
-#[path = "oracle_handing.rs"]
 mod handing;
-#[path = "oracle_presets.rs"]
 mod presets;
-#[path = "oracle_read.rs"]
 mod read;
-#[path = "oracle_records.rs"]
 mod records;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -7,9 +7,9 @@ use doorward::core::handing::{Counting, lacks};
 use fastrand::Rng;
 use serde_json::{Value, json};
 
+use crate::decisions::organizations;
 use crate::generate::{self, CHANGES, NOW_MS};
 use crate::oracle::{Oracle, Question, all_active};
-use crate::properties::organizations;
 use crate::support::{parsed, table};
 
 const PLACES: usize = 10;

@@ -11,8 +11,9 @@ use doorward::core::model::{GroupKind, Level, Permission};
 use doorward::core::table::Table;
 use fastrand::Rng;
 
+use crate::ask::{activated, question, sent};
 use crate::generate;
-use crate::support::{activated, question, sent, table};
+use crate::support::table;
 
 const QUESTIONS: usize = 12;
 

@@ -9,9 +9,10 @@ use doorward::core::model::{Effect, Enforcement, Member, Row};
 use doorward::core::table::Table;
 use fastrand::Rng;
 
+use crate::ask::{activated, question, sent};
 use crate::generate;
 use crate::oracle::{Oracle, PolicyOutcome};
-use crate::support::{activated, question, rows, sent, table};
+use crate::support::{rows, table};
 
 fn worlds() -> u64 {
     std::env::var("DOORWARD_PROPERTY_ORGANIZATIONS").map_or(200, |n| n.parse().unwrap())

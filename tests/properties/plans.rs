@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use doorward::core::plan::{Filter, PlanError, plan};
 use fastrand::Rng;
 
+use crate::ask::{Sent, activated, question, record, sent};
 use crate::generate;
 use crate::oracle::Oracle;
 use crate::plan_run::{kept, passes, row};
-use crate::support::{Sent, activated, filter, question, record, sent, table};
+use crate::support::{filter, table};
 
 /// Organizations and questions each; more with `DOORWARD_PROPERTY_ORGANIZATIONS`, as `.ci/run` has it.
 fn worlds() -> u64 {

@@ -14,8 +14,9 @@ use doorward::core::table::Table;
 use fastrand::Rng;
 use serde_json::json;
 
+use crate::ask::activated;
 use crate::generate;
-use crate::support::{activated, rows, table};
+use crate::support::{rows, table};
 
 const ORGANIZATIONS: u64 = 40;
 /// Later than every period of the generator begins.

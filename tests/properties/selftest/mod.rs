@@ -1,11 +1,8 @@
 //! The oracle is trusted: each rule it claims, on the smallest organization that shows it; and the generator's questions
 //! are spread as the property test needs them.
 
-#[path = "oracle_selftest_duties.rs"]
 mod duties;
-#[path = "oracle_selftest_records.rs"]
 mod records;
-#[path = "oracle_selftest_spread.rs"]
 mod spread;
 
 use std::collections::{BTreeMap, BTreeSet};
