@@ -298,14 +298,8 @@ async fn remote(
 ) -> Result<Given, CliError> {
     let answer = match question {
         Question::Authorize { principal, permission, account, object, record, context, .. } => {
-            let request = proto::AuthorizeRequest {
-                organization: organization.to_owned(),
-                principal: principal.clone(),
-                permission: permission.clone(),
-                resource: Some(resource(account.as_ref(), object.as_ref(), record.as_ref())),
-                context: Some(sent(context)),
-                min_revision: None,
-            };
+            let resource = resource(account.as_ref(), object.as_ref(), record.as_ref());
+            let request = authorizing(organization, (principal, permission), resource, context);
             client.authorize(request).await.map(|reply| {
                 let reply = reply.into_inner();
                 let reason = reply.reason().as_str_name();
@@ -365,7 +359,24 @@ async fn permissions(
     }
 }
 
-fn resource(account: Option<&String>, object: Option<&String>, record: Option<&CaseRecord>) -> proto::Resource {
+/// Whether a principal may do something on a resource, as it is asked.
+pub fn authorizing(
+    organization: &str,
+    (principal, permission): (&str, &str),
+    resource: proto::Resource,
+    context: &CaseContext,
+) -> proto::AuthorizeRequest {
+    proto::AuthorizeRequest {
+        organization: organization.to_owned(),
+        principal: principal.to_owned(),
+        permission: permission.to_owned(),
+        resource: Some(resource),
+        context: Some(sent(context)),
+        min_revision: None,
+    }
+}
+
+pub fn resource(account: Option<&String>, object: Option<&String>, record: Option<&CaseRecord>) -> proto::Resource {
     proto::Resource {
         account: account.cloned().unwrap_or_default(),
         object: object.cloned().unwrap_or_default(),

@@ -1,7 +1,7 @@
 //! The command line: what `doorward` does when a person runs it.
 //!
-//! Exit status: 0 when all is well, 1 when a test case differs or `check` is denied, 2 when something is wrong with the
-//! command, a file or the server's answer.
+//! Exit status: 0 when all is well, 1 when a test case differs, `check` is denied or a `bench` was broken off, 2 when
+//! something is wrong with the command, a file or the server's answer.
 
 /// Prints, and a line's end: see [`printed`].
 macro_rules! say {
@@ -10,6 +10,7 @@ macro_rules! say {
 
 mod activity;
 mod ask;
+pub mod bench;
 mod cases;
 mod demo;
 pub mod file;
@@ -68,6 +69,8 @@ enum Command {
     Activity(activity::ActivityArgs),
     /// Print who can do what, and by which paths, of an organization file or of a running server.
     Review(review::ReviewArgs),
+    /// Ask a running server as many questions as it answers, or so many a second, and print how long it took.
+    Bench(bench::BenchArgs),
     /// Show the whole path on a sample organization: serve it, apply it, ask it.
     Demo(demo::DemoArgs),
     /// Print the JSON Schema of a file format.
@@ -129,6 +132,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => block_on(ask::explain(args)),
         Command::Activity(args) => block_on(activity::activity(args)),
         Command::Review(args) => block_on(review::review(args)),
+        Command::Bench(args) => bench::bench(args),
         Command::Demo(args) => block_on(demo::demo(args)),
         Command::Serve(args) => server::serve(args).map(|()| true).map_err(|e| CliError::Usage(remote::chain(&e))),
         Command::Schema { format } => {

@@ -16,7 +16,7 @@ use super::{CliError, read};
 /// Which server, and who asks.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ServerArgs {
-    /// The server's address, such as `127.0.0.1:7420`.
+    /// The server's address, such as `127.0.0.1:7420`, or `unix:///run/doorward.sock`.
     #[arg(long, env = "DOORWARD_SERVER")]
     pub server: Option<String>,
     /// A file with the bearer token to present.
@@ -46,18 +46,29 @@ impl ServerArgs {
     /// # Errors
     /// No address was given, the token cannot be read, or nobody answers within five seconds.
     pub async fn connect(&self) -> Result<Connection, CliError> {
-        let Some(address) = &self.server else {
-            return Err(CliError::Usage("give the server's address with `--server`".to_owned()));
-        };
-        let unreachable = |problem: String| CliError::Unreachable { address: address.clone(), problem };
-        let uri = if address.contains("://") { address.clone() } else { format!("http://{address}") };
+        let address = self.address()?;
+        let unreachable = |problem: String| CliError::Unreachable { address: address.to_owned(), problem };
+        let uri = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
         let endpoint = Endpoint::from_shared(uri).map_err(|e| unreachable(e.to_string()))?;
         let endpoint = endpoint.connect_timeout(Duration::from_secs(5));
         let channel = endpoint.connect().await.map_err(|e| unreachable(chain(&e)))?;
         Ok(InterceptedService::new(channel, Token(self.token()?)))
     }
 
-    fn token(&self) -> Result<Option<MetadataValue<Ascii>>, CliError> {
+    /// What to dial.
+    ///
+    /// # Errors
+    /// No address was given.
+    pub fn address(&self) -> Result<&str, CliError> {
+        let missing = || CliError::Usage("give the server's address with `--server`".to_owned());
+        self.server.as_deref().ok_or_else(missing)
+    }
+
+    /// The value of `authorization`, if a token is presented.
+    ///
+    /// # Errors
+    /// The token cannot be read.
+    pub fn token(&self) -> Result<Option<MetadataValue<Ascii>>, CliError> {
         let Some(path) = &self.token_file else { return Ok(None) };
         let token = read(path)?;
         let value = MetadataValue::from_str(&format!("Bearer {}", token.trim()));

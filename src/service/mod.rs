@@ -66,7 +66,7 @@ pub use admin::Admin;
 pub use convert::columns::sound_columns as columns;
 pub use convert::row::messages;
 pub use convert::value::{to_timestamp, to_value};
-pub use decision::{Decisions, explanation, filtered, planned, source, to_path};
+pub use decision::{Decisions, MAX_ITEMS, explanation, filtered, planned, source, to_path};
 pub use organization::rows;
 pub use review::to_entry as review_entry;
 pub use status::DOMAIN;

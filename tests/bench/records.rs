@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use doorward::cli::bench::wire::{Address, ask, connect, framed, head};
 use doorward::cli::file::{Known, OrganizationFile};
 use doorward::clock::SystemClock;
 use doorward::config::{Access, Config, Storage};
@@ -46,7 +47,6 @@ use prost::Message;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-mod bare;
 mod instances;
 mod measure;
 
@@ -336,10 +336,11 @@ fn over_grpc(rows: Vec<Row>, records: &[(String, Attributes)], columns: &proto::
 }
 
 async fn measure_calls(address: &str, token: &str, records: &[(String, Attributes)], columns: &proto::RecordColumns) {
-    let client = bare::connect(address).await;
-    let authorization = format!("Bearer {token}");
-    let authorize = bare::head(address, "Authorize", &authorization);
-    let filter = bare::head(address, "FilterRecords", &authorization);
+    let address = Address::Tcp(address.to_owned());
+    let client = connect(&address).await.unwrap();
+    let authorization = format!("Bearer {token}").parse().unwrap();
+    let [authorize, filter] =
+        ["Authorize", "FilterRecords"].map(|method| head(&address, method, Some(&authorization)).unwrap());
     let sent = |(id, attributes): &(String, Attributes)| proto::Record {
         id: id.clone(),
         attributes: attributes.iter().map(|(n, v)| (n.clone(), service::to_value(v.clone()))).collect(),
@@ -351,7 +352,7 @@ async fn measure_calls(address: &str, token: &str, records: &[(String, Attribute
         let rows = &records[n * ROWS % (RECORDS - ROWS)..][..ROWS];
         let (organization, object, permission) = ("bench".to_owned(), "app".to_owned(), "records.read".to_owned());
         let principal = format!("user:u{}", n * 7 % USERS);
-        let one = bare::framed(&AuthorizeRequest {
+        let one = framed(&AuthorizeRequest {
             organization: organization.clone(),
             principal: principal.clone(),
             permission: permission.clone(),
@@ -370,21 +371,18 @@ async fn measure_calls(address: &str, token: &str, records: &[(String, Attribute
             records: rows.iter().map(sent).collect(),
             ..FilterRecordsRequest::default()
         };
-        let by_column = bare::framed(&FilterRecordsRequest {
-            records: Vec::new(),
-            columns: Some(self::by_column(rows)),
-            ..all.clone()
-        });
-        let all = bare::framed(&all);
+        let by_column =
+            framed(&FilterRecordsRequest { records: Vec::new(), columns: Some(self::by_column(rows)), ..all.clone() });
+        let all = framed(&all);
         let started = Instant::now();
-        bare::ask(&client, &authorize, one).await;
+        ask(&client, &authorize, one).await.unwrap();
         let between = Instant::now();
-        let of_rows = bare::ask(&client, &filter, all).await;
+        let of_rows = ask(&client, &filter, all).await.unwrap();
         let then = Instant::now();
-        let of_columns = bare::ask(&client, &filter, by_column).await;
+        let of_columns = ask(&client, &filter, by_column).await.unwrap();
         let ended = Instant::now();
         let [of_rows, of_columns] =
-            [of_rows, of_columns].map(|reply| FilterRecordsResponse::decode(&reply[5..]).unwrap().positions);
+            [of_rows, of_columns].map(|reply| FilterRecordsResponse::decode(reply).unwrap().positions);
         assert_eq!(of_rows, of_columns, "rows and columns");
         passed += of_rows.len();
         // The first calls warm caches and the connection.
@@ -418,7 +416,7 @@ async fn measure_calls(address: &str, token: &str, records: &[(String, Attribute
             columns: Some(columns.clone()),
             ..FilterRecordsRequest::default()
         };
-        (0..PREPARED).map(|n| bare::framed(&call(n))).collect::<Vec<Bytes>>()
+        (0..PREPARED).map(|n| framed(&call(n))).collect::<Vec<Bytes>>()
     });
     let started = Instant::now();
     let calls = |prepared: Vec<Bytes>| {
@@ -426,7 +424,7 @@ async fn measure_calls(address: &str, token: &str, records: &[(String, Attribute
         async move {
             let mut filtered = 0;
             while started.elapsed() < Duration::from_secs(4) {
-                bare::ask(client, filter, prepared[filtered / RECORDS % PREPARED].clone()).await;
+                ask(client, filter, prepared[filtered / RECORDS % PREPARED].clone()).await.unwrap();
                 filtered += RECORDS;
             }
             filtered

@@ -28,6 +28,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use doorward::cli::bench::wire::{Address, ask, connect, framed, head};
 use doorward::cli::file::{Known as Shipped, OrganizationFile};
 use doorward::clock::SystemClock;
 use doorward::config::{Access, Config, Storage};
@@ -45,7 +46,6 @@ use h2::client::SendRequest;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-mod bare;
 #[path = "../real/matrix.rs"]
 mod matrix;
 mod measure;
@@ -174,12 +174,12 @@ async fn engine(known: &Known) -> (Arc<Engine>, AuthorizeResponse) {
 fn questions(known: &Known) -> Vec<Bytes> {
     let mut rng = Rng::with_seed(64);
     let users: Vec<&String> = known.on_object.keys().collect();
-    let mut framed = Vec::with_capacity(QUESTIONS);
-    while framed.len() < QUESTIONS {
+    let mut prepared = Vec::with_capacity(QUESTIONS);
+    while prepared.len() < QUESTIONS {
         let user = *rng.choice(&users).unwrap();
         let permission = rng.choice(&known.permissions).unwrap();
         let held = &known.on_object[user];
-        let permission = if framed.len() % 2 == 0 {
+        let permission = if prepared.len() % 2 == 0 {
             rng.choice(held.iter())
         } else {
             Some(permission).filter(|p| !held.contains(*p))
@@ -193,9 +193,9 @@ fn questions(known: &Known) -> Vec<Bytes> {
             context: None,
             min_revision: None,
         };
-        framed.push(bare::framed(&message));
+        prepared.push(framed(&message));
     }
-    framed
+    prepared
 }
 
 /// One of the two servers, and what was measured of it.
@@ -277,11 +277,12 @@ impl Side {
 /// The latency of each request in µs, and for how long they were sent.
 async fn load(address: &str, authorization: &str, questions: Arc<[Bytes]>, time: Duration) -> (Vec<f64>, Duration) {
     let over = Arc::new(AtomicBool::new(false));
-    let head = Arc::new(bare::head(address, "Authorize", authorization));
+    let address = Address::Tcp(address.to_owned());
+    let head = Arc::new(head(&address, "Authorize", Some(&authorization.parse().unwrap())).unwrap());
     let mut callers = JoinSet::new();
     let mut senders = Vec::new();
     for _ in 0..CONNECTIONS {
-        senders.push(bare::connect(address).await);
+        senders.push(connect(&address).await.unwrap());
     }
     let started = Instant::now();
     for n in 0..CONNECTIONS * IN_FLIGHT {
@@ -309,7 +310,8 @@ async fn call(
             break;
         }
         let started = Instant::now();
-        bare::ask(&sender, &head, questions[n % questions.len()].clone()).await;
+        let reply = ask(&sender, &head, questions[n % questions.len()].clone()).await.unwrap();
+        assert!(!reply.is_empty(), "there is no decision in it");
         latencies.push(started.elapsed().as_nanos() as f64 / 1e3);
     }
     latencies

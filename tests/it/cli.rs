@@ -51,7 +51,7 @@ impl Files {
         self.path(name).display().to_string()
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
@@ -74,9 +74,14 @@ pub struct Serving(Child);
 
 impl Serving {
     pub fn start(files: &Files) -> (Self, String) {
+        Self::with(files, &["--memory", "--insecure-dev"])
+    }
+
+    /// The same, served otherwise.
+    pub fn with(files: &Files, how: &[&str]) -> (Self, String) {
         let address = files.path("address");
-        let args = ["serve", "--memory", "--insecure-dev", "--listen", "127.0.0.1:0", "--address-file"];
-        let child = doorward(files.0.path()).args(args).arg(&address).stderr(Stdio::null()).spawn().unwrap();
+        let args = ["serve", "--listen", "127.0.0.1:0", "--address-file"];
+        let child = doorward(files.0.path()).args(args).arg(&address).args(how).stderr(Stdio::null()).spawn().unwrap();
         let serving = Self(child);
         for _ in 0..300 {
             if let Ok(text) = std::fs::read_to_string(&address)

@@ -17,6 +17,7 @@ mod authority;
 mod bad_input;
 mod callers;
 mod cli;
+mod cli_bench;
 mod cli_filter;
 mod cli_sample;
 mod compare_roles;

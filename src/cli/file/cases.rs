@@ -134,6 +134,30 @@ const EXPECTED: [(&str, Expected); 3] =
 const QUESTIONS: [(&str, &str); 3] =
     [("authorize", "expect"), ("permissions", "expect_permissions"), ("filter", "expect_visible")];
 
+impl Question {
+    /// Reads a file that has one question a line: what a case has as `authorize`, in braces. It expects nothing.
+    /// `file_name` is for messages.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file.
+    pub fn lines(text: &str, file_name: &str) -> Result<Vec<Self>, FileErrors> {
+        let mut out = Problems::new(file_name);
+        let mut questions = Vec::new();
+        for (line, above) in text.lines().zip(0_u32..).filter(|(line, _)| !line.trim().is_empty()) {
+            out.above = above;
+            match tree(line) {
+                Ok(node) => {
+                    let fields = Fields::open(node, Path::ROOT, &mut out);
+                    let answer = (Some(Expected::Allow), None);
+                    questions.extend(fields.and_then(|asked| authorize(asked, answer, &mut out)));
+                }
+                Err(broken) => broken.report(&mut out),
+            }
+        }
+        out.into_result(Some(questions))
+    }
+}
+
 impl CaseFile {
     /// Reads `text`. `file_name` is for messages.
     ///
@@ -190,7 +214,10 @@ fn case(node: Node<'_>, path: Path<'_>, out: &mut Problems) -> Option<Case> {
     }
     let question = Fields::open(fields.take(key)?, path.key(key), out);
     let question = question.and_then(|asked| match *key {
-        "authorize" => authorize(asked, &mut fields, out),
+        "authorize" => {
+            let answer = (fields.choice("expect", out, &EXPECTED), optional(&mut fields, "reason", out));
+            authorize(asked, answer, out)
+        }
         "permissions" => permissions(asked, &mut fields, out),
         _ => filter(asked, &mut fields, out),
     });
@@ -202,7 +229,11 @@ fn place(at: At, path: Path<'_>) -> Place {
     at.place(path.to_string())
 }
 
-fn authorize(mut asked: Fields<'_, '_>, case: &mut Fields<'_, '_>, out: &mut Problems) -> Option<Question> {
+fn authorize(
+    mut asked: Fields<'_, '_>,
+    (expect, reason): (Option<Expected>, Option<String>),
+    out: &mut Problems,
+) -> Option<Question> {
     let principal = plain(&mut asked, "principal", out);
     let permission = plain(&mut asked, "permission", out);
     let account = optional(&mut asked, "account", out);
@@ -210,8 +241,6 @@ fn authorize(mut asked: Fields<'_, '_>, case: &mut Fields<'_, '_>, out: &mut Pro
     let record = one_record(&mut asked, out);
     let context = context(&mut asked, out);
     asked.close(out);
-    let expect = case.choice("expect", out, &EXPECTED);
-    let reason = optional(case, "reason", out);
     Some(Question::Authorize {
         principal: principal?,
         permission: permission?,

@@ -132,11 +132,13 @@ pub(super) struct Problems {
     file: String,
     errors: Vec<FileError>,
     more: usize,
+    /// Lines of the file above the text that is read.
+    pub above: u32,
 }
 
 impl Problems {
     pub fn new(file: &str) -> Self {
-        Self { file: file.to_owned(), errors: Vec::new(), more: 0 }
+        Self { file: file.to_owned(), errors: Vec::new(), more: 0, above: 0 }
     }
 
     pub fn add(&mut self, at: At, path: impl fmt::Display, message: impl fmt::Display) {
@@ -144,6 +146,7 @@ impl Problems {
             self.more += 1;
             return;
         }
+        let at = At { line: at.line.saturating_add(self.above), ..at };
         self.errors.push(FileError {
             file: self.file.clone(),
             place: at.place(path.to_string()),

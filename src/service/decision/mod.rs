@@ -39,6 +39,7 @@ use super::report::revision_of;
 use super::request::{at_least, caller, reading};
 use super::status::Failure;
 
+pub use batch::MAX_ITEMS;
 pub use explain::{explanation, to_path};
 pub use filter::answer_offline as filtered;
 pub use plan::answer as planned;
