@@ -144,7 +144,7 @@ pub fn answers(peer: Peer, kind: Kind, replies: &[Bytes], asked: usize) -> Resul
                 for n in 0..asked {
                     let result = reply.result.get(&n.to_string()).ok_or("an item is missing")?;
                     // A oneof: false is said, an error is not.
-                    all.push(result.allowed.ok_or("an item failed")?);
+                    all.push(result.allowed.ok_or_else(|| format!("an item failed: {:?}", result.error))?);
                 }
             }
             (Peer::OpenFga, _) => all.push(openfga::CheckResponse::decode(body).map_err(wrong)?.allowed),
@@ -263,13 +263,14 @@ impl Asked<'_> {
             let groups = world.users[question.user].groups.iter().map(|g| world.groups[*g].id.as_str());
             principal.attr.insert("groups".to_owned(), list(groups));
         }
-        let of = if kind == Kind::Plain { "object" } else { "record" };
-        let of = if roles { of.to_owned() } else { format!("{of}_groups") };
+        let of = match (roles, kind) {
+            (true, Kind::Plain) => "object".to_owned(),
+            (true, _) => "record".to_owned(),
+            (false, Kind::Plain) => format!("at_{}", self.object),
+            (false, _) => format!("at_{}_record", self.object),
+        };
         let entry = |id: &str, record: Option<&Record>| {
             let mut attr = HashMap::new();
-            if !roles {
-                attr.insert("object".to_owned(), text(self.object));
-            }
             if let Some(record) = record {
                 attr.insert("region".to_owned(), text(&record.region));
                 attr.insert("amount".to_owned(), number(record.amount));

@@ -67,61 +67,47 @@ pub fn doorward(world: &World) -> Value {
 }
 
 /// Cerbos' policies, by file name. `object` and `record` are for callers that send the roles that
-/// the user holds at the object; `object_groups` and `record_groups` resolve them from the groups
-/// that the caller sends: a derived role for each role, whose condition names the groups that hold
-/// it at an object, nesting resolved when the policy is written.
+/// the user holds at the object. `at_ID` and `at_ID_record`, two for each object, resolve them from
+/// the groups that the caller sends: a rule for each role, whose condition lists the groups that hold
+/// it there, nesting resolved when the policy is written.
 pub fn cerbos(world: &World) -> Vec<(String, Value)> {
-    let derived: Vec<Value> = (0..world.roles.len())
-        .map(|role| {
-            let mut at: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
-            for a in world.assignments.iter().filter(|a| a.role == role) {
-                at.entry(a.object).or_default().extend(world.below(a.group).into_iter().map(|g| world.groups[g].id.clone()));
-            }
-            let holds = |(object, groups): (&usize, &BTreeSet<String>)| {
-                let list = serde_json::to_string(groups).unwrap();
-                json!({"expr": format!("R.attr.object == \"{}\" && hasIntersection(P.attr.groups, {list})", world.objects[*object])})
-            };
-            let mut any: Vec<Value> = at.iter().map(holds).collect();
-            if any.is_empty() {
-                any.push(json!({"expr": "false"}));
-            }
-            json!({
-                "name": world.roles[role].id, "parentRoles": ["user"],
-                "condition": {"match": {"any": {"of": any}}}
-            })
-        })
-        .collect();
-    let of = roles_of(world);
-    let policy = |kind: &str, key: &str, condition: bool| {
-        let rules: Vec<Value> = of
-            .iter()
-            .map(|(permission, roles)| {
-                let ids: Vec<&str> = roles.iter().map(|r| world.roles[*r].id.as_str()).collect();
-                let mut rule =
-                    json!({"actions": [flat(&world.permissions[*permission])], "effect": "EFFECT_ALLOW", key: ids});
-                if condition {
-                    let expr = format!("R.attr.region == P.attr.region || R.attr.amount < {OPEN_BELOW:?}");
-                    rule["condition"] = json!({"match": {"expr": expr}});
-                }
-                rule
-            })
-            .collect();
-        let mut policy = json!({"resource": kind, "version": "default", "rules": rules});
-        if key == "derivedRoles" {
-            policy["importDerivedRoles"] = json!(["held"]);
+    let visible = format!("(R.attr.region == P.attr.region || R.attr.amount < {OPEN_BELOW:?})");
+    let rule = |actions: Vec<String>, roles: Vec<&str>, conditions: &[String]| {
+        let mut rule = json!({"actions": actions, "effect": "EFFECT_ALLOW", "roles": roles});
+        if !conditions.is_empty() {
+            rule["condition"] = json!({"match": {"expr": conditions.join(" && ")}});
         }
+        rule
+    };
+    let policy = |kind: String, rules: Vec<Value>| {
+        let policy = json!({"resource": kind, "version": "default", "rules": rules});
         (format!("{kind}.json"), json!({"apiVersion": "api.cerbos.dev/v1", "resourcePolicy": policy}))
     };
-    vec![
-        (
-            "held.json".to_owned(),
-            json!({"apiVersion": "api.cerbos.dev/v1", "derivedRoles": {"name": "held", "definitions": derived}}),
-        ),
-        policy("object", "roles", false),
-        policy("record", "roles", true),
-        policy("object_groups", "derivedRoles", false),
-        policy("record_groups", "derivedRoles", true),
-    ]
+    let name = |p: &usize| flat(&world.permissions[*p]);
+    let mut policies = Vec::new();
+    for (kind, conditions) in [("object", &[][..]), ("record", std::slice::from_ref(&visible))] {
+        let of = |(permission, roles): (&usize, &Vec<usize>)| {
+            rule(vec![name(permission)], roles.iter().map(|r| world.roles[*r].id.as_str()).collect(), conditions)
+        };
+        policies.push(policy(kind.to_owned(), roles_of(world).iter().map(of).collect()));
+    }
+    for (n, object) in world.objects.iter().enumerate() {
+        let mut holders: BTreeMap<usize, BTreeSet<&str>> = BTreeMap::new();
+        for a in world.assignments.iter().filter(|a| a.object == n) {
+            let below = world.below(a.group);
+            holders.entry(a.role).or_default().extend(below.into_iter().map(|g| world.groups[g].id.as_str()));
+        }
+        for (kind, condition) in [(format!("at_{object}"), None), (format!("at_{object}_record"), Some(&visible))] {
+            let of = |(role, groups): (&usize, &BTreeSet<&str>)| {
+                let groups = serde_json::to_string(groups).unwrap();
+                let mut conditions = vec![format!("hasIntersection(P.attr.groups, {groups})")];
+                conditions.extend(condition.cloned());
+                rule(world.roles[*role].permissions.iter().map(name).collect(), vec!["user"], &conditions)
+            };
+            policies.push(policy(kind, holders.iter().map(of).collect()));
+        }
+    }
+    policies
 }
 
 /// SpiceDB's bootstrap file: roles are relations of an object, held by the members of groups.

@@ -306,5 +306,13 @@ pub mod openfga {
     pub struct BatchCheckSingleResult {
         #[prost(bool, optional, tag = "1")]
         pub allowed: Option<bool>,
+        #[prost(message, optional, tag = "2")]
+        pub error: Option<CheckError>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct CheckError {
+        #[prost(string, tag = "3")]
+        pub message: String,
     }
 }

@@ -139,7 +139,8 @@ impl World {
             .collect();
         let roles: Vec<Role> = (0..size.roles)
             .map(|n| {
-                let mut permissions = BTreeSet::new();
+                // Every permission is in some role: there are peers that know no other.
+                let mut permissions: BTreeSet<usize> = (n..PERMISSIONS).step_by(size.roles).collect();
                 while permissions.len() < IN_ROLE {
                     permissions.insert(rng.usize(..PERMISSIONS));
                 }

@@ -167,18 +167,22 @@ impl Asking {
                         let replies = line.ask(&questions[n % count].calls).await;
                         replies.unwrap_or_else(|error| panic!("{error}"));
                         let answered = Instant::now();
-                        if asked >= from && answered <= until {
+                        if asked >= from {
                             microseconds.push((answered - asked).as_nanos() as f64 / 1e3);
                         }
                     }
-                    microseconds
+                    (microseconds, Instant::now())
                 })
             })
             .collect();
-        let mut all = Vec::new();
+        // To the last answer: there are questions that take longer than a round.
+        let (mut all, mut last) = (Vec::new(), until);
         for task in tasks {
-            all.extend(task.await.unwrap());
+            let (microseconds, ended) = task.await.unwrap();
+            all.extend(microseconds);
+            last = last.max(ended);
         }
+        let time = last - from;
         json!({
             "peer": self.name[0], "question": self.name[1], "in_flight": callers, "asked": all.len(),
             "rate": all.len() as f64 / time.as_secs_f64(), "p50_us": peers::at(0.5, &all), "p99_us": peers::at(0.99, &all),
