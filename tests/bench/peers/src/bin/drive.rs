@@ -4,6 +4,8 @@
 //!   questions (20 of 1,000 records), and every answer is held against what is right.
 //! - `drive load PEER QUESTION ADDRESS … --in-flight N --seconds S [--warm S]`: as many as it answers,
 //!   and prints a line of JSON.
+//! - `drive once PEER QUESTION ADDRESS … --in-flight N --seconds S`: every question once, so that what is kept of
+//!   an answer is kept, or as many as can be asked in so many seconds; says how many.
 //! - `drive fill-openfga ADDRESS FOLDER`: makes a store and a model there, writes the tuples, prints both ids.
 //! - `drive table FILE`: the lines of JSON as tables, with ratios and what was wanted.
 #![allow(clippy::unwrap_used, reason = "a bench may fail loudly")]
@@ -51,6 +53,14 @@ fn main() -> ExitCode {
             let in_flight = number("in-flight", 16.0) as usize;
             let line = local.block_on(&runtime, asking.load(in_flight, seconds("warm"), seconds("seconds")));
             println!("{line}");
+            ExitCode::SUCCESS
+        }
+        ["once", peer, kind, address] => {
+            let asking = Asking::new(peer, kind, address, &options, FILTERS);
+            let number = |name: &str| options[name].parse::<f64>().unwrap();
+            let (callers, time) = (number("in-flight") as usize, Duration::from_secs_f64(number("seconds")));
+            let asked = local.block_on(&runtime, asking.once(callers, time));
+            println!("{peer} {kind}: {asked} of {} questions asked once", asking.questions.len());
             ExitCode::SUCCESS
         }
         ["fill-openfga", address, folder] => {
@@ -144,6 +154,31 @@ impl Asking {
         let [peer, kind] = &self.name;
         println!("{peer} {kind}: {} of {questions} questions answered rightly ({asked} answers)", questions - wrong);
         if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
+    async fn once(&self, callers: usize, time: Duration) -> usize {
+        let until = Instant::now() + time;
+        let lines = self.lines(callers).await;
+        let tasks: Vec<_> = lines
+            .into_iter()
+            .enumerate()
+            .map(|(n, mut line)| {
+                let questions = Rc::clone(&self.questions);
+                tokio::task::spawn_local(async move {
+                    let mut asked = 0;
+                    for question in questions.iter().skip(n).step_by(callers).take_while(|_| Instant::now() < until) {
+                        line.ask(&question.calls).await.unwrap_or_else(|error| panic!("{error}"));
+                        asked += 1;
+                    }
+                    asked
+                })
+            })
+            .collect();
+        let mut asked = 0;
+        for task in tasks {
+            asked += task.await.unwrap();
+        }
+        asked
     }
 
     /// Each caller asks, waits for the answer, and asks again. All questions are asked in turn.
