@@ -136,6 +136,7 @@ struct EachList<'l> {
 impl pulp::NullaryFnOnce for EachList<'_> {
     type Output = Bits;
 
+    #[allow(clippy::inline_always, reason = "compiled for each kind of machine")]
     #[inline(always)]
     fn call(self) -> Bits {
         let mut before = 0;
