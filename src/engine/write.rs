@@ -169,8 +169,7 @@ pub struct Work<E>(Box<Locked<E>>);
 
 type Locked<E> = dyn FnOnce(&Engine, &Call, &Arc<Scope>, &mut Head, &mut Seen) -> Result<Step, WriteError<E>> + Send;
 type Plan<E> = Box<dyn FnOnce(&Table) -> Result<Vec<Change>, E> + Send>;
-/// Makes the reply from what came of it.
-pub(super) type Reply<T> = Box<dyn FnOnce(&T) -> Vec<u8> + Send>;
+type Reply = Box<dyn FnOnce(&Outcome) -> Vec<u8> + Send>;
 
 impl<E: Send + 'static> Work<E> {
     /// A change, if `guard` allows it. `plan` sees the version that the change will apply to; `reply` makes the
@@ -183,7 +182,7 @@ impl<E: Send + 'static> Work<E> {
         Self::planned(Box::new(guard), Box::new(plan), Box::new(reply))
     }
 
-    fn planned(guard: Box<dyn Guard<E>>, plan: Plan<E>, reply: Reply<Outcome>) -> Self {
+    fn planned(guard: Box<dyn Guard<E>>, plan: Plan<E>, reply: Reply) -> Self {
         Self::new(move |engine, call, scope, head, seen| {
             engine.write_locked(call, scope, head, &*guard, plan, reply, seen)
         })
@@ -305,7 +304,7 @@ impl Engine {
         head: &mut Head,
         guard: &dyn Guard<E>,
         plan: Plan<E>,
-        reply: Reply<Outcome>,
+        reply: Reply,
         seen: &mut Seen,
     ) -> Result<Step, WriteError<E>> {
         let now = self.clock.now();
