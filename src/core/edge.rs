@@ -136,7 +136,13 @@ pub(super) fn any_edge_at(bytes: &[u8], targets: [TargetNo; 3], test: impl Fn(&E
     if bytes.len() > FEW_EDGES * EDGE_BYTES {
         return targets.into_iter().any(|at| edges_at(bytes, at).any(|e| test(&e)));
     }
-    edges(bytes).fold(false, |any, e| any | (targets.contains(&e.at) & test(&e)))
+    // A loop, because a fold was a call for each.
+    let (mut any, [a, b, c]) = (false, targets);
+    for bytes in bytes.as_chunks().0 {
+        let edge = Edge::read(bytes);
+        any |= ((edge.at == a) | (edge.at == b) | (edge.at == c)) & test(&edge);
+    }
+    any
 }
 
 /// The first of the bundle numbers that stand for relations in the edges of a record: a relation is
@@ -154,4 +160,9 @@ pub(super) fn of_relation(relation: Relation) -> u32 {
 #[inline]
 pub(super) fn relation_of(bundle: u32) -> Option<Relation> {
     Relation::ALL.get(bundle.checked_sub(RELATIONS)? as usize).copied()
+}
+
+/// Whether one of the edges of a record is a relation.
+pub(super) fn has_relation(bytes: &[u8]) -> bool {
+    edges(bytes).any(|e| relation_of(e.bundle).is_some())
 }

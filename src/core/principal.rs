@@ -90,6 +90,8 @@ impl<'a> Groups<'a> {
     pub(super) fn meet(self, sets: [&Set; 3]) -> bool {
         // All bits in any organization but the largest: settled once, not for every group.
         match sets.map(Set::words) {
+            // Mostly no account is asked about, or no group holds it there: the last of them.
+            [Some(a), Some(b), Some([0])] => self.any(|g| bit(a, g) | bit(b, g)),
             [Some(a), Some(b), Some(c)] => self.any(|g| bit(a, g) | bit(b, g) | bit(c, g)),
             _ => self.any(|g| sets.iter().any(|set| set.contains(g))),
         }

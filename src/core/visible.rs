@@ -78,9 +78,9 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// Whether anything at a record is in effect for the principal, whatever it is.
-    pub(super) fn concerned_at(&self, found: &PrincipalFound<'a>, record: &FoundRecord<'a>) -> bool {
-        self.with_edge_at(found, record, |_| true)
+    /// Whether anything of what is held at a record is in effect for the principal, whatever it is.
+    pub(super) fn concerned_at(&self, found: &PrincipalFound<'a>, held: &[u8]) -> bool {
+        self.with_edge_at(found, held, |_| true)
     }
 
     pub(super) fn known(&self) -> &Known<'a> {
@@ -111,7 +111,7 @@ impl<'a> Walk<'a> {
         record: &FoundRecord<'_>,
         test: impl Fn(u32) -> bool,
     ) -> bool {
-        self.with_edge_at(found, record, |e| self.gives(e, &test))
+        self.with_edge_at(found, record.edges, |e| self.gives(e, &test))
     }
 
     /// Whether an edge at the record gives anything that satisfies `test`, by itself or by what is
@@ -139,7 +139,7 @@ impl<'a> Walk<'a> {
 
     /// Whether the principal has a relation to the record, itself or through a usable group (2.9).
     fn related(&self, found: &PrincipalFound<'a>, record: &FoundRecord<'_>, relation: Relation) -> bool {
-        self.with_edge_at(found, record, |e| relation_of(e.bundle) == Some(relation) && self.usable(e, relation))
+        self.with_edge_at(found, record.edges, |e| relation_of(e.bundle) == Some(relation) && self.usable(e, relation))
     }
 
     /// Whether the member of a relation counts: users always do.
@@ -148,13 +148,13 @@ impl<'a> Walk<'a> {
         edge.at & GROUP_MEMBER == 0 || group().is_some_and(|g| relation.usable(g.row.visibility))
     }
 
-    /// Whether some edge at the record that is in effect and whose member is the principal, or a
+    /// Whether some edge at a record that is in effect and whose member is the principal, or a
     /// group that it is in, satisfies `test`.
     #[inline]
-    fn with_edge_at(&self, found: &PrincipalFound<'a>, record: &FoundRecord<'_>, test: impl Fn(Edge) -> bool) -> bool {
+    fn with_edge_at(&self, found: &PrincipalFound<'a>, held: &[u8], test: impl Fn(Edge) -> bool) -> bool {
         let counts = |e: &Edge| e.in_effect(self.now) && test(*e);
-        edges_at(record.edges, found.value.number).any(|e| counts(&e))
-            || edges(record.edges).filter(|e| e.at & GROUP_MEMBER != 0).any(|e| {
+        edges_at(held, found.value.number).any(|e| counts(&e))
+            || edges(held).filter(|e| e.at & GROUP_MEMBER != 0).any(|e| {
                 let below = self.table.group_slot(e.at & !GROUP_MEMBER).and_then(|g| g.below.as_ref());
                 counts(&e) && below.is_some_and(|b| self.table.groups_of(found).any(|g| b.contains(g)))
             })

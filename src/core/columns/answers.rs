@@ -81,16 +81,57 @@ pub trait Beyond {
 pub fn answers(condition: &Expr, columns: &Columns<'_>, wanted: &Bits, beyond: &mut dyn Beyond) -> Answers {
     match &condition.kind {
         Kind::Not(inner) => !answers(inner, columns, wanted, beyond),
-        Kind::All(parts) => !any(parts, columns, wanted, beyond, |part| !part),
-        Kind::Any(parts) => any(parts, columns, wanted, beyond, |part| part),
+        Kind::All(parts) => {
+            let parts = parts.iter().map(Term::Part).collect();
+            !any(parts, columns, wanted, beyond, |part| !part)
+        }
+        Kind::Any(parts) => any(terms(parts), columns, wanted, beyond, |part| part),
         _ => quick(condition, columns, beyond)
             .unwrap_or_else(|| Answers::one_by_one(columns.len(), wanted, |at| beyond.answer(condition, at))),
     }
 }
 
-/// `||` of what `of` makes of the parts. Quick ones first: what they settle is not asked the slow way.
+/// A part of `||` or `&&`, or several that are one question to each record.
+enum Term<'e> {
+    Part(&'e Expr),
+    /// `"a" in record.x || "b" in record.x`: whether the list has one of them.
+    Lists(&'e Many, Vec<&'e Expr>),
+}
+
+/// The parts of `||`, those together that look for a text in the same list.
+fn terms(parts: &[Expr]) -> Vec<Term<'_>> {
+    let mut terms: Vec<Term<'_>> = Vec::with_capacity(parts.len());
+    for part in parts {
+        let Some((_, many)) = sought(part) else {
+            terms.push(Term::Part(part));
+            continue;
+        };
+        let same = terms.iter_mut().find_map(|term| match term {
+            Term::Lists(list, together) if list.collection == many.collection => Some(together),
+            _ => None,
+        });
+        match same {
+            Some(together) => together.push(part),
+            None => terms.push(Term::Lists(many, vec![part])),
+        }
+    }
+    terms
+}
+
+/// `"text" in list`
+fn sought(test: &Expr) -> Option<(&str, &Many)> {
+    match &test.kind {
+        Kind::In(element, many) => match (&element.kind, &many.collection) {
+            (Kind::Constant(Constant::String(text)), Collection::Read(_)) => Some((text, many)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// `||` of what `of` makes of the terms. Quick ones first: what they settle is not asked the slow way.
 fn any(
-    parts: &[Expr],
+    terms: Vec<Term<'_>>,
     columns: &Columns<'_>,
     wanted: &Bits,
     beyond: &mut dyn Beyond,
@@ -98,10 +139,14 @@ fn any(
 ) -> Answers {
     let mut found = Answers::all(columns.len(), false);
     let mut later = Vec::new();
-    for part in parts {
-        match quick(part, columns, beyond) {
+    for term in terms {
+        let (answers, parts) = match term {
+            Term::Part(part) => (quick(part, columns, beyond), vec![part]),
+            Term::Lists(many, parts) => (contain(columns, many, &parts), parts),
+        };
+        match answers {
             Some(answers) => found.or(&of(answers)),
-            None => later.push(part),
+            None => later.extend(parts),
         }
     }
     for part in later {
@@ -146,8 +191,7 @@ fn quick(test: &Expr, columns: &Columns<'_>, beyond: &dyn Beyond) -> Option<Answ
             (Kind::Read(source), Collection::Groups) if element.ty == Type::String => {
                 tested(Read::of(source, columns)?, columns, |text| beyond.in_groups(text))
             }
-            (Kind::Constant(Constant::String(text)), Collection::Read(source)) => contains(columns, source, many, text),
-            _ => None,
+            _ => contain(columns, many, &[test]),
         },
         Kind::Text(text_test, sides) => match &**sides {
             [Expr { kind: Kind::Read(source), .. }, Expr { kind: Kind::Constant(Constant::String(part)), .. }] => {
@@ -280,11 +324,13 @@ fn one_of(columns: &Columns<'_>, source: &Source, constants: &[Constant]) -> Opt
     })
 }
 
-/// `"constant" in record.x`
-fn contains(columns: &Columns<'_>, source: &Source, many: &Many, sought: &str) -> Option<Answers> {
-    if many.element != Type::String {
-        return None;
-    }
+/// `"constant" in record.x`, one part for each constant: the lists that have any of them.
+fn contain(columns: &Columns<'_>, many: &Many, parts: &[&Expr]) -> Option<Answers> {
+    let (Type::String, Collection::Read(source)) = (many.element, &many.collection) else { return None };
+    let sought: Vec<&str> = parts.iter().map(|part| Some(sought(part)?.0)).collect::<Option<_>>()?;
+    // The lists that have one of these texts.
+    let having =
+        |ends: &[u32], texts: &Texts<'_>| Bits::of_lists(ends, &texts.that(|text| sought.iter().any(|s| *s == text)));
     if let Attribute::Record(part) = &source.attribute {
         // Rule 6.2: what was not sent is a list without elements. What was sent as something else is an error (6.3).
         let mut asked = Bits::all(columns.len(), true);
@@ -292,7 +338,7 @@ fn contains(columns: &Columns<'_>, source: &Source, many: &Many, sought: &str) -
             None => Bits::all(columns.len(), false),
             Some(Column { present, odd, lists: Some(ends), values: Values::Texts(texts), .. }) => {
                 odd.iter().for_each(|odd| asked.without(odd));
-                let mut with = with_text(ends, texts, sought);
+                let mut with = having(ends, texts);
                 with.and(present);
                 with
             }
@@ -303,14 +349,7 @@ fn contains(columns: &Columns<'_>, source: &Source, many: &Many, sought: &str) -
     }
     match Read::of(source, columns)? {
         Read::Nothing => Some(nothing(columns)),
-        Read::Many(present, ends, Values::Texts(texts)) => {
-            Some(Answers::among(present, with_text(ends, texts, sought)))
-        }
+        Read::Many(present, ends, Values::Texts(texts)) => Some(Answers::among(present, having(ends, texts))),
         _ => None,
     }
-}
-
-/// The lists that have that text.
-fn with_text(ends: &[u32], texts: &Texts<'_>, sought: &str) -> Bits {
-    Bits::of_lists(ends, &texts.that(|text| text == sought))
 }

@@ -1,20 +1,22 @@
 //! One question about many records: what rule 6.4 asks of all of them at once, and of the few at which
 //! something is held, one by one.
 //!
-//! Of a record at which nothing is held, only its owner, its account and what conditions read matter.
-//! Whether the permission is held is therefore asked once for each account and for "own" and "not
+//! Of a record at which the principal holds nothing, only its owner, its account and what conditions read
+//! matter. Whether the permission is held is therefore asked once for each account and for "own" and "not
 //! own" ([`Walk::ask_of`], of a record that shows itself), the policies of all of them together
-//! ([`answers`]). A record with a row in the table is asked whole, like a single decision. Several
-//! permissions share all of that but what is held.
+//! ([`answers`]). A record at which the principal holds something is asked whole, like a single decision,
+//! and so is one to which others have relations, where conditions read these. Several permissions share
+//! all of that but what is held.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::super::columns::{Answers, Beyond, Bits, Columns, RowOf, answers, columns_of, record_of};
 use super::super::condition::{
-    Constant, Expr, Facts, Lists, Outcome, Shape, evaluate, evaluate_tree, fold, is_heavy, reads,
+    Constant, Expr, Facts, Lists, Outcome, RecordPart, Shape, evaluate, evaluate_tree, fold, is_heavy, reads,
 };
 use super::super::decision::{FoundRecord, Reason, Record, Walk};
+use super::super::edge::has_relation;
 use super::super::id::{MAX_ID_BYTES, OpaqueId, has_control};
 use super::super::principal::PrincipalFound;
 use super::super::sketch::Sketch;
@@ -62,8 +64,8 @@ impl<'a> Many<'_, 'a> {
         };
         let mut all: Vec<Bits> = self.asked.iter().map(|asked| self.allowed(*asked, &places, columns.len())).collect();
         let sent = &Sent { columns, rows };
-        self.leave_seen(found, sent, &mut all);
-        self.ask_where_held(sent, &mut all);
+        let told = self.leave_seen(found, sent, &mut all);
+        self.ask_where_held(found, told, sent, &mut all);
         let filtered = |(passed, asked): (Bits, &Option<PermissionRef>)| {
             let allowed = asked.map(|permission| self.allowed_numbers(permission, &places, &passed));
             Filtered { passed, reason: Reason::Allowed, allowed: allowed.unwrap_or_default() }
@@ -174,26 +176,29 @@ impl<'a> Many<'_, 'a> {
     }
 
     /// Leaves those that the principal sees, where a permission asks for that. What it sees does not depend
-    /// on the permission: policies are asked once, of the records that pass for any.
-    fn leave_seen(&self, found: PrincipalFound<'a>, sent: &Sent<'_>, all: &mut [Bits]) {
+    /// on the permission: policies are asked once, of the records that pass for any. Whether they read
+    /// relations, of which the table may know more than was sent.
+    fn leave_seen(&self, found: PrincipalFound<'a>, sent: &Sent<'_>, all: &mut [Bits]) -> bool {
         let mut seen = Bits::all(sent.columns.len(), false);
         for (pass, _) in all.iter().zip(self.asked).filter(|(_, asked)| asks_sight(**asked)) {
             seen.or(pass);
         }
         if seen.none() {
-            return;
+            return false;
         }
         let rules = self.rules(found);
+        let read = read(&rules);
         match sent.rows {
             None => self.see(found, &rules, sent, &mut seen),
             Some(rows) => {
-                let columns = &columns_of(rows, &read(&rules));
+                let columns = &columns_of(rows, &read);
                 self.see(found, &rules, &Sent { columns, rows: sent.rows }, &mut seen);
             }
         }
         for (pass, _) in all.iter_mut().zip(self.asked).filter(|(_, asked)| asks_sight(**asked)) {
             pass.and(&seen);
         }
+        RecordPart::ALL.iter().any(|part| read.contains_key(part.name()))
     }
 
     /// Rule 6.4, where nothing is held at the record itself.
@@ -226,8 +231,9 @@ impl<'a> Many<'_, 'a> {
         any
     }
 
-    /// The records at which something is held, each as a decision asks it.
-    fn ask_where_held(&self, sent: &Sent<'_>, all: &mut [Bits]) {
+    /// The records at which the principal holds something, and with `told` those to which anybody has a relation, each
+    /// as a decision asks it.
+    fn ask_where_held(&self, found: PrincipalFound<'a>, told: bool, sent: &Sent<'_>, all: &mut [Bits]) {
         let Some((_, object)) = self.walk.object else { return };
         if object.records.is_empty() {
             return;
@@ -235,9 +241,12 @@ impl<'a> Many<'_, 'a> {
         let ids = &sent.columns.ids;
         // Of many records, most are told apart from those of the table by a bit.
         let sketch = (ids.len() > object.records.len() / 4).then(|| Sketch::of(&object.records));
-        let held = ids.that(|id| match &sketch {
-            Some(sketch) => sketch.find(id).is_some(),
-            None => object.records.find(id).is_some(),
+        let held = ids.that(|id| {
+            let row = match &sketch {
+                Some(sketch) => sketch.find(id),
+                None => object.records.find(id),
+            };
+            row.is_some_and(|row| self.walk.concerned_at(&found, row.near) || told && has_relation(row.near))
         });
         // INVARIANT 4: one that is not asked below does not pass.
         all.iter_mut().for_each(|pass| pass.without(&held));

@@ -51,7 +51,7 @@ impl Standings {
         let (mut count, mut complete) = (0, true);
         for row in planning.object.records.iter() {
             let at = (row.near, row.far());
-            if !walk.concerned_at(&planning.found, &FoundRecord::stand_in(row.id, None, false, at)) {
+            if !walk.concerned_at(&planning.found, row.near) {
                 continue;
             }
             count += 1;
