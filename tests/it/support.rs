@@ -77,6 +77,7 @@ pub fn filter<'a>(
 }
 
 /// A call of a test: to be carried out, of an organization that is created where there is none.
+#[cfg(not(core_alone))]
 pub fn call(organization: &str) -> doorward::engine::Call {
     doorward::engine::Call {
         organization: organization.parse().unwrap(),

@@ -4,8 +4,12 @@
 use std::collections::BTreeSet;
 
 use doorward::core::columns::{Bits, Column, Columns, Texts, Values};
-use doorward::service::proto as pb;
 use fastrand::Rng;
+
+/// As a client sends them. Not where only the core rooms are built (tests/mutations/run).
+#[cfg(not(core_alone))]
+#[path = "message.rs"]
+mod message;
 
 use crate::oracle::RecordQ;
 use crate::oracle::conditions::Attribute;
@@ -51,11 +55,6 @@ impl Blob {
 
     fn texts(&self) -> Texts<'_> {
         Texts::new(&self.text, &self.lengths, self.indexes.as_deref()).unwrap()
-    }
-
-    fn message(&self) -> pb::StringColumn {
-        let indexes = self.indexes.clone().unwrap_or_default();
-        pb::StringColumn { text: self.text.clone(), lengths: self.lengths.clone(), indexes }
     }
 }
 
@@ -107,16 +106,6 @@ impl Sheet {
             owners: self.owners.as_ref().map(Blob::texts),
             accounts: self.accounts.as_ref().map(Blob::texts),
             attributes: self.columns.iter().map(|cells| cells.column(self.count)).collect(),
-        }
-    }
-
-    /// As a client sends them.
-    pub fn message(&self) -> pb::RecordColumns {
-        pb::RecordColumns {
-            ids: Some(self.ids.message()),
-            owners: self.owners.as_ref().map(Blob::message),
-            accounts: self.accounts.as_ref().map(Blob::message),
-            attributes: self.columns.iter().map(Cells::message).collect(),
         }
     }
 }
@@ -198,23 +187,6 @@ impl Cells {
                 values.iter().map(|v| if let Attribute::Timestamp(n) = v { *n } else { 0 }).collect(),
             ),
             _ => Values::Texts(self.texts.texts()),
-        }
-    }
-
-    fn message(&self) -> pb::Column {
-        use pb::column::Values as Sent;
-        let values = match self.values() {
-            Values::Bools(values) => Sent::Bools(pb::BoolColumn { values: values.into() }),
-            Values::Ints(values) => Sent::Ints(pb::IntColumn { values: values.into() }),
-            Values::Doubles(values) => Sent::Doubles(pb::DoubleColumn { values: values.into() }),
-            Values::Timestamps(values) => Sent::Timestamps(pb::TimestampColumn { unix_millis: values.into() }),
-            Values::Texts(_) => Sent::Strings(self.texts.message()),
-        };
-        pb::Column {
-            name: self.name.clone(),
-            missing: self.missing.clone(),
-            list_lengths: self.lengths.clone().unwrap_or_default(),
-            values: Some(values),
         }
     }
 }
