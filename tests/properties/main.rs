@@ -27,4 +27,5 @@ mod smallest;
 #[path = "../it/support.rs"]
 #[allow(dead_code, reason = "shared with the integration tests")]
 mod support;
+mod together;
 mod tried;
