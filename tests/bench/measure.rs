@@ -40,9 +40,24 @@ pub fn resident_mb() -> i64 {
     resident_mb_of("self")
 }
 
+/// The same, in kB.
+pub fn resident_kb() -> i64 {
+    status_kb("self", "VmRSS:")
+}
+
+/// The most that was ever resident of this process.
+pub fn high_water_mb() -> i64 {
+    status_kb("self", "VmHWM:") / 1024
+}
+
 /// Resident memory of the process with this id.
 pub fn resident_mb_of(process: &str) -> i64 {
+    status_kb(process, "VmRSS:") / 1024
+}
+
+/// -1 where the system says nothing of it.
+fn status_kb(process: &str, name: &str) -> i64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
-    line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<i64>().ok()).map_or(-1, |kb| kb / 1024)
+    let line = status.lines().find_map(|l| l.strip_prefix(name));
+    line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<i64>().ok()).unwrap_or(-1)
 }

@@ -18,6 +18,7 @@ mod decisions;
 mod explain;
 mod generate;
 mod handing;
+mod lists;
 mod oracle;
 mod plan_run;
 mod plans;
