@@ -204,8 +204,8 @@ fn writes(table: &Table) {
 /// `BatchAuthorize` as its handler has it: decoded messages in, messages out.
 fn batch() {
     let running = engine(Arc::new(MemoryStore::new()));
-    running.replace("large", peopled::rows(LARGEST));
     let population = peopled::population(LARGEST);
+    running.replace(&population.id, peopled::rows(LARGEST));
     let decisions = Decisions::new(Arc::clone(&running.engine));
     for (draw, zipf, wanted) in [("Zipf 1.0", true, 5.0), ("uniform", false, 3.0)] {
         let questions = Questions::draw(&population, zipf, false);
@@ -221,7 +221,7 @@ fn batch() {
                     ..AuthorizeRequest::default()
                 }
             };
-            let (organization, items) = ("large".to_owned(), (0..BATCH).map(item).collect());
+            let (organization, items) = (population.id.clone(), (0..BATCH).map(item).collect());
             let message = BatchAuthorizeRequest { organization, items, ..BatchAuthorizeRequest::default() };
             let mut request = tonic::Request::new(message);
             let caller = Caller { name: "bench".to_owned(), bearer: None, on_behalf_of: None, peer: Peer::default() };
