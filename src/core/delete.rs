@@ -318,6 +318,7 @@ impl Draft {
                     remove_id(&mut self.next.objects, id.as_str());
                     self.next.object_slots.set(n as usize, None);
                     self.dirty.targets.remove(&at_object(n));
+                    self.dirty.contents.remove(&at_object(n));
                 }
             }
             Key::Role(id) => {

@@ -64,7 +64,10 @@ pub(super) struct Dirty {
     /// Groups whose nesting changed.
     pub(super) nesting: BTreeSet<u32>,
     pub(super) bundles: BTreeSet<u32>,
+    /// Where others hold something than before, or groups that are nested otherwise.
     pub(super) targets: BTreeSet<TargetNo>,
+    /// Where something is held that consists of other permissions than before.
+    pub(super) contents: BTreeSet<TargetNo>,
     /// Groups that came to hold their first thing.
     pub(super) holders: BTreeSet<u32>,
     /// Objects with policies whose members are to be flattened.

@@ -253,8 +253,10 @@ impl Draft {
             self.flatten_domains();
         }
         self.flatten_nesting();
-        for target in std::mem::take(&mut self.dirty.targets) {
-            self.flatten_target(target);
+        let held = std::mem::take(&mut self.dirty.targets);
+        let contents = std::mem::take(&mut self.dirty.contents);
+        for target in held.union(&contents).copied() {
+            self.flatten_target(target, held.contains(&target));
             if let Unpacked::Object(object) = unpack(target) {
                 self.dirty.policies.insert(object);
             }
@@ -331,7 +333,7 @@ impl Draft {
                 moved.extend(bundle.set.iter().filter(|p| !set.contains(*p)).map(|p| (p, number)));
                 moved.extend(set.iter().filter(|p| !bundle.set.contains(*p)).map(|p| (p, number)));
                 self.edit_bundle(number, |b| (b.set, b.shows) = (set, shows));
-                self.dirty.targets.extend(bundle.held.keys());
+                self.dirty.contents.extend(bundle.held.keys());
                 changed.insert(number);
             }
         }
@@ -429,29 +431,36 @@ impl Draft {
         below
     }
 
-    fn flatten_target(&mut self, target: TargetNo) {
-        let Some(held) = self.next.holdings_at(target).map(|h| h.edges.clone()) else { return };
-        // What each bundle's holders are, closed over nesting.
-        let mut by_bundle: BTreeMap<u32, (Vec<u32>, Vec<Edge>)> = BTreeMap::new();
-        for edge in &held {
-            let Some(below) = self.next.group_slot(edge.at).and_then(|g| g.below.clone()) else { continue };
-            let (always, timed) = by_bundle.entry(edge.bundle).or_default();
-            if edge.is_timeless() {
-                always.extend(below.iter());
-            } else {
-                timed.extend(below.iter().map(|at| Edge { at, ..*edge }));
-            }
-        }
-        let bundles: Box<[u32]> = by_bundle.keys().copied().collect();
+    /// Who holds what at a target. Unless others hold something there now, or groups are nested otherwise, whoever
+    /// held all that a class consists of still does: a role's contents change, and a hundred of a thousand classes.
+    fn flatten_target(&mut self, target: TargetNo, others_hold: bool) {
+        let Some(old) = self.next.holdings_at(target).cloned() else { return };
+        let edges = &old.edges;
+        let mut bundles: Vec<u32> = edges.iter().map(|edge| edge.bundle).collect();
+        bundles.dedup();
         let shape = self.shape(&bundles);
+        // Closed over nesting.
         let holders_of = |bundles: &[u32], counts: &dyn Fn(u32) -> bool| {
-            let counted = || bundles.iter().filter(|b| counts(**b)).filter_map(|b| by_bundle.get(b));
-            let always: Set = counted().flat_map(|(always, _)| always.iter().copied()).collect();
-            let mut timed: Vec<Edge> = counted().flat_map(|(_, timed)| timed.iter().copied()).collect();
+            let (mut always, mut timed) = (Vec::new(), Vec::new());
+            for bundle in bundles.iter().copied().filter(|b| counts(*b)) {
+                let start = edges.partition_point(|edge| edge.bundle < bundle);
+                for edge in edges.iter().skip(start).take_while(|edge| edge.bundle == bundle) {
+                    let Some(below) = self.next.group_slot(edge.at).and_then(|g| g.below.as_ref()) else { continue };
+                    if edge.is_timeless() {
+                        always.extend(below.iter());
+                    } else {
+                        timed.extend(below.iter().map(|at| Edge { at, ..*edge }));
+                    }
+                }
+            }
             timed.sort_unstable();
-            Holders { always, timed: timed.into() }
+            Holders { always: always.into_iter().collect(), timed: timed.into() }
         };
-        let holders = shape.classes.iter().map(|class| holders_of(class, &|_| true));
+        let known = if others_hold { HashMap::new() } else { old.by_class().collect::<HashMap<_, _>>() };
+        let holders = shape.classes.iter().map(|class| match known.get(&**class) {
+            Some(holders) => Holders::clone(holders),
+            None => holders_of(class, &|_| true),
+        });
         let holders = std::iter::once(Holders::default()).chain(holders).collect();
         let denying = self.next.denying.as_ref().map(|denying| &denying.bundles);
         let apart = denying.filter(|denying| bundles.iter().any(|b| denying.contains(*b))).map(|denying| {
@@ -460,7 +469,7 @@ impl Draft {
             let others = shape.classes.iter().map(|class| holders_of(class, &|b| !denying.contains(b))).collect();
             Box::new(Apart { roles, others })
         });
-        let holdings = Holdings { holders, edges: held, shape, apart };
+        let holdings = Holdings { holders, edges: old.edges.clone(), shape, apart };
         self.set_holdings(target, holdings);
     }
 

@@ -37,7 +37,7 @@ pub struct Shape {
 }
 
 /// Who holds the permissions of a class at a target.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct Holders {
     /// Groups, closed over nesting, that hold without bounds of time.
     pub(super) always: Set,
@@ -54,6 +54,11 @@ impl Shape {
 }
 
 impl Holdings {
+    /// The bundles that each class consists of, and who holds its permissions.
+    pub(super) fn by_class(&self) -> impl Iterator<Item = (&[u32], &Holders)> {
+        self.shape.classes.iter().map(|class| &**class).zip(self.holders.iter().skip(1))
+    }
+
     /// Who holds `permission` here.
     #[inline]
     pub(super) fn holders<'a>(&'a self, permission: u32, nobody: &'a Holders) -> &'a Holders {

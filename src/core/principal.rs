@@ -3,7 +3,7 @@
 
 use super::model::{Status, UserKind};
 use super::pages::{Fixed, Found, u32_at};
-use super::set::{Set, bit};
+use super::set::Set;
 
 /// The fixed part of a user's or service account's row. Its near bytes are the numbers of its
 /// direct groups, then its [`Edge`]s by target; its far bytes the stored row without groups, its
@@ -88,12 +88,14 @@ impl<'a> Groups<'a> {
     /// Whether one of them is in one of `sets`.
     #[inline]
     pub(super) fn meet(self, sets: [&Set; 3]) -> bool {
-        // All bits in any organization but the largest: settled once, not for every group.
-        match sets.map(Set::words) {
-            // Mostly no account is asked about, or no group holds it there: the last of them.
-            [Some(a), Some(b), Some([0])] => self.any(|g| bit(a, g) | bit(b, g)),
-            [Some(a), Some(b), Some(c)] => self.any(|g| bit(a, g) | bit(b, g) | bit(c, g)),
-            _ => self.any(|g| sets.iter().any(|set| set.contains(g))),
-        }
+        // The last is that of an account: mostly none is asked about, or no group holds it there.
+        let [a, b, c] = sets;
+        let may = if c.is_blank() {
+            self.any(|g| a.may_contain(g) | b.may_contain(g))
+        } else {
+            self.any(|g| a.may_contain(g) | b.may_contain(g) | c.may_contain(g))
+        };
+        let exact = sets.iter().all(|set| set.is_exact());
+        may && (exact || self.iter().any(|g| sets.iter().any(|set| set.contains(g))))
     }
 }

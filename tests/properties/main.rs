@@ -19,6 +19,7 @@ mod explain;
 mod generate;
 mod handing;
 mod lists;
+mod many_groups;
 mod oracle;
 mod plan_run;
 mod plans;
