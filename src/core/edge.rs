@@ -137,10 +137,10 @@ pub(super) fn any_edge_at(bytes: &[u8], targets: [TargetNo; 3], test: impl Fn(&E
         return targets.into_iter().any(|at| edges_at(bytes, at).any(|e| test(&e)));
     }
     // A loop, because a fold was a call for each.
-    let (mut any, [a, b, c]) = (false, targets);
+    let mut any = false;
     for bytes in bytes.as_chunks().0 {
         let edge = Edge::read(bytes);
-        any |= ((edge.at == a) | (edge.at == b) | (edge.at == c)) & test(&edge);
+        any |= targets.contains(&edge.at) & test(&edge);
     }
     any
 }

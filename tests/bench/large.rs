@@ -109,7 +109,7 @@ fn table(size: Size) -> Table {
 }
 
 /// The size and the medians of Zipf's law and of a uniform draw.
-fn decisions(size: Size) -> (usize, f64, f64) {
+fn decisions(size: Size) -> picture::Line {
     let blank = Table::blank("large".parse().unwrap(), "bench".into(), 1);
     let rows = peopled::rows(size);
     let (before, start) = (resident_kb(), Instant::now());

@@ -54,7 +54,7 @@ impl Size {
     /// The group that a group is in: of ten neighbours one above, four deep.
     fn above(self, group: usize) -> Option<usize> {
         let top = self.groups() / 1_000 + 1;
-        (group >= top).then(|| group / 10)
+        (group >= top).then_some(group / 10)
     }
 
     /// The groups that hold each role, and where: at the organization, or at an object.

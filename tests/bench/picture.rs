@@ -2,8 +2,11 @@
 
 use std::fmt::Write as _;
 
+/// How many users, and the medians.
+pub type Line = (usize, f64, f64);
+
 /// By how many users, the medians of Zipf's law and of a uniform draw in ns: an SVG picture, sizes by their logarithm.
-pub fn draw(lines: &[(usize, f64, f64)]) -> String {
+pub fn draw(lines: &[Line]) -> String {
     const LEFT: f64 = 60.0;
     const TOP: f64 = 30.0;
     const WIDTH: f64 = 480.0;
@@ -27,7 +30,7 @@ pub fn draw(lines: &[(usize, f64, f64)]) -> String {
         let (x, y, label) = (x(*users), TOP + HEIGHT + 20.0, thousands(*users));
         writeln!(svg, "<text x=\"{x:.0}\" y=\"{y}\" text-anchor=\"middle\">{label}</text>").unwrap();
     }
-    let drawn: [(&str, &str, fn(&(usize, f64, f64)) -> f64); 2] =
+    let drawn: [(&str, &str, fn(&Line) -> f64); 2] =
         [("uniform", "#d95f02", |line| line.2), ("Zipf 1.0", "#1b9e77", |line| line.1)];
     for (name, color, of) in drawn {
         let points: Vec<String> = lines.iter().map(|line| format!("{:.0},{:.0}", x(line.0), y(of(line)))).collect();

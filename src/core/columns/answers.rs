@@ -329,8 +329,7 @@ fn contain(columns: &Columns<'_>, many: &Many, parts: &[&Expr]) -> Option<Answer
     let (Type::String, Collection::Read(source)) = (many.element, &many.collection) else { return None };
     let sought: Vec<&str> = parts.iter().map(|part| Some(sought(part)?.0)).collect::<Option<_>>()?;
     // The lists that have one of these texts.
-    let having =
-        |ends: &[u32], texts: &Texts<'_>| Bits::of_lists(ends, &texts.that(|text| sought.iter().any(|s| *s == text)));
+    let having = |ends: &[u32], texts: &Texts<'_>| Bits::of_lists(ends, &texts.that(|text| sought.contains(&text)));
     if let Attribute::Record(part) = &source.attribute {
         // Rule 6.2: what was not sent is a list without elements. What was sent as something else is an error (6.3).
         let mut asked = Bits::all(columns.len(), true);
