@@ -30,9 +30,8 @@ pub fn draw(lines: &[Line]) -> String {
         let (x, y, label) = (x(*users), TOP + HEIGHT + 20.0, thousands(*users));
         writeln!(svg, "<text x=\"{x:.0}\" y=\"{y}\" text-anchor=\"middle\">{label}</text>").unwrap();
     }
-    let drawn: [(&str, &str, fn(&Line) -> f64); 2] =
-        [("uniform", "#d95f02", |line| line.2), ("Zipf 1.0", "#1b9e77", |line| line.1)];
-    for (name, color, of) in drawn {
+    for (name, color, zipf) in [("uniform", "#d95f02", false), ("Zipf 1.0", "#1b9e77", true)] {
+        let of = |line: &Line| if zipf { line.1 } else { line.2 };
         let points: Vec<String> = lines.iter().map(|line| format!("{:.0},{:.0}", x(line.0), y(of(line)))).collect();
         writeln!(
             svg,
