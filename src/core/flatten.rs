@@ -432,7 +432,7 @@ impl Draft {
     }
 
     /// Who holds what at a target. Unless others hold something there now, or groups are nested otherwise, whoever
-    /// held all that a class consists of still does: a role's contents change, and a hundred of a thousand classes.
+    /// held all that a class consists of still does: of a role whose contents change, only the classes that it is in are new.
     fn flatten_target(&mut self, target: TargetNo, others_hold: bool) {
         let Some(old) = self.next.holdings_at(target).cloned() else { return };
         let edges = &old.edges;

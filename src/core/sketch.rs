@@ -32,8 +32,8 @@ impl<'a, V: Fixed> Sketch<'a, V> {
     }
 }
 
-/// Where an id is noted in so many words, and as which bit: by its first and last eight bytes and its length, which
-/// takes half the time of a whole hash. Ids that differ only in between are looked up more often than they need.
+/// Where an id is noted in so many words, and as which bit: by its first and last eight bytes and its length, not by a
+/// hash of all of it. Ids that differ only in between are looked up more often than they need.
 #[allow(clippy::cast_possible_truncation, reason = "as many bits as are needed are kept")]
 #[inline]
 fn place(id: &str, words: usize) -> (usize, u64) {

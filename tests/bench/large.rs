@@ -77,12 +77,8 @@ fn main() {
             std::fs::write(file, picture::draw(&lines)).unwrap();
         }
     }
-    if wanted("writes") || wanted("batch") {
-        let table = table(LARGEST);
-        if wanted("writes") {
-            writes(&table);
-        }
-        drop(table);
+    if wanted("writes") {
+        writes(&table(LARGEST));
     }
     if wanted("batch") {
         batch();

@@ -36,7 +36,7 @@ use doorward::core::decision::{Question, Reason, Record, Resource, decide};
 use doorward::core::filter::{Records, filter};
 use doorward::core::model::{Grant, Member, Period, Row, Target, Value};
 use doorward::core::table::Table;
-use doorward::engine::{Call, Create, Engine};
+use doorward::engine::Engine;
 use doorward::server::{Bound, serve_with};
 use doorward::service;
 use doorward::service::proto::decision_service_server::DecisionServiceServer;
@@ -50,8 +50,10 @@ use tokio::sync::oneshot;
 
 mod instances;
 mod measure;
+mod running;
 
 use measure::Spread;
+use running::write;
 
 const USERS: usize = 10_000;
 const GROUPS: usize = 100;
@@ -325,19 +327,7 @@ fn over_grpc(rows: Vec<Row>, records: &[(String, Attributes)], columns: &proto::
     let fatal = |error| panic!("{error}");
     let engine = Engine::open(Arc::new(MemoryStore::new()), Arc::new(SystemClock), fatal).unwrap();
     let engine = Arc::new(engine);
-    let call = Call {
-        organization: "bench".parse().unwrap(),
-        caller: "bench".to_owned(),
-        on_behalf_of: None,
-        peer: String::new(),
-        method: "bench",
-        request_id: String::new(),
-        body: [0; 32],
-        validate_only: false,
-        create: Create::IfMissing,
-    };
-    let plan = |_: &_| Ok::<_, std::convert::Infallible>(vec![Change::Replace { rows, deactivate_missing: false }]);
-    control.block_on(engine.write(call, plan, |_| Vec::new())).unwrap();
+    control.block_on(write(&engine, "bench", Change::Replace { rows, deactivate_missing: false }));
     let config = Config {
         storage: Storage::Memory,
         access: Access::Tokens { files: Vec::new(), first: Some(folder.path().join("token")) },

@@ -1,5 +1,7 @@
 //! An engine that benches ask and change.
 
+#![allow(dead_code, reason = "each bench uses a part of it")]
+
 use std::sync::Arc;
 
 use doorward::clock::SystemClock;

@@ -33,8 +33,7 @@ use doorward::cli::file::{Known as Shipped, OrganizationFile};
 use doorward::clock::SystemClock;
 use doorward::config::{Access, Config, Storage};
 use doorward::core::change::Change;
-use doorward::core::id::Id;
-use doorward::engine::{Call, Create, Engine};
+use doorward::engine::Engine;
 use doorward::server::{Bound, Decisions, MAX_DECISION_BYTES, serve_with};
 use doorward::service;
 use doorward::service::proto::decision_service_server::{DecisionService, DecisionServiceServer};
@@ -49,9 +48,11 @@ use tokio::task::JoinSet;
 #[path = "../real/matrix.rs"]
 mod matrix;
 mod measure;
+mod running;
 
 use matrix::{Known, OBJECT};
 use measure::Spread;
+use running::write;
 
 const CONNECTIONS: usize = 4;
 const IN_FLIGHT: usize = 16;
@@ -146,19 +147,7 @@ async fn engine(known: &Known) -> (Arc<Engine>, AuthorizeResponse) {
     let engine = Arc::new(Engine::open(Arc::new(MemoryStore::new()), Arc::new(SystemClock), fatal).unwrap());
     let rows = OrganizationFile::parse(&known.file.to_string(), "bench.json", Shipped::of).map(|f| f.rows);
     let rows = rows.unwrap_or_else(|errors| panic!("{errors}"));
-    let call = Call {
-        organization: Id::parse(&known.id).unwrap(),
-        caller: "bench".to_owned(),
-        on_behalf_of: None,
-        peer: String::new(),
-        method: "bench",
-        request_id: String::new(),
-        body: [0; 32],
-        validate_only: false,
-        create: Create::IfMissing,
-    };
-    let plan = |_: &_| Ok::<_, std::convert::Infallible>(vec![Change::Replace { rows, deactivate_missing: false }]);
-    engine.write(call, plan, |_| Vec::new()).await.unwrap();
+    write(&engine, &known.id, Change::Replace { rows, deactivate_missing: false }).await;
     let table = engine.table(&known.id, None, Duration::ZERO).await.unwrap();
     let revision = Revision { history: table.history().to_string(), number: table.revision() };
     let reply = AuthorizeResponse {
