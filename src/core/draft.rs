@@ -362,11 +362,28 @@ impl Draft {
         self.bound(key, full, "groups of one member", limits::MAX_GROUPS_OF_MEMBER);
     }
 
-    /// The version, if nothing is wrong with it.
+    /// The version and what to store of it, if nothing is wrong with it.
     ///
     /// # Errors
     /// Everything that is wrong with what was put and deleted.
-    pub fn finish(mut self) -> Result<Finished, Vec<Violation>> {
+    pub fn finish(self) -> Result<Finished, Vec<Violation>> {
+        let (table, touched) = self.checked()?;
+        let writes =
+            touched.into_iter().map(|key| table.row(&key).map_or_else(|| Write::Delete(key), Write::Put)).collect();
+        Ok(Finished { table, writes })
+    }
+
+    /// The version alone: when its rows were just read from a store, to make each of them again would cost as much as
+    /// they take.
+    ///
+    /// # Errors
+    /// As [`Draft::finish`].
+    pub(super) fn loaded(self) -> Result<Table, Vec<Violation>> {
+        self.checked().map(|(table, _)| table)
+    }
+
+    /// The version, and the keys of what changed in it.
+    fn checked(mut self) -> Result<(Table, BTreeSet<Key>), Vec<Violation>> {
         self.settle();
         self.check_whole();
         if !self.violations.is_empty() {
@@ -374,12 +391,7 @@ impl Draft {
         }
         self.flatten();
         self.next.revision += 1;
-        let writes = self
-            .touched
-            .iter()
-            .map(|key| self.next.row(key).map_or_else(|| Write::Delete(key.clone()), Write::Put))
-            .collect();
-        Ok(Finished { table: self.next, writes })
+        Ok((self.next, self.touched))
     }
 
     pub(super) fn settings(&self) -> Option<&Arc<Settings>> {

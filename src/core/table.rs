@@ -388,7 +388,7 @@ impl Table {
         let mut draft = super::Draft { now: Millis::MAX, ..super::Draft::new(&Self::blank(id, history, seed)) };
         draft.declare_groups(rows.iter());
         rows.into_iter().for_each(|row| draft.put(row));
-        let mut table = draft.finish()?.table;
+        let mut table = draft.loaded()?;
         table.revision = revision;
         Ok(table)
     }
