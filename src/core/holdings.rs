@@ -93,7 +93,7 @@ impl Holdings {
 impl Holders {
     /// Whether one of `groups` holds now.
     pub(super) fn hold(&self, groups: Groups<'_>, now: i64) -> bool {
-        groups.any(|g| self.always.contains(g)) || !self.timed.is_empty() && self.hold_for_a_time(groups, now)
+        groups.meet_one(&self.always) || !self.timed.is_empty() && self.hold_for_a_time(groups, now)
     }
 
     /// Whether one of `groups` holds for a time that `now` is in (rule 3.4).

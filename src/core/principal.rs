@@ -88,14 +88,19 @@ impl<'a> Groups<'a> {
     /// Whether one of them is in one of `sets`.
     #[inline]
     pub(super) fn meet(self, sets: [&Set; 3]) -> bool {
-        // The last is that of an account: mostly none is asked about, or no group holds it there.
-        let [a, b, c] = sets;
-        let may = if c.is_blank() {
-            self.any(|g| a.may_contain(g) | b.may_contain(g))
-        } else {
-            self.any(|g| a.may_contain(g) | b.may_contain(g) | c.may_contain(g))
-        };
-        let exact = sets.iter().all(|set| set.is_exact());
-        may && (exact || self.iter().any(|g| sets.iter().any(|set| set.contains(g))))
+        // Mostly some are nobody's: at the object, or at an account that is not asked about.
+        let mut any = false;
+        for set in sets {
+            if !set.is_empty() {
+                any |= self.meet_one(set);
+            }
+        }
+        any
+    }
+
+    /// Whether one of them is in a set.
+    #[inline]
+    pub(super) fn meet_one(self, set: &Set) -> bool {
+        set.meets(self.direct, u32::from_le_bytes) | set.meets(self.system, |n| n) | set.meets(self.dynamic, |n| n)
     }
 }
