@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Ids are hashed with a seed of the organization's own; four bits of the hash choose a branch's
-//! child until a page is reached, and those after them say at which byte to begin (*starts*: more
-//! than there are rows, so that mostly one row is looked at). A page is three flat allocations: the
+//! child until a page is reached, and those after them say at which byte to begin (*starts*: see
+//! [`buckets`]). A page is three flat allocations: the
 //! starts, the rows, each with all that a decision reads of it side by side (hash, fixed part, id,
 //! *near* bytes), and the bytes that it does not read (*far*). A lookup therefore waits for two
 //! lines of a page at any size, and a write copies one page and the branches above it; versions
@@ -26,13 +26,18 @@ use std::hash::{BuildHasher, Hasher};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use prefetch_index::prefetch_index;
+
 /// Rows a page may hold before it is split. At a million users a third-level page holds 244 ± 16.
 const PAGE_ROWS: usize = 320;
 const FAN: usize = 16;
 /// After fifteen levels of four bits the hash is nearly used up; such a page just grows.
 const MAX_DEPTH: u32 = 15;
-/// So many that a row is mostly the first of its bucket, which the processor then foresees.
-const BUCKETS_A_ROW: usize = 4;
+const LINE_BYTES: usize = 64;
+/// Lines in which a row, and those of its bucket before it, mostly lie.
+const LINES: usize = 6;
+/// Below it, a map has so many pages that their starts would not stay in a cache: see [`buckets`].
+const DEEP: u32 = 3;
 
 /// A persistent map from id to a fixed value and two byte strings.
 #[derive(Clone)]
@@ -50,8 +55,8 @@ enum Node<V> {
 }
 
 struct Page<V> {
-    /// By [`bucket`]: where in `rows` the first row begins that is not before it.
-    starts: Arc<[u32]>,
+    /// By [`bucket`]: where in `rows` the first row begins that is not before it, in units of [`unit`].
+    starts: Arc<[u16]>,
     rows: Arc<[u8]>,
     far: Arc<[u8]>,
     value: PhantomData<fn() -> V>,
@@ -107,8 +112,8 @@ pub fn u32_at(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |n| u32::from_le_bytes(*n))
 }
 
-/// What a row begins with: its hash, then how long its id and its near bytes are, then where its
-/// far bytes begin and how many they are.
+/// What a row begins with: its hash, then how long its id, the gap after the row and its near bytes are, then
+/// where its far bytes begin and how many they are.
 const HEAD_BYTES: usize = 24;
 
 /// A row as it lies in its page.
@@ -134,9 +139,10 @@ impl<'a> RowBytes<'a> {
     /// Its id and its near bytes, and the rows after it.
     #[inline]
     fn split<V: Fixed>(self) -> Option<(&'a [u8], &'a [u8], &'a [u8])> {
-        let (id, rest) = self.rest.get(V::BYTES..)?.split_at_checked(u32_at(self.head, 8) as usize)?;
+        let lengths = u32_at(self.head, 8);
+        let (id, rest) = self.rest.get(V::BYTES..)?.split_at_checked(lengths as usize & 0xffff)?;
         let (near, rest) = rest.split_at_checked(u32_at(self.head, 12) as usize)?;
-        Some((id, near, rest))
+        Some((id, near, rest.get(lengths as usize >> 16..).unwrap_or(&[])))
     }
 }
 
@@ -203,28 +209,44 @@ struct Draft<'a, V> {
     far: &'a [u8],
 }
 
+impl<V: Fixed> Draft<'_, V> {
+    /// How many bytes its row takes in the page, without a gap.
+    fn bytes(&self) -> usize {
+        HEAD_BYTES + V::BYTES + self.id.len() + self.near.len()
+    }
+}
+
 impl<V: Fixed> Page<V> {
     fn empty() -> Self {
         Self { starts: Arc::default(), rows: Arc::default(), far: Arc::default(), value: PhantomData }
     }
 
     fn build(drafts: &[Draft<'_, V>], keep_far: Option<&Arc<[u8]>>, depth: u32) -> Self {
-        let buckets = drafts.len() * BUCKETS_A_ROW;
+        // Gaps make rows longer, and longer rows may want a larger unit: once at most, with a few hundred rows.
+        let length = |unit: u32| drafts.iter().map(|draft| draft.bytes().next_multiple_of(1 << unit)).sum();
+        let mut unit = unit(length(0));
+        if self::unit(length(unit)) > unit {
+            unit += 1;
+        }
+        let buckets = buckets(drafts.len(), depth);
         let mut starts = Vec::with_capacity(buckets);
-        let mut rows = Vec::with_capacity(drafts.iter().map(|r| 64 + r.id.len() + r.near.len()).sum());
+        let mut rows = Vec::with_capacity(length(unit));
         let mut far_start = 0;
         for draft in drafts {
-            starts.resize(starts.len().max(bucket(draft.hash, depth, buckets) + 1), offset(rows.len()));
-            let (id, near) = (draft.id.as_bytes(), draft.near);
-            let (id_len, near_len, far_len) = (offset(id.len()), offset(near.len()), offset(draft.far.len()));
+            starts.resize(starts.len().max(bucket(draft.hash, depth, buckets) + 1), small(rows.len() >> unit));
+            let (id, near, far_len) = (draft.id.as_bytes(), draft.near, offset(draft.far.len()));
+            let end = rows.len() + draft.bytes().next_multiple_of(1 << unit);
+            let gap = end - rows.len() - draft.bytes();
             rows.extend_from_slice(&draft.hash.to_le_bytes());
-            [id_len, near_len, far_start, far_len].into_iter().for_each(|n| n.write(&mut rows));
+            [small(id.len()), small(gap)].into_iter().for_each(|n| rows.extend_from_slice(&n.to_le_bytes()));
+            [offset(near.len()), far_start, far_len].into_iter().for_each(|n| n.write(&mut rows));
             draft.value.write(&mut rows);
             rows.extend_from_slice(id);
             rows.extend_from_slice(near);
+            rows.resize(end, 0);
             far_start += far_len;
         }
-        starts.resize(buckets, offset(rows.len()));
+        starts.resize(buckets, small(rows.len() >> unit));
         let far = match keep_far {
             Some(far) => Arc::clone(far),
             None => drafts.iter().flat_map(|draft| draft.far).copied().collect(),
@@ -232,12 +254,21 @@ impl<V: Fixed> Page<V> {
         Self { starts: starts.into(), rows: rows.into(), far, value: PhantomData }
     }
 
+    /// Where in `rows` to begin. The memory is asked for the lines of a row at once: each waits for the one before
+    /// it otherwise, which says how long the row is.
+    #[inline]
+    fn start(&self, hash: u64, depth: u32) -> Option<usize> {
+        let start = *self.starts.get(bucket(hash, depth, self.starts.len()))?;
+        let start = usize::from(start) << unit(self.rows.len());
+        (0..LINES).for_each(|line| prefetch_index(&*self.rows, start + line * LINE_BYTES));
+        Some(start)
+    }
+
     /// The row of `id`.
     #[allow(clippy::inline_always, reason = "what a caller does not read of it, is not made")]
     #[inline(always)]
     fn find<'a>(&'a self, hash: u64, id: &'a str, depth: u32) -> Option<Found<'a, V>> {
-        let start = *self.starts.get(bucket(hash, depth, self.starts.len()))?;
-        let mut rows = self.rows.get(start as usize..)?;
+        let mut rows = self.rows.get(self.start(hash, depth)?..)?;
         loop {
             let row = RowBytes::first(rows)?;
             if row.hash() > hash {
@@ -285,9 +316,27 @@ fn offset(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
+fn small(n: usize) -> u16 {
+    // An id is bounded, and where rows begin and what lies between them is counted in units.
+    u16::try_from(n).unwrap_or(u16::MAX)
+}
+
+/// In what the starts of a page with so many bytes of rows are counted: bytes doubled so often that the end of
+/// the rows fits into a start. Where rows are so long that it is more than a byte, each begins at a multiple of it.
+#[inline]
+fn unit(length: usize) -> u32 {
+    usize::BITS - (length >> u16::BITS).leading_zeros()
+}
+
 #[allow(clippy::cast_possible_truncation, reason = "four bits are left")]
 fn nibble(hash: u64, depth: u32) -> usize {
     (hash >> (60 - depth * 4)) as usize & (FAN - 1)
+}
+
+/// How many buckets a page has: so many that a row is mostly the first of its bucket, which the processor then
+/// foresees; but of hundreds of thousands of rows so few that the starts lie in a cache, where the rows do not.
+fn buckets(rows: usize, depth: u32) -> usize {
+    if depth < DEEP { rows * 4 } else { rows.div_ceil(4) }
 }
 
 /// Which of a page's `count` buckets a hash belongs to: by the bits that the tree above has not
@@ -342,6 +391,23 @@ impl<V: Fixed> Pages<V> {
     #[must_use]
     pub fn find<'a>(&'a self, id: &'a str) -> Option<Found<'a, V>> {
         let hash = self.hash(id);
+        let (page, depth) = self.page(hash)?;
+        page.find(hash, id, depth)
+    }
+
+    /// Asks the memory for the row of `id`, and does not wait for it.
+    #[inline]
+    pub fn prefetch(&self, id: &str) {
+        let hash = self.hash(id);
+        if let Some((page, depth)) = self.page(hash) {
+            page.start(hash, depth);
+        }
+    }
+
+    /// The page of a hash, and how deep it lies.
+    #[allow(clippy::inline_always, reason = "as `find`")]
+    #[inline(always)]
+    fn page(&self, hash: u64) -> Option<(&Page<V>, u32)> {
         let (mut node, mut depth) = (&self.root, 0);
         loop {
             match node {
@@ -349,7 +415,7 @@ impl<V: Fixed> Pages<V> {
                     node = children.get(nibble(hash, depth))?;
                     depth += 1;
                 }
-                Node::Page(page) => return page.find(hash, id, depth),
+                Node::Page(page) => return Some((page, depth)),
             }
         }
     }
@@ -445,7 +511,7 @@ impl Change {
     }
 
     fn page<V: Fixed>(&mut self, page: &Page<V>, edits: &[Hashed<V>], depth: u32) -> Node<V> {
-        let mut rows = Vec::with_capacity(page.starts.len() / BUCKETS_A_ROW + edits.len());
+        let mut rows = Vec::with_capacity(PAGE_ROWS + edits.len());
         let mut far_kept = true;
         let mut edits = edits.iter().peekable();
         let mut old = page.rows(0).peekable();
@@ -545,6 +611,26 @@ mod tests {
             let middle = all.len() / 2;
             let rest: Vec<Position> = pages.iter_after(all.get(middle)).map(|(p, _)| p).collect();
             assert_eq!(rest, all[middle + 1..]);
+        }
+    }
+
+    #[test]
+    fn rows_of_any_length_are_found_again() {
+        let mut pages = Pages::new(3);
+        // From pages of a few bytes to one whose rows take megabytes, and back.
+        for round in [0usize, 100, 190, 210, 400, 6_000, 30_000, 100, 0] {
+            let near = |n: u32| vec![n as u8; round + n as usize % 7];
+            pages.edit((0..310).map(|n| put(&format!("u{n}"), n, &near(n), Some(&[n as u8]))).collect());
+            assert_eq!(pages.iter().count(), 310);
+            for n in 0..310 {
+                let id = format!("u{n}");
+                let found = pages.find(&id).unwrap();
+                assert_eq!((found.value, found.near, found.far()), (n, &*near(n), &[n as u8][..]), "{n} of {round}");
+            }
+            assert!(pages.find("u310").is_none() && pages.find("").is_none());
+        }
+        for length in (0..300_000).chain([1 << 20, u32::MAX as usize - 1]) {
+            assert!(length >> unit(length) <= usize::from(u16::MAX), "{length}");
         }
     }
 

@@ -24,7 +24,7 @@ use super::{floor, outcome};
 /// Questions in one batch.
 pub const MAX_ITEMS: usize = 10_000;
 
-/// Items whose principals are looked for before the first of them is decided.
+/// So many items before its turn, the memory is asked for what an item's principal holds.
 const AHEAD: usize = 16;
 
 /// What is wrong with the batch as such.
@@ -91,21 +91,22 @@ pub async fn decide(
         }
         last.1
     };
-    for some in items.chunks(AHEAD) {
-        for item in some {
-            if let Some((table, _)) = pinned(item) {
-                table.touch(item.principal);
+    // Each is decided while the memory looks for what those after it will read.
+    let (mut coming, mut ahead) = (items.iter(), AHEAD);
+    for item in &items {
+        for later in coming.by_ref().take(ahead) {
+            if let Some((table, _)) = pinned(later) {
+                table.touch(later.principal);
             }
         }
-        for item in some {
-            let decided =
-                if open(item) { one(engine, pinned(item), item, now) } else { Err(Refusal::OtherOrganization.into()) };
-            let outcome = match decided {
-                Ok(answer) => Outcome::Decision(answer),
-                Err(failure) => Outcome::Error(failure.into()),
-            };
-            results.push(BatchAuthorizeResult { outcome: Some(outcome) });
-        }
+        ahead = 1;
+        let decided =
+            if open(item) { one(engine, pinned(item), item, now) } else { Err(Refusal::OtherOrganization.into()) };
+        let outcome = match decided {
+            Ok(answer) => Outcome::Decision(answer),
+            Err(failure) => Outcome::Error(failure.into()),
+        };
+        results.push(BatchAuthorizeResult { outcome: Some(outcome) });
     }
     let based = |(table, _): &Pinned| DecidedAt { revision: Some(revision_of(table)), staleness: None };
     let found = tables.iter().filter_map(|(id, table)| Some(((*id).to_owned(), based(table.as_ref()?))));
