@@ -168,6 +168,22 @@ impl<'a, V> Found<'a, V> {
     }
 }
 
+/// Where a row must be. The memory was asked for what says where it begins; whoever looks for many goes on with
+/// others meanwhile, then asks for each row, and then finds them without waiting.
+pub struct Sought<'a, V> {
+    page: &'a Page<V>,
+    hash: u64,
+    depth: u32,
+}
+
+impl<V: Fixed> Sought<'_, V> {
+    /// Asks the memory for the row.
+    #[inline]
+    pub fn prefetch(&self) {
+        self.page.start(self.hash, self.depth);
+    }
+}
+
 /// What becomes of one id.
 pub struct Edit<V> {
     /// The id.
@@ -395,13 +411,14 @@ impl<V: Fixed> Pages<V> {
         page.find(hash, id, depth)
     }
 
-    /// Asks the memory for the row of `id`, and does not wait for it.
+    /// Begins to look for a row, for one of many: see [`Sought`].
     #[inline]
-    pub fn prefetch(&self, id: &str) {
+    #[must_use]
+    pub fn seek(&self, id: &str) -> Option<Sought<'_, V>> {
         let hash = self.hash(id);
-        if let Some((page, depth)) = self.page(hash) {
-            page.start(hash, depth);
-        }
+        let (page, depth) = self.page(hash)?;
+        prefetch_index(&*page.starts, bucket(hash, depth, page.starts.len()));
+        Some(Sought { page, hash, depth })
     }
 
     /// The page of a hash, and how deep it lies.

@@ -32,7 +32,7 @@ use super::model::{
     Relation, Role, Separation, Settings, Status, Target, UserKind,
 };
 use super::packed::Form;
-use super::pages::{Fixed, Pages, u32_at};
+use super::pages::{Fixed, Pages, Sought, u32_at};
 use super::principal::{Groups, Principal, PrincipalFound};
 use super::set::Set;
 
@@ -423,11 +423,12 @@ impl Table {
         self.users.len()
     }
 
-    /// Asks the memory for what a decision about this principal would wait for, and does not wait.
+    /// Begins to look for a principal, about whom and many others it is decided soon.
     #[inline]
-    pub fn touch(&self, principal: &str) {
+    #[must_use]
+    pub fn seek(&self, principal: &str) -> Option<Sought<'_, Principal>> {
         let (service, id) = split_principal(principal);
-        if service { &self.services } else { &self.users }.prefetch(id);
+        if service { &self.services } else { &self.users }.seek(id)
     }
 
     /// The permission of that name or alias.

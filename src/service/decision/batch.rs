@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::core::decision;
+use crate::core::pages::Sought;
 use crate::core::table::Table;
 use crate::engine::{AtLeast, Bearer, Engine, ReadError};
 use crate::snapshot::Published;
@@ -24,8 +25,8 @@ use super::{floor, outcome};
 /// Questions in one batch.
 pub const MAX_ITEMS: usize = 10_000;
 
-/// So many items before its turn, the memory is asked for what an item's principal holds.
-const AHEAD: usize = 16;
+/// Items whose principals are looked for together.
+const AT_ONCE: usize = 16;
 
 /// What is wrong with the batch as such.
 pub fn check(fields: &mut Fields, batch: &BatchAuthorizeRequest) {
@@ -91,22 +92,22 @@ pub async fn decide(
         }
         last.1
     };
-    // Each is decided while the memory looks for what those after it will read.
-    let (mut coming, mut ahead) = (items.iter(), AHEAD);
-    for item in &items {
-        for later in coming.by_ref().take(ahead) {
-            if let Some((table, _)) = pinned(later) {
-                table.touch(later.principal);
-            }
+    for some in items.chunks(AT_ONCE) {
+        // The memory looks for what all of them will read before the first of them waits for it.
+        let mut sought = [const { None }; AT_ONCE];
+        for (sought, item) in sought.iter_mut().zip(some) {
+            *sought = pinned(item).and_then(|(table, _)| table.seek(item.principal));
         }
-        ahead = 1;
-        let decided =
-            if open(item) { one(engine, pinned(item), item, now) } else { Err(Refusal::OtherOrganization.into()) };
-        let outcome = match decided {
-            Ok(answer) => Outcome::Decision(answer),
-            Err(failure) => Outcome::Error(failure.into()),
-        };
-        results.push(BatchAuthorizeResult { outcome: Some(outcome) });
+        sought.iter().flatten().for_each(Sought::prefetch);
+        for item in some {
+            let decided =
+                if open(item) { one(engine, pinned(item), item, now) } else { Err(Refusal::OtherOrganization.into()) };
+            let outcome = match decided {
+                Ok(answer) => Outcome::Decision(answer),
+                Err(failure) => Outcome::Error(failure.into()),
+            };
+            results.push(BatchAuthorizeResult { outcome: Some(outcome) });
+        }
     }
     let based = |(table, _): &Pinned| DecidedAt { revision: Some(revision_of(table)), staleness: None };
     let found = tables.iter().filter_map(|(id, table)| Some(((*id).to_owned(), based(table.as_ref()?))));
