@@ -270,13 +270,15 @@ impl<V: Fixed> Page<V> {
         Self { starts: starts.into(), rows: rows.into(), far, value: PhantomData }
     }
 
-    /// Where in `rows` to begin. The memory is asked for the lines of a row at once: each waits for the one before
-    /// it otherwise, which says how long the row is.
+    /// Where in `rows` to begin. Of a deep map, the memory is asked for the lines of a row at once: each waits for the
+    /// one before it otherwise, which says how long the row is.
     #[inline]
     fn start(&self, hash: u64, depth: u32) -> Option<usize> {
         let start = *self.starts.get(bucket(hash, depth, self.starts.len()))?;
         let start = usize::from(start) << unit(self.rows.len());
-        (0..LINES).for_each(|line| prefetch_index(&*self.rows, start + line * LINE_BYTES));
+        if depth >= DEEP {
+            (0..LINES).for_each(|line| prefetch_index(&*self.rows, start + line * LINE_BYTES));
+        }
         Some(start)
     }
 
