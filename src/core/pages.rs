@@ -384,6 +384,13 @@ impl<V: Fixed> Pages<V> {
         self.len == 0
     }
 
+    /// Bytes that the pages take, without what the allocator adds and the branches above them.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let of = |page: &Page<V>| page.starts.len() * size_of::<u16>() + page.rows.len() + page.far.len();
+        self.pages(0).map(of).sum()
+    }
+
     /// The seed given to [`Pages::new`].
     #[must_use]
     pub fn seed(&self) -> u64 {

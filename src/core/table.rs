@@ -417,6 +417,12 @@ impl Table {
         self.users.pages_written() + self.services.pages_written()
     }
 
+    /// Bytes in which its users lie: their rows, and what finds them by address.
+    #[must_use]
+    pub fn user_bytes(&self) -> usize {
+        self.users.bytes() + self.emails.bytes()
+    }
+
     /// How many users there are.
     #[must_use]
     pub fn user_count(&self) -> usize {

@@ -1,4 +1,4 @@
-//! What does not grow with an organization, and what does: decisions at 1,000 to 1,000,000 users, memory, the table work
+//! What does not grow with an organization, and what does: decisions at 1,000 to 1,000,000 users, bytes a user, the table work
 //! of writes, a batch, and a store of a million users: its load, its memory, decisions beside fsynced writes.
 //!
 //! Populations: `peopled.rs`. Mix: half of the questions are allowed; users by Zipf's law (exponent 1) or uniformly, over
@@ -6,7 +6,7 @@
 //! printed beside what was measured. Processes of their own build and load the store, so that nothing else is in
 //! their memory.
 //!
-//! `cargo bench --bench large` · `-- decisions` · `-- writes` · `-- batch` · `-- store` · `--picture FILE` draws the decisions
+//! `cargo bench --bench large` · `-- decisions` · `-- memory` · `-- writes` · `-- batch` · `-- store` · `--picture FILE` draws the decisions
 #![allow(
     clippy::pedantic,
     clippy::unwrap_used,
@@ -65,7 +65,7 @@ fn main() {
         (_, Some(folder)) => return load(folder),
         _ => {}
     }
-    let parts = ["decisions", "writes", "batch", "store"];
+    let parts = ["decisions", "memory", "writes", "batch", "store"];
     let none = !parts.iter().any(|part| args.iter().any(|arg| arg == part));
     let wanted = |part: &str| none || args.iter().any(|arg| arg == part);
     println!("cores: {} (shared with whatever else runs)", measure::cores());
@@ -76,6 +76,9 @@ fn main() {
         if let Some(file) = after("--picture") {
             std::fs::write(file, picture::draw(&lines)).unwrap();
         }
+    }
+    if wanted("memory") {
+        memory();
     }
     if wanted("writes") {
         writes(&table(LARGEST));
@@ -97,8 +100,11 @@ fn met(measured: f64, most: f64) -> &'static str {
 }
 
 fn table(size: Size) -> Table {
+    table_of(peopled::rows(size))
+}
+
+fn table_of(rows: Vec<Row>) -> Table {
     let blank = Table::blank("large".parse().unwrap(), "bench".into(), 1);
-    let rows = peopled::rows(size);
     apply(&blank, vec![Change::Replace { rows, deactivate_missing: false }])
         .map(|a| a.table)
         .unwrap_or_else(|e| panic!("{e:?}"))
@@ -161,6 +167,28 @@ fn reading_attributes(size: Size, table: &Table, now: i64) {
         "decide            uniform, a record, `{CONDITION}`: {} ns a decision, {} asked, {allowed:.1}% allowed",
         spread.line(),
         asked.len()
+    );
+}
+
+/// The bytes in which users lie, counted page by page: with their memberships and without, so that the difference is
+/// what memberships take. Attributes, and the row as it was put, are a part of what a user takes.
+fn memory() {
+    let mut rows = peopled::rows(LARGEST);
+    let with = table_of(rows.clone()).user_bytes();
+    let (mut memberships, mut text) = (0, 0);
+    for row in &mut rows {
+        if let Row::User(user) = row {
+            memberships += std::mem::take(&mut user.groups).len();
+            text += user.id.as_str().len() + user.email.as_str().len();
+        }
+    }
+    let without = table_of(rows).user_bytes();
+    let a_membership = (with - without) as f64 / memberships as f64;
+    let a_user = (without - text) as f64 / LARGEST.users as f64;
+    println!(
+        "memory: {a_user:.1} bytes a user beyond the id's and the address's text (wanted ≤ 128: {}), {a_membership:.1} a membership (wanted ≤ 9: {})",
+        met(a_user, 128.0),
+        met(a_membership, 9.0)
     );
 }
 

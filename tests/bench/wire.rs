@@ -7,8 +7,12 @@
 //! over loopback. Short rounds come in pairs (A, B, then B, A, …), so that what else the machine does
 //! meets both; what is asked for is the median of the pairs' ratios.
 //!
-//! Client and server share the machine's cores: a rate is then as much the client's as the
-//! server's, which draws the ratio of rates towards 1. So the time that the worker thread was on a
+//! In the same rounds, the handler that does nothing is asked behind tonic's own server on one thread. Then Doorward with a
+//! worker a core beside the same on tokio's default runtime, and last calls of `BatchAuthorize` with 10,000 checks
+//! each, of which none is asked twice before all were asked; these are not begun before every answer was right.
+//!
+//! Client and server share the machine's cores, and no thread is pinned to one: a rate is then as much the client's as
+//! the server's, which draws the ratio of rates towards 1. So the time that the worker thread was on a
 //! core is printed too, for each request: of that the client has no part.
 //!
 //! Population: `customer` of the real access data, or a generated organization of its size; users
@@ -36,12 +40,17 @@ use doorward::core::change::Change;
 use doorward::engine::Engine;
 use doorward::server::{Bound, Decisions, MAX_DECISION_BYTES, serve_with};
 use doorward::service;
+use doorward::service::proto::batch_authorize_result::Outcome;
 use doorward::service::proto::decision_service_server::{DecisionService, DecisionServiceServer};
-use doorward::service::proto::{AuthorizeRequest, AuthorizeResponse, Decision, Reason, Resource, Revision};
+use doorward::service::proto::{
+    AuthorizeRequest, AuthorizeResponse, BatchAuthorizeRequest, BatchAuthorizeResponse, Decision, Reason, Resource,
+    Revision,
+};
 use doorward::store::MemoryStore;
 use doorward::telemetry::Sampler;
 use fastrand::Rng;
 use h2::client::SendRequest;
+use prost::Message;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -49,6 +58,7 @@ use tokio::task::JoinSet;
 mod matrix;
 mod measure;
 mod running;
+mod stock;
 
 use matrix::{Known, OBJECT};
 use measure::Spread;
@@ -57,15 +67,22 @@ use running::write;
 const CONNECTIONS: usize = 4;
 const IN_FLIGHT: usize = 16;
 const PAIRS: usize = 25;
+/// Rounds of what has no part of its own in 25.
+const FEW: usize = 5;
+/// Checks in a call of `BatchAuthorize`, calls that differ, and how many are in flight.
+const BATCH: usize = 10_000;
+const BATCHES: usize = 20;
+const BATCHES_IN_FLIGHT: usize = 2;
 const ROUND: Duration = Duration::from_secs(1);
 const WARM_UP: Duration = Duration::from_secs(1);
 const QUESTIONS: usize = 100_000;
-const WANTED: f64 = 0.85;
+const WANTED: f64 = 0.93;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Answers the same to everyone.
+#[derive(Clone)]
 struct Nothing(AuthorizeResponse);
 
 #[tonic::async_trait]
@@ -92,53 +109,137 @@ fn main() {
     let (engine, reply) = control.block_on(engine(&known));
     let limits = |server: DecisionServiceServer<_>| server.max_decoding_message_size(MAX_DECISION_BYTES);
     let deciding = limits(DecisionServiceServer::new(service::Decisions::new(Arc::clone(&engine))));
-    let nothing = DecisionServiceServer::new(Nothing(reply)).max_decoding_message_size(MAX_DECISION_BYTES);
-    let mut sides = [
-        Side::start("Authorize", &control, &engine, deciding, folder.path()),
-        Side::start("nothing", &control, &engine, nothing, folder.path()),
+    let nothing = DecisionServiceServer::new(Nothing(reply.clone())).max_decoding_message_size(MAX_DECISION_BYTES);
+    let mut sides = vec![
+        Side::start("Authorize", Some(1), &control, &engine, deciding.clone(), folder.path()),
+        Side::start("nothing", Some(1), &control, &engine, nothing, folder.path()),
     ];
     let token = std::fs::read_to_string(folder.path().join("token")).unwrap();
     let authorization = format!("Bearer {}", token.trim());
-    let questions: Arc<[Bytes]> = questions(&known).into();
-    for side in &sides {
-        side.load(&authorization, &questions, WARM_UP);
+    let stock = |threads| stock::start(Nothing(reply.clone()), &authorization, threads);
+    sides.push(Side::at("nothing, tonic's server on one thread", stock(stock::Threads::One)));
+    let asked = Asked { method: "Authorize", in_flight: CONNECTIONS * IN_FLIGHT, messages: questions(&known).into() };
+    let ratios = compare(&mut sides, &authorization, &asked, PAIRS);
+    report("the handler that does nothing", &ratios[1].0, WANTED);
+    println!("    and {:.1} % by worker time", 100.0 * ratios[1].1.at(0.5));
+    report("the same behind tonic's server on one thread", &ratios[2].0, 1.1);
+
+    let mut sides = vec![
+        Side::start("Authorize, a worker a core", None, &control, &engine, deciding, folder.path()),
+        Side::at("nothing, tonic's server on the default runtime", stock(stock::Threads::Default)),
+    ];
+    let ratios = compare(&mut sides, &authorization, &asked, FEW);
+    report("a handler that does nothing behind tonic's server on the default runtime", &ratios[1].0, 1.7);
+    batches(&sides[0], &authorization, &known);
+}
+
+/// What a client sends over and over.
+#[derive(Clone)]
+struct Asked {
+    method: &'static str,
+    in_flight: usize,
+    messages: Arc<[Bytes]>,
+}
+
+/// Loads each side in turn; by side, what the first one's rate is to its, and what its worker's time a request is to the
+/// first one's.
+fn compare(sides: &mut [Side], authorization: &str, asked: &Asked, rounds: usize) -> Vec<(Spread, Spread)> {
+    for side in &*sides {
+        side.load(authorization, asked, WARM_UP);
     }
-    let (mut by_rate, mut by_worker) = (Spread::default(), Spread::default());
-    for pair in 0..PAIRS {
-        let mut ran = [0, 0].map(|_| Ran::default());
-        for n in [pair % 2, 1 - pair % 2] {
-            ran[n] = sides[n].load(&authorization, &questions, ROUND);
+    let mut ratios: Vec<(Spread, Spread)> = sides.iter().map(|_| Default::default()).collect();
+    for round in 0..rounds {
+        let mut order: Vec<usize> = (0..sides.len()).collect();
+        if round % 2 == 1 {
+            order.reverse();
         }
-        let [deciding, nothing] = &ran;
-        by_rate.add(deciding.rate / nothing.rate);
-        by_worker.add(nothing.worker_us / deciding.worker_us);
+        let mut ran: Vec<Ran> = sides.iter().map(|_| Ran::default()).collect();
+        for n in order {
+            ran[n] = sides[n].load(authorization, asked, ROUND);
+        }
+        for (n, (by_rate, by_worker)) in ratios.iter_mut().enumerate() {
+            by_rate.add(ran[0].rate / ran[n].rate);
+            by_worker.add(ran[n].worker_us / ran[0].worker_us);
+        }
         for (side, ran) in sides.iter_mut().zip(ran) {
             side.rates.add(ran.rate);
             side.worker_us.add(ran.worker_us);
             side.latencies.extend(ran.latencies_us);
         }
     }
-    for side in &sides {
-        let (low, high) = (side.rates.at(0.0), side.rates.at(1.0));
+    for side in &*sides {
         println!(
-            "{:<10} median {:.0} requests/s (spread {low:.0} to {high:.0}), latency in µs: {}, worker time {:.2} µs a request",
+            "{:<48} median {:.0} requests/s (spread {:.0} to {:.0}), latency in µs: {}, worker time {:.2} µs a request",
             side.name,
             side.rates.at(0.5),
+            side.rates.at(0.0),
+            side.rates.at(1.0),
             side.latencies.line(),
             side.worker_us.at(0.5)
         );
     }
+    ratios
+}
+
+fn report(what: &str, by_rate: &Spread, wanted: f64) {
     let share = by_rate.at(0.5);
-    let met = if share >= WANTED { "met" } else { "NOT MET" };
-    let percent = |share: f64| 100.0 * share;
     println!(
-        "Authorize reaches {:.1}% of the rate of nothing, the median of {PAIRS} pairs (quartiles {:.1} to {:.1}; wanted ≥ {:.0}%: {met})",
-        percent(share),
-        percent(by_rate.at(0.25)),
-        percent(by_rate.at(0.75)),
-        percent(WANTED)
+        "Authorize has {:.1} % of the rate of {what}, the median of the rounds (quartiles {:.1} to {:.1}; wanted ≥ {:.0} %: {})",
+        100.0 * share,
+        100.0 * by_rate.at(0.25),
+        100.0 * by_rate.at(0.75),
+        100.0 * wanted,
+        if share >= wanted { "met" } else { "NOT MET" }
     );
-    println!("and {:.1}% by worker time", percent(by_worker.at(0.5)));
+}
+
+/// Calls of `BatchAuthorize`.
+fn batches(side: &Side, authorization: &str, known: &Known) {
+    let users: Vec<&String> = known.on_object.keys().collect();
+    // Every user once with a permission, then every user with the next one.
+    let check = |n: usize| (users[n % users.len()], &known.permissions[(n / users.len()) % known.permissions.len()]);
+    assert!(BATCH * BATCHES <= users.len() * known.permissions.len(), "checks would be asked twice");
+    let message = |call: usize| {
+        let item = |n: usize| {
+            let (user, permission) = check(call * BATCH + n);
+            AuthorizeRequest {
+                principal: format!("user:{user}"),
+                permission: permission.clone(),
+                resource: Some(Resource { object: OBJECT.to_owned(), ..Resource::default() }),
+                ..AuthorizeRequest::default()
+            }
+        };
+        let (organization, items) = (known.id.clone(), (0..BATCH).map(item).collect());
+        framed(&BatchAuthorizeRequest { organization, items, ..BatchAuthorizeRequest::default() })
+    };
+    let asked = Asked {
+        method: "BatchAuthorize",
+        in_flight: BATCHES_IN_FLIGHT,
+        messages: (0..BATCHES).map(message).collect::<Vec<_>>().into(),
+    };
+    let replies = side.replies(authorization, &asked);
+    for (call, reply) in replies.into_iter().enumerate() {
+        let results = BatchAuthorizeResponse::decode(reply).unwrap().results;
+        assert_eq!(results.len(), BATCH);
+        for (n, result) in results.into_iter().enumerate() {
+            let (user, permission) = check(call * BATCH + n);
+            let Some(Outcome::Decision(decision)) = result.outcome else { panic!("no decision about {user}") };
+            let right = known.on_object[user].contains(permission);
+            assert_eq!(decision.decision() == Decision::Allow, right, "{user}: {permission}");
+        }
+    }
+    side.load(authorization, &asked, WARM_UP);
+    let mut rates = Spread::default();
+    for _ in 0..FEW {
+        rates.add(side.load(authorization, &asked, ROUND).rate * BATCH as f64 / 1e6);
+    }
+    let rate = rates.at(0.5);
+    println!(
+        "BatchAuthorize of {BATCH} over gRPC, {BATCHES_IN_FLIGHT} in flight: {rate:.2} million checks a second (spread {:.2} to {:.2}; wanted ≥ 2: {})",
+        rates.at(0.0),
+        rates.at(1.0),
+        if rate >= 2.0 { "met" } else { "NOT MET" }
+    );
 }
 
 /// An engine on a memory store with the organization, and a reply such as it gives.
@@ -187,14 +288,14 @@ fn questions(known: &Known) -> Vec<Bytes> {
     prepared
 }
 
-/// One of the two servers, and what was measured of it.
+/// One of the servers, and what was measured of it.
 struct Side {
     name: &'static str,
     address: String,
-    /// The worker thread.
+    /// The worker thread; empty if there is not one alone, whose time is then not known.
     worker: String,
     /// Ends the server when dropped.
-    _stop: oneshot::Sender<()>,
+    _stop: Option<oneshot::Sender<()>>,
     rates: Spread,
     worker_us: Spread,
     latencies: Spread,
@@ -208,8 +309,15 @@ struct Ran {
 }
 
 impl Side {
+    /// Served by something else.
+    fn at(name: &'static str, (address, worker): (String, String)) -> Self {
+        let (rates, worker_us, latencies) = Default::default();
+        Self { name, address, worker, _stop: None, rates, worker_us, latencies }
+    }
+
     fn start(
         name: &'static str,
+        count: Option<usize>,
         control: &tokio::runtime::Runtime,
         engine: &Arc<Engine>,
         decisions: impl Decisions,
@@ -221,7 +329,7 @@ impl Side {
             listen: vec!["127.0.0.1:0".parse().unwrap()],
             unix: None,
             address_file: None,
-            workers: Some(1),
+            workers: count,
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(1),
         };
@@ -243,18 +351,31 @@ impl Side {
             }
             std::thread::sleep(Duration::from_millis(1));
         };
-        let (rates, worker_us, latencies) = Default::default();
-        Self { name, address, worker, _stop: stop, rates, worker_us, latencies }
+        let worker = if count == Some(1) { worker } else { String::new() };
+        Self { _stop: Some(stop), ..Self::at(name, (address, worker)) }
+    }
+
+    /// The reply to each message.
+    fn replies(&self, authorization: &str, asked: &Asked) -> Vec<Bytes> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let address = Address::Tcp(self.address.clone());
+            let head = head(&address, asked.method, Some(&authorization.parse().unwrap())).unwrap();
+            let (sender, mut replies) = (connect(&address).await.unwrap(), Vec::new());
+            for message in &*asked.messages {
+                replies.push(ask(&sender, &head, message.clone()).await.unwrap());
+            }
+            replies
+        })
     }
 
     /// Loads it for a while.
-    fn load(&self, authorization: &str, questions: &Arc<[Bytes]>, time: Duration) -> Ran {
+    fn load(&self, authorization: &str, asked: &Asked, time: Duration) -> Ran {
         let before = on_core(&self.worker);
-        let (address, authorization, questions) =
-            (self.address.clone(), authorization.to_owned(), Arc::clone(questions));
+        let (address, authorization, asked) = (self.address.clone(), authorization.to_owned(), asked.clone());
         let client = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(load(&address, &authorization, questions, time))
+            runtime.block_on(load(&address, &authorization, &asked, time))
         });
         let (latencies_us, took) = client.join().unwrap();
         let count = latencies_us.len() as f64;
@@ -264,20 +385,21 @@ impl Side {
 }
 
 /// The latency of each request in µs, and for how long they were sent.
-async fn load(address: &str, authorization: &str, questions: Arc<[Bytes]>, time: Duration) -> (Vec<f64>, Duration) {
+async fn load(address: &str, authorization: &str, asked: &Asked, time: Duration) -> (Vec<f64>, Duration) {
+    let Asked { method, in_flight, messages: questions } = asked;
     let over = Arc::new(AtomicBool::new(false));
     let address = Address::Tcp(address.to_owned());
-    let head = Arc::new(head(&address, "Authorize", Some(&authorization.parse().unwrap())).unwrap());
+    let head = Arc::new(head(&address, method, Some(&authorization.parse().unwrap())).unwrap());
     let mut callers = JoinSet::new();
     let mut senders = Vec::new();
     for _ in 0..CONNECTIONS {
         senders.push(connect(&address).await.unwrap());
     }
     let started = Instant::now();
-    for n in 0..CONNECTIONS * IN_FLIGHT {
-        let from = n * questions.len() / (CONNECTIONS * IN_FLIGHT);
+    for n in 0..*in_flight {
+        let from = n * questions.len() / in_flight;
         let sender = senders[n % CONNECTIONS].clone();
-        callers.spawn(call(sender, Arc::clone(&head), Arc::clone(&questions), from, Arc::clone(&over)));
+        callers.spawn(call(sender, Arc::clone(&head), Arc::clone(questions), from, Arc::clone(&over)));
     }
     tokio::time::sleep(time).await;
     over.store(true, Ordering::Relaxed);
@@ -315,6 +437,7 @@ fn workers() -> Vec<String> {
 
 /// How long a thread has been on a core.
 fn on_core(task: &str) -> Duration {
+    // Of no thread, nothing is known.
     let text = std::fs::read_to_string(Path::new(task).join("schedstat")).unwrap_or_default();
     Duration::from_nanos(text.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0))
 }
