@@ -482,15 +482,19 @@ impl Draft {
         // outside it. A class is known by the one it parted from and the bundle that parted it.
         let mut class_of: Vec<usize> = vec![0; self.next.permission_slots.len()];
         let mut parted: Vec<(usize, u32)> = vec![(0, 0)];
-        for number in bundles {
+        // By class: which bundle, counted from 1, parted it last, and into what.
+        let mut last: Vec<(usize, usize)> = vec![(0, 0)];
+        for (turn, number) in (1..).zip(bundles) {
             let Some(bundle) = self.next.bundle(*number) else { continue };
-            let mut new: HashMap<usize, usize> = HashMap::new();
             for permission in bundle.set.iter() {
                 let Some(class) = class_of.get_mut(permission as usize) else { continue };
-                *class = *new.entry(*class).or_insert_with(|| {
+                let Some((when, into)) = last.get_mut(*class) else { continue };
+                if *when != turn {
+                    (*when, *into) = (turn, parted.len());
                     parted.push((*class, *number));
-                    parted.len() - 1
-                });
+                }
+                *class = *into;
+                last.resize(parted.len(), (0, 0));
             }
         }
         // Only classes that ended up with a permission are kept: at most one a permission, and

@@ -136,9 +136,13 @@ impl Set {
             Self::Sparse { numbers, .. } => (&[], numbers.iter().map(|n| n.wrapping_mul(UNMIXED)).collect()),
         };
         sorted.sort_unstable();
-        let of_word = |(i, word): (u32, &'_ u64)| {
-            let word = *word;
-            (0..64).filter(move |b| word >> b & 1 == 1).map(move |b| i * 64 + b)
+        let of_word = |(i, word): (u32, &u64)| {
+            let mut rest = *word;
+            std::iter::from_fn(move || {
+                let bit = rest.trailing_zeros();
+                rest &= rest.wrapping_sub(1);
+                (bit < u64::BITS).then_some(i * 64 + bit)
+            })
         };
         (0u32..).zip(words).flat_map(of_word).chain(sorted)
     }
