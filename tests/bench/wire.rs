@@ -26,7 +26,6 @@
     reason = "a test or a bench may fail loudly"
 )]
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
