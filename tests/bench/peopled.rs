@@ -3,8 +3,6 @@
 //! objects; each user in ten groups, with four to six attributes and a manager. One role is held by a group of every
 //! tenth user. All from seeds.
 
-#![allow(dead_code, reason = "each bench uses a part of it")]
-
 use std::collections::BTreeMap;
 
 use doorward::cli::file::{Known, OrganizationFile};

@@ -1,7 +1,5 @@
 //! Questions drawn beforehand and asked once each: what `decide` and `large` share.
 
-#![allow(dead_code, reason = "each bench uses a part of it")]
-
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::time::Instant;

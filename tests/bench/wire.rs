@@ -26,6 +26,7 @@
     reason = "a test or a bench may fail loudly"
 )]
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
